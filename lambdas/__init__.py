@@ -1,0 +1,1 @@
+"""Everything that runs in Lambda: one room per capability, one file per function."""

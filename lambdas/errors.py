@@ -1,0 +1,52 @@
+"""
+Everything that a step may refuse or fail with.
+
+    RunbackError
+    ├── EnvironmentBusy        another execution works on this environment
+    ├── RollbackWindowOpen     the live release may still be rolled back
+    ├── ListenerDrifted        the listener does not show what the record says
+    ├── LeaseLost              another execution has taken the environment over
+    ├── TargetGroupUnhealthy   a color that would receive traffic cannot serve it
+    ├── RefreshFailed          the new version could not be brought up
+    ├── IdleColorNotReady      the new version is not healthy in time
+    └── AwsCallFailed          an AWS request failed, and trying again may help
+
+A class's name is its error name in the state machines: import the class there, never type the name. The docstring of
+each error is what the operator guide says about it.
+"""
+
+
+class RunbackError(Exception):
+    """Base of all errors that Runback raises on purpose."""
+
+
+class EnvironmentBusy(RunbackError):
+    """Another execution holds the environment. Wait until it has ended; a dead one is cleared within two minutes."""
+
+
+class RollbackWindowOpen(RunbackError):
+    """The idle color is still the way back of the live release. Wait for the end of its window, or expire it."""
+
+
+class ListenerDrifted(RunbackError):
+    """Somebody else moved the listener. Runback never fights over it: find out who, and put it back by hand."""
+
+
+class LeaseLost(RunbackError):
+    """Another execution, usually a rollback, has taken the environment over. Nothing is left to do here."""
+
+
+class TargetGroupUnhealthy(RunbackError):
+    """A color that would receive traffic has too few healthy targets. Nothing was shifted to it."""
+
+
+class RefreshFailed(RunbackError):
+    """The instance refresh of the idle color ended without success. The scaling activities of its group say why."""
+
+
+class IdleColorNotReady(RunbackError):
+    """The idle color did not become healthy in time. Look at the health check's answers and the application's log."""
+
+
+class AwsCallFailed(RunbackError):
+    """An AWS request was refused, throttled or lost. Steps are safe to repeat, so the state machine tries again."""

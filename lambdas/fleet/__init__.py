@@ -1,0 +1,1 @@
+"""The Auto Scaling groups of the two colors."""

@@ -1,0 +1,101 @@
+"""The Auto Scaling group of a color: its size, what may change it, and the refresh that replaces its instances."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from lambdas.fleet.rules import HELD_PROCESSES, Capacity, Refresh
+
+
+@dataclass(frozen=True)
+class GroupState:
+    """An Auto Scaling group as it is now. `template_version` is a number, "$Latest" or "$Default"."""
+
+    capacity: Capacity
+    template_version: str
+
+
+@dataclass(frozen=True)
+class AutoScaling:
+    """`autoscaling` is a boto3 client."""
+
+    autoscaling: Any
+
+    def describe(self, group: str) -> GroupState:
+        """Read the size and the launch template of a group."""
+        found = self.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[group])["AutoScalingGroups"][0]
+        template = found.get("LaunchTemplate", {})
+        return GroupState(
+            capacity=Capacity(found["MinSize"], found["MaxSize"], found["DesiredCapacity"]),
+            template_version=template.get("Version", "$Default"),
+        )
+
+    def resize(self, group: str, capacity: Capacity, template_id: str, template_version: str) -> None:
+        """Give a group another size, and its next instances a launch template version. Running ones stay."""
+        self.autoscaling.update_auto_scaling_group(
+            AutoScalingGroupName=group,
+            LaunchTemplate={"LaunchTemplateId": template_id, "Version": template_version},
+            MinSize=capacity.minimum,
+            MaxSize=capacity.maximum,
+            DesiredCapacity=capacity.desired,
+        )
+
+    def bound(self, group: str, minimum: int, maximum: int) -> None:
+        """Change how far a group may scale, and leave its present size alone."""
+        self.autoscaling.update_auto_scaling_group(AutoScalingGroupName=group, MinSize=minimum, MaxSize=maximum)
+
+    def hold(self, group: str) -> None:
+        """Keep scheduled actions from shrinking a group."""
+        self.autoscaling.suspend_processes(AutoScalingGroupName=group, ScalingProcesses=list(HELD_PROCESSES))
+
+    def resume(self, group: str) -> None:
+        """Let scheduled actions work on a group again."""
+        self.autoscaling.resume_processes(AutoScalingGroupName=group, ScalingProcesses=list(HELD_PROCESSES))
+
+    def start_refresh(self, group: str, template_id: str, template_version: str) -> str:
+        """
+        Replace the group's instances by ones of a numbered launch template version, all at once.
+
+        The color is idle, so nothing has to stay in service meanwhile. Instances that have the version already stay.
+        """
+        answer = self.autoscaling.start_instance_refresh(
+            AutoScalingGroupName=group,
+            DesiredConfiguration={
+                "LaunchTemplate": {"LaunchTemplateId": template_id, "Version": template_version}
+            },
+            Preferences={"MinHealthyPercentage": 0, "InstanceWarmup": 0, "SkipMatching": True},
+        )
+        return str(answer["InstanceRefreshId"])
+
+    def refresh(self, group: str, refresh_id: str) -> Refresh:
+        """Read one instance refresh."""
+        answer = self.autoscaling.describe_instance_refreshes(
+            AutoScalingGroupName=group, InstanceRefreshIds=[refresh_id]
+        )
+        return _refresh(answer["InstanceRefreshes"][0])
+
+    def latest_refresh(self, group: str) -> Refresh | None:
+        """Read the newest instance refresh; AWS lists them newest first."""
+        answer = self.autoscaling.describe_instance_refreshes(AutoScalingGroupName=group, MaxRecords=1)
+        found = answer["InstanceRefreshes"]
+        return _refresh(found[0]) if found else None
+
+    def cancel_refresh(self, group: str) -> None:
+        """Stop replacing instances, if that is still going on."""
+        try:
+            self.autoscaling.cancel_instance_refresh(AutoScalingGroupName=group)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ActiveInstanceRefreshNotFound":
+                raise
+
+
+def _refresh(item: dict[str, Any]) -> Refresh:
+    template = item.get("DesiredConfiguration", {}).get("LaunchTemplate", {})
+    return Refresh(
+        refresh_id=item["InstanceRefreshId"],
+        status=item["Status"],
+        percent=int(item.get("PercentageComplete", 0)),
+        reason=item.get("StatusReason", ""),
+        template_version=str(template.get("Version", "")),
+    )

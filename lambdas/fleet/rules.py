@@ -1,0 +1,113 @@
+"""What an instance refresh's status means, and how large a color has to be. All pure."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from json import loads
+from typing import Any, Self
+
+from lambdas.errors import IdleColorNotReady, RefreshFailed
+from lambdas.release.rules import seconds_since
+
+VERSION_TAG = "runback:version"
+"""Instances learn their version from this tag, through the launch template and the instance metadata service."""
+
+HELD_PROCESSES = ("ScheduledActions",)
+"""
+What could still shrink a color whose minimum size is its capacity: a scheduled action, because it sets the minimum.
+https://docs.aws.amazon.com/autoscaling/ec2/userguide/as-suspend-resume-processes.html
+"""
+
+_UNDER_WAY = frozenset({"Pending", "InProgress", "Baking"})
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """The size of an Auto Scaling group, in instances."""
+
+    minimum: int
+    maximum: int
+    desired: int
+
+    @classmethod
+    def from_record(cls, item: Mapping[str, Any]) -> Self:
+        """Read a capacity from a release's history."""
+        return cls(int(item["minimum"]), int(item["maximum"]), int(item["desired"]))
+
+    def as_record(self) -> dict[str, int]:
+        """Return the form in which a release's history keeps it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Color:
+    """The Auto Scaling group of a color, and the launch template of its instances."""
+
+    auto_scaling_group: str
+    launch_template_id: str
+
+    @classmethod
+    def all_from_json(cls, text: str) -> dict[str, Self]:
+        """Read the COLORS variable of a function."""
+        return {name: cls(color["auto_scaling_group"], color["launch_template_id"]) for name, color in loads(text).items()}
+
+
+@dataclass(frozen=True)
+class Refresh:
+    """An instance refresh as AWS describes it. `percent` is 0 to 100."""
+
+    refresh_id: str
+    status: str
+    percent: int
+    reason: str
+    template_version: str
+
+    @property
+    def under_way(self) -> bool:
+        """Say whether the refresh still replaces instances."""
+        return self.status in _UNDER_WAY
+
+
+def idle_capacity(active: Capacity, idle: Capacity) -> Capacity:
+    """Return the size that the idle color needs to carry all the traffic, held there until it is promoted."""
+    return Capacity(
+        minimum=active.desired, maximum=max(active.maximum, idle.maximum, active.desired), desired=active.desired
+    )
+
+
+def held_capacity(active: Capacity) -> Capacity:
+    """Return the size of the way back: it may grow, and never shrink below what it is now."""
+    return Capacity(minimum=active.desired, maximum=max(active.maximum, active.desired), desired=active.desired)
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How far the idle color is."""
+
+    refresh: Refresh
+    healthy: int
+    wanted: int
+
+    @property
+    def ready(self) -> bool:
+        """Say whether the color runs the new version and could take all traffic."""
+        return self.refresh.status == "Successful" and self.healthy >= self.wanted
+
+
+def check_preparation(preparation: Preparation, ready_by: str, now: str) -> bool:
+    """
+    Say whether the idle color is ready.
+
+    Raises RefreshFailed as soon as the refresh has ended without success, IdleColorNotReady when time is up.
+    Statuses: https://docs.aws.amazon.com/autoscaling/ec2/APIReference/API_InstanceRefresh.html
+    """
+    if preparation.ready:
+        return True
+    refresh = preparation.refresh
+    if refresh.status != "Successful" and not refresh.under_way:
+        raise RefreshFailed(f"Instance refresh {refresh.refresh_id} is {refresh.status}: {refresh.reason or 'no reason'}")
+    if seconds_since(ready_by, now) >= 0:
+        raise IdleColorNotReady(
+            f"Instance refresh {refresh.status} at {refresh.percent} %, {preparation.healthy} of {preparation.wanted}"
+            f" targets healthy when the time was up at {ready_by}."
+        )
+    return False

@@ -1,0 +1,1 @@
+"""Messages that a human can act on."""

@@ -1,0 +1,54 @@
+"""Tell humans what happened to a release. No machine waits for this, or fails because of it."""
+
+from dataclasses import dataclass
+from json import loads
+from os import environ
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lambdas.clients import client
+from lambdas.notices.rules import Kind, Notice, compose
+from lambdas.notices.topic import Topic
+from lambdas.observability import logger, step
+from lambdas.release.rules import explain_failure
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What this function is told by its environment."""
+
+    service: str
+    environment: str
+    way_back: str
+
+
+settings = Settings(environ["SERVICE"], environ["ENVIRONMENT"], loads(environ["PARAMETERS"])["way_back"])
+ssm = client("ssm")
+topic = Topic(client("sns"), environ["TOPIC_ARN"])
+
+
+@step
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
+    """Read {"kind", "release_id", "reason", "failure": of a Catch block or {}, "execution"}; return {"told": text}."""
+    kind = Kind(event["kind"])
+    notice = Notice(
+        kind=kind,
+        release_id=event["release_id"],
+        reason=explain_failure(event["failure"]) or event["reason"],
+        execution=event["execution"],
+        commands=_commands() if kind is Kind.RECORD_UNREACHABLE else "",
+    )
+    message = compose(notice, settings.service, settings.environment)
+    topic.publish(message)
+    return {"told": message.subject}
+
+
+def _commands() -> str:
+    """Read the way back's copy in SSM. A page without it is still better than no page."""
+    try:
+        return str(ssm.get_parameter(Name=settings.way_back)["Parameter"]["Value"])
+    except (ClientError, BotoCoreError):
+        logger.exception("The copy of the way back could not be read")
+        return ""

@@ -1,0 +1,35 @@
+"""The parameters in which the runbook looks up target groups, and the copy of the way back, in SSM."""
+
+from dataclasses import dataclass
+from json import loads
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """
+    `ssm` is a boto3 client.
+
+    The runbook knows one target group per color, that of the first route. `groups` is color → target group ARN.
+    """
+
+    ssm: Any
+    target_group: str
+    previous_target_group: str
+    groups: dict[str, str]
+
+    @classmethod
+    def from_json(cls, ssm: Any, parameters: str, routes: str) -> Self:  # noqa: ANN401  boto3 client
+        """Read the PARAMETERS and ROUTES variables of a function."""
+        names, first_route = loads(parameters), loads(routes)[0]
+        groups = {color: first_route[color] for color in ("blue", "green")}
+        return cls(ssm, names["target_group"], names["previous_target_group"], groups)
+
+    def point_at(self, active: str, previous: str) -> None:
+        """Write which target group serves, and which one served before."""
+        self.write(self.target_group, self.groups[active])
+        self.write(self.previous_target_group, self.groups[previous])
+
+    def write(self, name: str, value: str) -> None:
+        """Write one parameter, made by its first write."""
+        self.ssm.put_parameter(Name=name, Value=value, Type="String", Overwrite=True)

@@ -1,0 +1,292 @@
+"""
+The release record in DynamoDB: one partition per environment.
+
+| item | holds |
+| --- | --- |
+| `lease` | who works on the environment (`rules.Work`) |
+| `live` | which release serves, and its rollback point (`rules.Live`) |
+| `health` | the last reading of the way back's health (`rules.HealthReading`) |
+| `release#<id>` | the history of one release |
+| `color#<color>` | the version that was last brought up on a color |
+
+Every write that follows a claim is conditional on the token of that claim, so an execution that lost the environment
+cannot change the record any more.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import ClientError
+
+from lambdas.errors import EnvironmentBusy, LeaseLost
+from lambdas.release.rules import (
+    EnvironmentRecord,
+    HealthReading,
+    Lease,
+    Live,
+    Phase,
+    PointStatus,
+    RollbackPoint,
+    Work,
+)
+
+_serialize = TypeSerializer().serialize
+_deserialize = TypeDeserializer().deserialize
+
+Item = dict[str, Any]
+Forwards = Mapping[str, Mapping[str, int]]
+
+
+@dataclass(frozen=True)
+class ReleaseRecord:
+    """The record of one environment. `dynamodb` is a boto3 client."""
+
+    dynamodb: Any
+    table: str
+    environment: str
+
+    def read(self) -> EnvironmentRecord:
+        """Read lease, live release and last health reading in one consistent request."""
+        keys = [self._key(item) for item in ("lease", "live", "health")]
+        request = {self.table: {"Keys": keys, "ConsistentRead": True}}
+        found = self.dynamodb.batch_get_item(RequestItems=request)["Responses"][self.table]
+        items = {item["item"]: item for item in map(_from_dynamodb, found)}
+        return EnvironmentRecord(
+            work=_work(items.get("lease")), live=_live(items.get("live")), health=_health(items.get("health"))
+        )
+
+    def release(self, release_id: str) -> Item:
+        """Read one release's history; empty when there is none."""
+        answer = self.dynamodb.get_item(
+            TableName=self.table, Key=self._key(f"release#{release_id}"), ConsistentRead=True
+        )
+        return _from_dynamodb(answer.get("Item", {}))
+
+    def claim(self, observed: Work, wanted: Work) -> Lease:
+        """
+        Take the environment over from what was observed, in one conditional write.
+
+        Raises EnvironmentBusy when somebody else claimed in between. A claim whose answer was lost is recognised.
+        """
+        claimed = replace(wanted, token=observed.token + 1)
+        item = {**self._plain_key("lease"), **_plain(claimed)}
+        condition = "#token = :observed" if observed.token else "attribute_not_exists(#token)"
+        try:
+            self.dynamodb.put_item(
+                TableName=self.table,
+                Item=_to_dynamodb(item),
+                ConditionExpression=condition,
+                ExpressionAttributeNames={"#token": "token"},
+                **({"ExpressionAttributeValues": {":observed": {"N": str(observed.token)}}} if observed.token else {}),
+            )
+        except ClientError as error:
+            _raise_unless_condition_failed(error)
+            current = self.read().work
+            if current.holder != wanted.holder:
+                raise EnvironmentBusy(f"Execution {current.holder} claimed the environment first.") from error
+            claimed = current
+        return Lease(str(claimed.holder), claimed.token)
+
+    def require_lease(
+        self, lease: Lease, now: str, *, phase: Phase | None = None, intents: Forwards | None = None
+    ) -> None:
+        """
+        Prove that this execution still holds the environment, and write down what it is about to change.
+
+        A conditional write, because a mere read would be out of date before the change is made. Raises LeaseLost.
+        """
+        changes: Item = {"progress_at": now}
+        if phase is not None:
+            changes["phase"] = phase.value
+        if intents is not None:
+            changes["intents"] = intents
+        self._transact_or_lose(lease, [self._lease_update(lease, changes)])
+
+    def begin_shifting(self, lease: Lease, live: Live, phase: Phase, intents: Forwards, now: str) -> None:
+        """From the first shift on, alarms and rollbacks are about this release: lease and live item change together."""
+        changes = {"progress_at": now, "phase": phase.value, "intents": intents}
+        self._transact_or_lose(lease, [self._lease_update(lease, changes), self._put("live", _plain(live))])
+
+    def expire_rollback_point(self, lease: Lease, live: Live, now: str) -> None:
+        """Give up the live release's way back, before the first change to the color that it stands on."""
+        if live.rollback_point is None:
+            return
+        expired = replace(live, rollback_point=replace(live.rollback_point, status=PointStatus.EXPIRED))
+        changes = {"progress_at": now}
+        self._transact_or_lose(lease, [self._lease_update(lease, changes), self._put("live", _plain(expired))])
+
+    def commit(self, lease: Lease, live: Live, now: str) -> None:
+        """Accept the release: it is live, and its window begins."""
+        changes = {"progress_at": now, "phase": Phase.COMMITTED.value, "intents": {}}
+        color = {"version": live.version, "release_id": live.release_id, "at": now}
+        writes = [
+            self._lease_update(lease, changes),
+            self._put("live", _plain(live)),
+            self._put(f"color#{live.color}", color),
+        ]
+        self._transact_or_lose(lease, writes)
+
+    def finish(self, lease: Lease, phase: Phase, now: str, *, live: Live | None = None) -> None:
+        """
+        Let the environment go, with the phase in which the work ended.
+
+        Repeating a finished `finish` is a no-op. Raises LeaseLost when another execution holds the environment.
+        """
+        update = self._lease_update(lease, {"progress_at": now, "phase": phase.value}, remove=["holder"])
+        writes = [update] + ([self._put("live", _plain(live))] if live else [])
+        try:
+            self._transact_or_lose(lease, writes)
+        except LeaseLost:
+            work = self.read().work
+            if work.holder is not None or work.token != lease.token or work.phase is not phase:
+                raise
+
+    def note_release(self, release_id: str, facts: Mapping[str, Any], *, keep: Mapping[str, Any] | None = None) -> None:
+        """
+        Write facts into a release's history; those in `keep` only where they are not yet written.
+
+        What was recorded before the first change, such as the rollback point, must survive a repeated step.
+        """
+        assignments = [f"#s{n} = :s{n}" for n in range(len(facts))]
+        kept = keep or {}
+        assignments += [f"#k{n} = if_not_exists(#k{n}, :k{n})" for n in range(len(kept))]
+        names = {f"#s{n}": name for n, name in enumerate(facts)} | {f"#k{n}": name for n, name in enumerate(kept)}
+        values = {f":s{n}": _serialize(value) for n, value in enumerate(facts.values())}
+        values |= {f":k{n}": _serialize(value) for n, value in enumerate(kept.values())}
+        self.dynamodb.update_item(
+            TableName=self.table,
+            Key=self._key(f"release#{release_id}"),
+            UpdateExpression="SET " + ", ".join(assignments),
+            ExpressionAttributeNames=names,
+            ExpressionAttributeValues=values,
+        )
+
+    def note_health(self, reading: HealthReading) -> None:
+        """Keep a reading of the way back's health for the moment in which it cannot be read."""
+        item = {**self._plain_key("health"), **asdict(reading)}
+        self.dynamodb.put_item(TableName=self.table, Item=_to_dynamodb(item))
+
+    def _lease_update(self, lease: Lease, changes: Item, *, remove: list[str] | None = None) -> Item:
+        names = {f"#{name}": name for name in [*changes, *(remove or []), "holder", "token"]}
+        values = {f":{name}": _serialize(value) for name, value in changes.items()}
+        values |= {":my_holder": {"S": lease.holder}, ":my_token": {"N": str(lease.token)}}
+        expression = "SET " + ", ".join(f"#{name} = :{name}" for name in changes)
+        if remove:
+            expression += " REMOVE " + ", ".join(f"#{name}" for name in remove)
+        return {
+            "Update": {
+                "TableName": self.table,
+                "Key": self._key("lease"),
+                "UpdateExpression": expression,
+                "ConditionExpression": "#holder = :my_holder AND #token = :my_token",
+                "ExpressionAttributeNames": names,
+                "ExpressionAttributeValues": values,
+            }
+        }
+
+    def _put(self, item: str, attributes: Item) -> Item:
+        return {"Put": {"TableName": self.table, "Item": _to_dynamodb({**self._plain_key(item), **attributes})}}
+
+    def _transact_or_lose(self, lease: Lease, writes: list[Item]) -> None:
+        try:
+            if len(writes) == 1:
+                self.dynamodb.update_item(**writes[0]["Update"])
+            else:
+                self.dynamodb.transact_write_items(TransactItems=writes)
+        except ClientError as error:
+            _raise_unless_condition_failed(error)
+            message = f"Execution {lease.holder} no longer holds {self.environment} (token {lease.token})."
+            raise LeaseLost(message) from error
+
+    def _plain_key(self, item: str) -> Item:
+        return {"environment": self.environment, "item": item}
+
+    def _key(self, item: str) -> Item:
+        return _to_dynamodb(self._plain_key(item))
+
+
+def _raise_unless_condition_failed(error: ClientError) -> None:
+    """
+    Pass every other failure on.
+
+    A transaction names the reason of each of its writes:
+    https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html
+    """
+    code = error.response["Error"]["Code"]
+    reasons = [reason.get("Code") for reason in error.response.get("CancellationReasons", [])]
+    if code == "ConditionalCheckFailedException":
+        return
+    if code == "TransactionCanceledException" and "ConditionalCheckFailed" in reasons:
+        return
+    raise error
+
+
+def _plain(value: Work | Live) -> Item:
+    return {name: content for name, content in asdict(value).items() if content is not None}
+
+
+def _to_dynamodb(item: Item) -> Item:
+    return {name: _serialize(value) for name, value in item.items()}
+
+
+def _from_dynamodb(item: Item) -> Item:
+    return {name: _deserialize(value) for name, value in item.items()}
+
+
+def _work(item: Item | None) -> Work:
+    if item is None:
+        return Work()
+    return Work(
+        token=int(item["token"]),
+        holder=item.get("holder"),
+        phase=Phase(item["phase"]) if "phase" in item else None,
+        release_id=item.get("release_id"),
+        claimed_at=item.get("claimed_at"),
+        progress_at=item.get("progress_at"),
+        action=item.get("action"),
+        intents=_weights(item.get("intents", {})),
+        loser=_loser(item.get("loser", {})),
+    )
+
+
+def _loser(item: Item) -> Item:
+    return {**item, "intents": _weights(item["intents"])} if "intents" in item else item
+
+
+def _weights(forwards: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+    return {
+        route: {group: int(weight) for group, weight in weights.items()} for route, weights in forwards.items()
+    }
+
+
+def _live(item: Item | None) -> Live | None:
+    if item is None:
+        return None
+    point = item.get("rollback_point")
+    return Live(
+        release_id=item["release_id"],
+        version=item["version"],
+        color=item["color"],
+        since=item["since"],
+        rollback_point=_rollback_point(point) if point else None,
+    )
+
+
+def _rollback_point(item: Item) -> RollbackPoint:
+    return RollbackPoint(
+        status=PointStatus(item["status"]),
+        color=item["color"],
+        version=item["version"],
+        release_id=item["release_id"],
+        target_groups=item["target_groups"],
+        capacity=int(item["capacity"]),
+        window_ends_at=item.get("window_ends_at"),
+    )
+
+
+def _health(item: Item | None) -> HealthReading | None:
+    if item is None:
+        return None
+    return HealthReading(color=item["color"], healthy=int(item["healthy"]), at=item["at"])

@@ -1,0 +1,1 @@
+"""The way back: recorded before a release changes anything, claimed when it is needed."""

@@ -1,0 +1,101 @@
+"""First step of every rollback: decide from the record what there is to undo, and take the environment for it."""
+
+from dataclasses import dataclass
+from os import environ
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from lambdas.clients import client
+from lambdas.errors import EnvironmentBusy
+from lambdas.observability import step
+from lambdas.release.record import ReleaseRecord
+from lambdas.release.rules import EnvironmentRecord, Lease
+from lambdas.rollback.executions import Executions
+from lambdas.rollback.rules import (
+    CLAIMING,
+    RollbackRequest,
+    Verdict,
+    asks_about_holder,
+    check_target_groups,
+    claimed_work,
+    decide,
+    read_rollback_request,
+)
+from lambdas.traffic.rules import Route
+
+_CLAIM_ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What this function is told by its environment."""
+
+    environment: str
+    table: str
+    routes: tuple[Route, ...]
+
+
+settings = Settings(environ["ENVIRONMENT"], environ["RECORD_TABLE"], Route.all_from_json(environ["ROUTES"]))
+record = ReleaseRecord(client("dynamodb"), settings.table, settings.environment)
+executions = Executions(client("stepfunctions"))
+
+
+@step
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
+    """
+    Read {"input": of the machine, "execution", "now"}.
+
+    Return {"action", "reason", "lease", "release_id", "active": color that the record calls live, "color" to go back
+    to, "wanted_healthy", "last_healthy", "last_healthy_at", "claimed_at", "loser": execution ARN or ""}.
+    """
+    request = read_rollback_request(event["input"])
+    return claim_rollback(request, event["execution"], event["now"])
+
+
+def claim_rollback(request: RollbackRequest, execution: str, now: str) -> dict[str, Any]:
+    """
+    Decide and claim in one conditional write, from one consistent read.
+
+    When somebody else claims in between, the decision is taken anew. Safe to repeat.
+    """
+    for _ in range(_CLAIM_ATTEMPTS):
+        found = record.read()
+        verdict = _decide(request, found, execution, now)
+        if verdict.action not in CLAIMING:
+            return _answer(found, verdict, Lease("", 0), now)
+        if found.work.lease and found.work.holder == execution:
+            return _answer(found, verdict, found.work.lease, found.work.claimed_at or now)
+        try:
+            lease = record.claim(found.work, claimed_work(found, verdict, execution, now))
+        except EnvironmentBusy:
+            continue
+        return _answer(found, verdict, lease, now)
+    message = f"The environment was claimed by others {_CLAIM_ATTEMPTS} times while this rollback tried."
+    raise EnvironmentBusy(message)
+
+
+def _decide(request: RollbackRequest, found: EnvironmentRecord, execution: str, now: str) -> Verdict:
+    asks = asks_about_holder(request, found, execution)
+    holder_runs = executions.runs(str(found.work.holder)) if asks else False
+    verdict = decide(request, found, execution, now, holder_runs=holder_runs)
+    return check_target_groups(verdict, found.live.rollback_point if found.live else None, settings.routes)
+
+
+def _answer(found: EnvironmentRecord, verdict: Verdict, lease: Lease, claimed_at: str) -> dict[str, Any]:
+    point = found.live.rollback_point if found.live else None
+    seen = found.health if found.health and point and found.health.color == point.color else None
+    work = claimed_work(found, verdict, lease.holder, claimed_at)
+    return {
+        "action": verdict.action.value,
+        "reason": verdict.reason,
+        "lease": lease.as_event(),
+        "release_id": work.release_id or "",
+        "active": found.live.color if found.live else "",
+        "color": point.color if point else "",
+        "wanted_healthy": point.capacity if point else 0,
+        "last_healthy": seen.healthy if seen else 0,
+        "last_healthy_at": seen.at if seen else "",
+        "claimed_at": claimed_at,
+        "loser": work.loser.get("holder", ""),
+    }

@@ -1,0 +1,219 @@
+"""Who may roll back what, and over whom. All pure; docs/decisions holds the same as a table."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from lambdas.release.rules import (
+    EnvironmentRecord,
+    Live,
+    Phase,
+    PointStatus,
+    RollbackPoint,
+    Work,
+    describe_json,
+    seconds_since,
+)
+from lambdas.traffic.rules import Route
+
+STALE_AFTER_SECONDS = 120
+"""A running rollback writes progress at every step, at most 40 s apart. After this long without any it is stuck."""
+
+WATCHDOG_PERIOD_SECONDS = 60
+"""How often the watchdog looks; EventBridge schedules cannot run more often."""
+
+
+class Source(StrEnum):
+    """Who asks for a rollback."""
+
+    OPERATOR = "operator"
+    """A human, in the console; the input `{}` means this."""
+    DEPLOYMENT = "deployment"
+    """The deploy machine, when a step failed after its first shift."""
+    EXECUTION_STATUS = "execution-status"
+    """The event that an execution failed, timed out or was aborted."""
+    WATCHDOG = "watchdog"
+    """The watchdog, when such an event did not arrive."""
+
+
+class Action(StrEnum):
+    """What the rollback machine does after its claim."""
+
+    SWITCH = "switch"
+    """Traffic goes back to the recorded color."""
+    ABORT = "abort"
+    """Traffic never moved: what was being prepared is given up."""
+    FINISH = "finish"
+    """The release is committed already, only its execution died: the lease is given back."""
+    ESCALATE = "escalate"
+    """A rollback is needed, and there is nothing to go back to: a human must decide."""
+    IMPOSSIBLE = "impossible"
+    """An operator asks for what cannot be done; nothing is claimed."""
+    NOTHING = "nothing"
+    """There is nothing to roll back, or it is being done already."""
+    INVALID = "invalid"
+    """The input is not understood."""
+
+
+CLAIMING = frozenset({Action.SWITCH, Action.ABORT, Action.FINISH, Action.ESCALATE})
+_FIELDS = ("execution_arn", "reason", "release_id", "source", "status")
+_EXAMPLE = '{} or {"reason": "checkout is broken"}'
+
+
+@dataclass(frozen=True)
+class RollbackRequest:
+    """Who asks, and about which execution or release. `problem` is empty for a valid request."""
+
+    source: Source = Source.OPERATOR
+    execution_arn: str = ""
+    release_id: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What to do, and why, in words for the console."""
+
+    action: Action
+    reason: str
+
+
+def read_rollback_request(given: Any) -> RollbackRequest:  # noqa: ANN401  an operator can type anything
+    """Check the input of the rollback machine. Every field is optional text."""
+    problem = _problem_of(given)
+    if problem:
+        return RollbackRequest(problem=f"{problem} Example of a valid input: {_EXAMPLE}")
+    return RollbackRequest(
+        source=Source(given.get("source", Source.OPERATOR)),
+        execution_arn=given.get("execution_arn", ""),
+        release_id=given.get("release_id", ""),
+    )
+
+
+def _problem_of(given: Any) -> str:  # noqa: ANN401
+    if not isinstance(given, dict):
+        return f"The input must be a JSON object, but it is {describe_json(given)}."
+    for name in sorted(given):
+        if name not in _FIELDS:
+            return f"Field {name!r} is not known."
+        if not isinstance(given[name], str):
+            return f"Field {name!r} must be text, but it is {describe_json(given[name])}."
+    source = given.get("source", Source.OPERATOR)
+    if source not in list(Source):
+        return f"Field 'source' must be one of {', '.join(Source)}, but it is {describe_json(source)}."
+    if source != Source.OPERATOR and not given.get("execution_arn"):
+        return f"Field 'execution_arn' is missing: source {source} is about one execution."
+    return ""
+
+
+def asks_about_holder(request: RollbackRequest, record: EnvironmentRecord, execution: str) -> bool:
+    """Say whether the claim depends on another rollback being alive. Only then is asking worth a request."""
+    work = record.work
+    return (
+        work.holder not in (None, execution, request.execution_arn)
+        and work.phase is Phase.ROLLING_BACK
+        and not request.execution_arn
+    )
+
+
+def decide(
+    request: RollbackRequest, record: EnvironmentRecord, execution: str, now: str, *, holder_runs: bool
+) -> Verdict:
+    """
+    Decide what a rollback may do. `holder_runs` matters only where `asks_about_holder` says so.
+
+    An automatic request names the execution that it is about, and acts only while that one holds the environment: an
+    event of an older release that arrives late changes nothing.
+    """
+    if request.problem:
+        return Verdict(Action.INVALID, request.problem)
+    work, live = record.work, record.live
+    if work.holder == execution:
+        return _resume(work, "This execution holds the environment already.")
+    if request.execution_arn and request.execution_arn != work.holder:
+        return Verdict(Action.NOTHING, f"Execution {request.execution_arn} does not hold the environment any more.")
+    if request.release_id and request.release_id not in _current_releases(work, live):
+        return Verdict(Action.NOTHING, f"Release {request.release_id} is neither live nor being released.")
+    if work.holder is None:
+        return _decide_when_free(live)
+    if work.phase is Phase.ROLLING_BACK:
+        return _decide_over_rollback(request, work, now, holder_runs=holder_runs)
+    return _decide_over_deployment(request, work, live)
+
+
+def _current_releases(work: Work, live: Live | None) -> set[str | None]:
+    return {work.release_id if work.holder else None, live.release_id if live else None}
+
+
+def _resume(work: Work, reason: str) -> Verdict:
+    return Verdict(Action(work.action or Action.ESCALATE), reason)
+
+
+def _decide_when_free(live: Live | None) -> Verdict:
+    """Only an operator comes here: every automatic request is about a holder."""
+    point = live.rollback_point if live else None
+    if live is None or point is None:
+        return Verdict(Action.NOTHING, "There is no release to roll back.")
+    if point.status is PointStatus.CONSUMED:
+        return Verdict(Action.NOTHING, f"Release {point.release_id} is rolled back already.")
+    if point.status is PointStatus.EXPIRED:
+        reason = f"The way back from release {live.release_id} to {point.version} was given up. Deploy that version."
+        return Verdict(Action.IMPOSSIBLE, reason)
+    return Verdict(Action.SWITCH, f"Release {live.release_id} goes back to {point.version} on {point.color}.")
+
+
+def _decide_over_rollback(request: RollbackRequest, work: Work, now: str, *, holder_runs: bool) -> Verdict:
+    stale = work.progress_at is None or seconds_since(work.progress_at, now) > STALE_AFTER_SECONDS
+    if request.execution_arn == work.holder or not holder_runs or stale:
+        return _resume(work, f"Rollback {work.holder} did not finish; this one goes on.")
+    return Verdict(Action.NOTHING, f"Rollback {work.holder} is at it already.")
+
+
+def _decide_over_deployment(request: RollbackRequest, work: Work, live: Live | None) -> Verdict:
+    by_hand = request.source is Source.OPERATOR
+    point = live.rollback_point if live else None
+    if work.phase is Phase.COMMITTED and not by_hand:
+        return Verdict(Action.FINISH, f"Release {work.release_id} is promoted; only its execution ended early.")
+    if work.phase is Phase.PREPARING and (not by_hand or not _is_valid(point)):
+        return Verdict(Action.ABORT, f"Release {work.release_id} received no traffic yet, and is given up.")
+    if live is None or point is None or not _is_valid(point):
+        return Verdict(Action.ESCALATE, f"Release {work.release_id} receives traffic, and has nothing to go back to.")
+    return Verdict(Action.SWITCH, f"Release {live.release_id} goes back to {point.version} on {point.color}.")
+
+
+def _is_valid(point: RollbackPoint | None) -> bool:
+    return point is not None and point.status is PointStatus.VALID
+
+
+def check_target_groups(verdict: Verdict, point: RollbackPoint | None, routes: Sequence[Route]) -> Verdict:
+    """Go back only to what was recorded: settings that changed under a live release need a human."""
+    if verdict.action is not Action.SWITCH or point is None:
+        return verdict
+    configured = {route.name: route.target_group(point.color) for route in routes}
+    if configured == dict(point.target_groups):
+        return verdict
+    reason = f"The routes of color {point.color} changed since the release: {dict(point.target_groups)} → {configured}."
+    return Verdict(Action.ESCALATE, reason)
+
+
+def claimed_work(record: EnvironmentRecord, verdict: Verdict, execution: str, now: str) -> Work:
+    """Return the lease item of a rollback, which keeps what settle has to know about the execution that it beats."""
+    work, live = record.work, record.live
+    loser: Mapping[str, Any] = work.loser if work.phase is Phase.ROLLING_BACK else _loser(work)
+    release_id = live.release_id if verdict.action is Action.SWITCH and live else work.release_id
+    return Work(
+        holder=execution,
+        phase=Phase.ROLLING_BACK,
+        release_id=release_id,
+        claimed_at=now,
+        progress_at=now,
+        action=verdict.action.value,
+        loser=loser,
+    )
+
+
+def _loser(work: Work) -> dict[str, Any]:
+    if work.holder is None:
+        return {}
+    return {"holder": work.holder, "release_id": work.release_id, "intents": work.intents}

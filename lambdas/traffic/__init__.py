@@ -1,0 +1,1 @@
+"""The listener: which share of the traffic each color receives."""

@@ -1,0 +1,348 @@
+"""The deploy machine: a new version on the idle color, traffic in steps, and a way back at every moment."""
+
+from dataclasses import dataclass
+
+from aws_cdk import aws_stepfunctions as sfn
+
+from lambdas.errors import EnvironmentBusy, LeaseLost, ListenerDrifted, RollbackWindowOpen
+from statemachines.plan import ReleasePlan, ShiftStep
+from statemachines.steps import (
+    ALREADY_STARTED,
+    EXECUTION,
+    FAILURE,
+    INPUT,
+    SWITCH_FORWARD,
+    Steps,
+    at,
+    object_at,
+    on_error,
+)
+
+_CHECK_EVERY_SECONDS = 15
+
+_RELEASE = {"release_id": at("$.request.release_id"), "lease": object_at("$.environment.lease")}
+_ACTIVE = at("$.environment.active")
+_IDLE = at("$.environment.idle")
+_NO_FAILURE: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class _Endings:
+    """Where a release ends that does not go live."""
+
+    refused: sfn.IChainable
+    aborted: sfn.IChainable
+    rolled_back: sfn.IChainable
+    lease_lost: sfn.IChainable
+    escalated: sfn.IChainable
+
+
+def deploy_definition(steps: Steps, plan: ReleasePlan, rollback: sfn.IStateMachine) -> sfn.IChainable:
+    """
+    Roll back only what was shifted.
+
+    Up to the first shift a failure aborts: traffic never moved. From the first shift on every failure goes to the
+    rollback machine, which decides from the record, and this execution still ends in Fail, so that the console is green
+    only for a release that is live. Whoever loses the lease stops at once: the winner cleans up.
+    """
+    endings = _endings(steps, rollback)
+    live = _accept(steps, endings)
+    shifted = _shift(steps, plan.steps, endings, then=live)
+    prepared = _prepare(steps, endings, then=shifted)
+    return _claim(steps, endings, then=prepared)
+
+
+def _claim(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChainable:
+    validate = steps.task(
+        "Validate request",
+        "release.validate_request",
+        "Looks at the input before anything happens. A valid one is {\"version\": \"<git commit>\"}.",
+        given={"input": INPUT, "execution_name": at("$$.Execution.Name")},
+        returns=("version", "release_id", "problem"),
+        into="request",
+        starts_anew=True,
+    )
+    claim = steps.task(
+        "Claim environment",
+        "release.claim_environment",
+        "Takes the lease of the environment if nobody else works on it, and reads from the listener which color is"
+        " active. Refused while another release runs, while the live one can still be rolled back, or when somebody"
+        " has moved the listener by hand.",
+        given={
+            "execution": EXECUTION,
+            "release_id": at("$.request.release_id"),
+            "version": at("$.request.version"),
+        },
+        returns=("lease", "active", "idle"),
+        into="environment",
+    )
+    record = steps.task(
+        "Record rollback point",
+        "rollback.record_rollback_point",
+        "Writes down what to go back to, before anything changes: target groups, version, size. A copy for humans goes"
+        " to SSM.",
+        given={**_RELEASE, "active": _ACTIVE},
+        returns=("version", "capacity"),
+        into="way_back",
+    )
+    unchecked = steps.fail(
+        "Request could not be checked",
+        "The function that checks requests did not answer. Nothing was changed; start again.",
+        "RequestNotChecked",
+        cause="The request could not be checked, and nothing was changed. The history says why.",
+    )
+    invalid = steps.fail(
+        "Reject request",
+        "The input is not valid. The cause names the field, what is wrong with it, and an example. Nothing was changed.",
+        "InvalidRequest",
+        cause_path="$.request.problem",
+    )
+    on_error(validate, unchecked, result_path=sfn.JsonPath.DISCARD)
+    on_error(claim, endings.refused, EnvironmentBusy, RollbackWindowOpen, ListenerDrifted)
+    on_error(claim, endings.escalated)
+    on_error(record, endings.lease_lost, LeaseLost)
+    on_error(record, endings.aborted)
+    valid = sfn.Condition.string_equals("$.request.problem", "")
+    question = steps.ask("Is the request valid?", "Goes on only with a request that was understood.")
+    question.when(valid, claim).otherwise(invalid)
+    claim.next(record).next(then)
+    return validate.next(question)
+
+
+def _prepare(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChainable:
+    prepare = steps.task(
+        "Prepare idle color",
+        "fleet.prepare_idle_color",
+        "Points the test listener at the idle color, gives it the size of the active one and a numbered launch template"
+        " version of its own, and starts the instance refresh that brings the new version up. No traffic yet.",
+        given={**_RELEASE, "version": at("$.request.version"), "color": _IDLE},
+        returns=("refresh_id", "wanted_healthy", "ready_by"),
+        into="preparation",
+    )
+    wait = steps.wait("Wait for idle color", "Instances start and pass their health checks.", _CHECK_EVERY_SECONDS)
+    check = steps.task(
+        "Check idle color",
+        "fleet.check_idle_color",
+        "Looks how far the refresh is and how many targets are healthy. Fails when the refresh failed or time is up.",
+        given={
+            **_RELEASE,
+            "color": _IDLE,
+            "refresh_id": at("$.preparation.refresh_id"),
+            "wanted_healthy": at("$.preparation.wanted_healthy"),
+            "ready_by": at("$.preparation.ready_by"),
+        },
+        returns=("ready", "percent", "healthy"),
+        into="progress",
+    )
+    hold = steps.task(
+        "Hold old color",
+        "fleet.hold_old_color",
+        "Makes the old color's present size its minimum, so that it cannot shrink while it is the way back.",
+        given={**_RELEASE, "color": _ACTIVE},
+    )
+    for task in (prepare, check, hold):
+        on_error(task, endings.lease_lost, LeaseLost)
+        on_error(task, endings.aborted)
+    hold.next(then)
+    question = steps.ask("Is the idle color ready?", "As many healthy targets as carried the traffic before.")
+    ready = sfn.Condition.boolean_equals("$.progress.ready", value=True)
+    return prepare.next(steps.poll(wait, check, question, ready, then=hold))
+
+
+def _shift(
+    steps: Steps, shifts: tuple[ShiftStep, ...], endings: _Endings, then: sfn.IChainable
+) -> sfn.IChainable:
+    """Chain the steps of the plan; each one knows the weight before it, so that it can tell a human's change."""
+    following = then
+    weights_before = (0, *(shift.weight for shift in shifts[:-1]))
+    for shift, before in reversed(list(zip(shifts, weights_before, strict=True))):
+        following = _shift_and_bake(steps, shift, before, endings, following)
+    return following
+
+
+def _shift_and_bake(
+    steps: Steps, shift: ShiftStep, before_percent: int, endings: _Endings, then: sfn.IChainable
+) -> sfn.IChainable:
+    switch = steps.task(
+        f"Shift {shift.weight} % of traffic",
+        "traffic.switch_listener",
+        f"Gives the new color {shift.weight} % of every route, if it has as many healthy targets as the old one had,"
+        " and if nobody else has moved the listener.",
+        given={
+            **_RELEASE,
+            "color": _IDLE,
+            "percent": shift.weight,
+            "before_percent": before_percent,
+            "wanted_healthy": at("$.preparation.wanted_healthy"),
+            "back": False,
+        },
+        patience=SWITCH_FORWARD,
+    )
+    bake = steps.wait(
+        f"Bake at {shift.weight} %",
+        f"Observes the release at {shift.weight} % for {shift.bake_seconds} s. The old color stays alive.",
+        shift.bake_seconds,
+    )
+    on_error(switch, endings.lease_lost, LeaseLost)
+    on_error(switch, endings.rolled_back)
+    return switch.next(bake).next(then)
+
+
+def _accept(steps: Steps, endings: _Endings) -> sfn.IChainable:
+    promote = steps.task(
+        "Promote release",
+        "release.promote",
+        "Accepts the release: it is live, its rollback window begins, and the runbook's parameters name its target"
+        " group. Until the window ends, the rollback machine brings the old version back in seconds.",
+        given=_RELEASE,
+        returns=("window_ends_at",),
+        into="promotion",
+    )
+    resume = steps.task(
+        "Resume scaling",
+        "fleet.resume_scaling",
+        "Lets the live color scale again between the bounds that the old one had.",
+        given={**_RELEASE, "color": _IDLE},
+    )
+    release = steps.task(
+        "Release environment",
+        "release.release_environment",
+        "Gives the lease back. The next release may begin.",
+        given={**_RELEASE, "phase": "committed", "failure": _NO_FAILURE},
+    )
+    tell = _tell(steps, "Tell about the release", "promoted", reason="", failure=_NO_FAILURE)
+    live = steps.succeed("Release is live", "The new version has all traffic.")
+    on_error(promote, endings.lease_lost, LeaseLost)
+    on_error(promote, endings.rolled_back)
+    on_error(resume, endings.lease_lost, LeaseLost)
+    on_error(resume, release)
+    on_error(release, endings.lease_lost, LeaseLost)
+    on_error(release, endings.escalated)
+    on_error(tell, live)
+    promote.next(resume).next(release).next(tell).next(live)
+    return promote
+
+
+def _endings(steps: Steps, rollback: sfn.IStateMachine) -> _Endings:
+    lease_lost = steps.fail(
+        "Lease lost",
+        "A rollback has taken the environment over. It cleans up; nothing is left to do here.",
+        LeaseLost.__name__,
+        cause="Another execution has taken the environment over, and brings this release to its end.",
+    )
+    escalated = _escalated(steps)
+    return _Endings(
+        refused=_refused(steps),
+        aborted=_aborted(steps, lease_lost, escalated),
+        rolled_back=_rolled_back(steps, rollback, escalated),
+        lease_lost=lease_lost,
+        escalated=escalated,
+    )
+
+
+def _refused(steps: Steps) -> sfn.IChainable:
+    read = steps.remember(
+        "Read the refusal",
+        "Takes the reason out of the function's answer.",
+        "refusal",
+        {"details": sfn.JsonPath.string_to_json(at("$.failure.Cause"))},
+    )
+    reason = "$.refusal.details.errorMessage"
+    tell = _tell(steps, "Tell about the refusal", "refused", reason=at(reason), failure=_NO_FAILURE)
+    refused = steps.fail(
+        "Release refused",
+        "The release may not begin now. The cause says why, and what to do. Nothing was changed.",
+        "ReleaseRefused",
+        cause_path=reason,
+    )
+    on_error(tell, refused)
+    return read.next(tell).next(refused)
+
+
+def _aborted(steps: Steps, lease_lost: sfn.Fail, escalated: sfn.IChainable) -> sfn.IChainable:
+    scale_back = steps.task(
+        "Scale idle color back",
+        "fleet.scale_back_idle_color",
+        "Cancels the refresh and leaves the idle color as it was found. Traffic never moved.",
+        given=_RELEASE,
+    )
+    resume = steps.task(
+        "Resume scaling of old color",
+        "fleet.resume_scaling",
+        "Lets the color that serves scale again as before.",
+        given={**_RELEASE, "color": _ACTIVE},
+    )
+    release = steps.task(
+        "Release environment after abort",
+        "release.release_environment",
+        "Writes down why the release was aborted, and gives the lease back.",
+        given={**_RELEASE, "phase": "aborted", "failure": object_at(FAILURE)},
+        returns=("issue",),
+        into="ended",
+    )
+    tell = _tell(steps, "Tell about the abort", "aborted", reason=at("$.ended.issue"), failure=_NO_FAILURE)
+    aborted = steps.fail(
+        "Release aborted",
+        "The release was given up before traffic moved. The old version serves as before; the cause says why.",
+        "ReleaseAborted",
+        cause_path="$.ended.issue",
+    )
+    for task in (scale_back, resume, release):
+        on_error(task, lease_lost, LeaseLost)
+        on_error(task, escalated)
+    on_error(tell, aborted)
+    return scale_back.next(resume).next(release).next(tell).next(aborted)
+
+
+def _rolled_back(steps: Steps, rollback: sfn.IStateMachine, escalated: sfn.IChainable) -> sfn.IChainable:
+    start = steps.start(
+        "Start rollback",
+        "Hands the release to the rollback machine, which brings the old version back.",
+        rollback,
+        execution=sfn.JsonPath.format("rollback-{}", at("$.request.release_id")),
+        given={
+            "source": "deployment",
+            "execution_arn": EXECUTION,
+            "release_id": at("$.request.release_id"),
+            "reason": at("$.failure.Error"),
+        },
+    )
+    handed_over = steps.fail(
+        "Release rolled back",
+        "A step failed after traffic had begun to move. The rollback machine brings the old version back.",
+        "ReleaseRolledBack",
+        cause_path=sfn.JsonPath.format(
+            "The rollback machine took over after {}: {}", at("$.failure.Error"), at("$.failure.Cause")
+        ),
+    )
+    on_error(start, handed_over, ALREADY_STARTED, result_path=sfn.JsonPath.DISCARD)
+    on_error(start, escalated, result_path=sfn.JsonPath.DISCARD)
+    return start.next(handed_over)
+
+
+def _escalated(steps: Steps) -> sfn.IChainable:
+    tell = _tell(steps, "Page a human", "escalated", reason="", failure=object_at(FAILURE))
+    escalated = steps.fail(
+        "Escalated",
+        "Runback could not bring the release to an end here, and has told a human. If the environment is still held,"
+        " the rollback machine clears it.",
+        "Escalated",
+        cause_path=sfn.JsonPath.format("{}: {}", at("$.failure.Error"), at("$.failure.Cause")),
+    )
+    on_error(tell, escalated, result_path=sfn.JsonPath.DISCARD)
+    return tell.next(escalated)
+
+
+def _tell(steps: Steps, name: str, kind: str, *, reason: str, failure: object) -> sfn.TaskStateBase:
+    return steps.task(
+        name,
+        "notices.notify",
+        "Sends a message to the people on call. A message that cannot be sent changes nothing.",
+        given={
+            "kind": kind,
+            "release_id": at("$.request.release_id"),
+            "reason": reason,
+            "failure": failure,
+            "execution": EXECUTION,
+        },
+    )

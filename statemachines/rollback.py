@@ -1,0 +1,305 @@
+"""The rollback machine: traffic on the old color again in seconds; everything slow comes after."""
+
+from dataclasses import dataclass
+
+from aws_cdk import aws_stepfunctions as sfn
+
+from lambdas.errors import LeaseLost
+from lambdas.rollback.rules import Action, Source
+from statemachines.steps import BACK, EXECUTION, FAILURE, INPUT, Steps, at, object_at, on_error
+
+_SETTLE_EVERY_SECONDS = 5
+_LAST_STEP_SECONDS = 35
+"""How long a step of the deployment may still work after it was stopped: its Task's time-out."""
+
+_CLAIM = {"release_id": at("$.claim.release_id"), "lease": object_at("$.claim.lease")}
+_NO_FAILURE: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class _Endings:
+    """Where a rollback ends that could not do its work."""
+
+    lease_lost: sfn.IChainable
+    escalated: sfn.IChainable
+
+
+def rollback_definition(steps: Steps) -> sfn.IChainable:
+    """
+    Claim, switch, and only then everything else.
+
+    Between the event and safe traffic stand two steps: one decides from the record and takes the environment, the other
+    points the listener at the old color. A rollback that finds nothing to do succeeds; one that was needed and is not
+    possible ends in Fail, "Escalated", after it has told a human.
+    """
+    endings = _endings(steps)
+    claim = steps.task(
+        "Claim rollback",
+        "rollback.claim_rollback",
+        "Decides from the record what there is to undo, and takes the environment for it. The input {} means: whatever"
+        " is live or being released now.",
+        given={"input": INPUT, "execution": EXECUTION},
+        returns=(
+            "action",
+            "reason",
+            "lease",
+            "release_id",
+            "active",
+            "color",
+            "wanted_healthy",
+            "last_healthy",
+            "last_healthy_at",
+            "claimed_at",
+            "loser",
+        ),
+        into="claim",
+        starts_anew=True,
+        patience=BACK,
+    )
+    on_error(claim, _record_unreachable(steps), result_path="$")
+    question = steps.ask("What is there to roll back?", "Follows the decision of the claim.")
+    question.when(_decided(Action.SWITCH), _switch(steps, endings))
+    question.when(_decided(Action.ABORT), _abort(steps, endings))
+    question.when(_decided(Action.FINISH), _finish(steps, endings))
+    question.when(_decided(Action.ESCALATE), _nothing_to_go_back_to(steps, endings))
+    question.when(_decided(Action.IMPOSSIBLE), _impossible(steps))
+    question.when(_decided(Action.INVALID), _invalid(steps))
+    question.otherwise(
+        steps.succeed("Nothing to roll back", "There is nothing to undo, or it is being done already. Changed nothing.")
+    )
+    return claim.next(question)
+
+
+def _decided(action: Action) -> sfn.Condition:
+    return sfn.Condition.string_equals("$.claim.action", action.value)
+
+
+def _switch(steps: Steps, endings: _Endings) -> sfn.IChainable:
+    switch = steps.task(
+        "Switch listener back",
+        "traffic.switch_listener",
+        "Sends all traffic of every route to the recorded target group of the old color, and to that one alone.",
+        given={
+            **_CLAIM,
+            "color": at("$.claim.color"),
+            "percent": 100,
+            "before_percent": 0,
+            "wanted_healthy": at("$.claim.wanted_healthy"),
+            "last_healthy": at("$.claim.last_healthy"),
+            "last_healthy_at": at("$.claim.last_healthy_at"),
+            "back": True,
+        },
+        returns=("concern",),
+        into="switch",
+        patience=BACK,
+    )
+    stop = _stop(steps, "Stop deployment")
+    settle = steps.task(
+        "Settle listener",
+        "traffic.settle",
+        "Undoes a late write of the execution that lost the environment, until none can come any more. A change that"
+        " neither of them meant to make is a human's, and is not fought over.",
+        given={**_CLAIM, "color": at("$.claim.color"), "claimed_at": at("$.claim.claimed_at")},
+        returns=("settled",),
+        into="listener",
+        patience=BACK,
+    )
+    wait = steps.wait("Wait for late writes", "A function that lost the environment may still run.", _SETTLE_EVERY_SECONDS)
+    resume = _resume(steps, "Resume scaling", at("$.claim.color"))
+    record = steps.task(
+        "Record rollback",
+        "rollback.record_rollback",
+        "Writes down that the old version is live again, marks the rollback point as consumed, and gives the lease"
+        " back.",
+        given={**_CLAIM, "reason": at("$.claim.reason")},
+    )
+    tell = _tell(steps, "Tell about the rollback", "rolled_back", at("$.claim.reason"), concern=at("$.switch.concern"))
+    rolled_back = steps.succeed("Rolled back", "The old version has all traffic again.")
+
+    on_error(resume, endings.lease_lost, LeaseLost)
+    on_error(resume, record)
+    for task in (switch, stop, settle, record):
+        on_error(task, endings.lease_lost, LeaseLost)
+        on_error(task, endings.escalated)
+    on_error(tell, rolled_back)
+    resume.next(record).next(tell).next(rolled_back)
+    settled = sfn.Condition.boolean_equals("$.listener.settled", value=True)
+    question = steps.ask("Has the listener settled?", "Is every function of the loser dead by now?")
+    return switch.next(stop).next(steps.poll(wait, settle, question, settled, then=resume))
+
+
+def _abort(steps: Steps, endings: _Endings) -> sfn.IChainable:
+    stop = _stop(steps, "Stop preparation")
+    wait = steps.wait("Wait for its last step", "A step that was stopped may still work.", _LAST_STEP_SECONDS)
+    scale_back = steps.task(
+        "Scale idle color back",
+        "fleet.scale_back_idle_color",
+        "Cancels the refresh and leaves the idle color as it was found. Traffic never moved.",
+        given=_CLAIM,
+        returns=("active",),
+        into="colors",
+    )
+    resume = _resume(steps, "Resume scaling after abort", at("$.colors.active"))
+    release = _release(steps, "Release environment after abort", "aborted", {"Error": "Aborted", "Cause": at("$.claim.reason")})
+    tell = _tell(steps, "Tell about the abort", "aborted", at("$.claim.reason"))
+    aborted = steps.succeed("Aborted", "The release was given up before traffic moved.")
+    for task in (stop, scale_back, resume, release):
+        on_error(task, endings.lease_lost, LeaseLost)
+        on_error(task, endings.escalated)
+    on_error(tell, aborted)
+    return stop.next(wait).next(scale_back).next(resume).next(release).next(tell).next(aborted)
+
+
+def _finish(steps: Steps, endings: _Endings) -> sfn.IChainable:
+    resume = _resume(steps, "Resume scaling of live color", at("$.claim.active"))
+    release = _release(steps, "Release environment", "committed", _NO_FAILURE)
+    finished = steps.succeed("Release was live already", "Only its execution had ended early. Nothing was undone.")
+    on_error(resume, endings.lease_lost, LeaseLost)
+    on_error(resume, release)
+    on_error(release, endings.lease_lost, LeaseLost)
+    on_error(release, endings.escalated)
+    return resume.next(release).next(finished)
+
+
+def _nothing_to_go_back_to(steps: Steps, endings: _Endings) -> sfn.IChainable:
+    explain = steps.remember(
+        "Explain the escalation",
+        "A rollback is needed, and there is nothing to go back to.",
+        "failure",
+        {"Error": "NoWayBack", "Cause": at("$.claim.reason")},
+    )
+    return explain.next(endings.escalated)
+
+
+def _impossible(steps: Steps) -> sfn.IChainable:
+    return steps.fail(
+        "Rollback not possible",
+        "The way back was given up before. The cause says how to go on. Nothing was changed.",
+        "RollbackNotPossible",
+        cause_path="$.claim.reason",
+    )
+
+
+def _invalid(steps: Steps) -> sfn.IChainable:
+    return steps.fail(
+        "Reject request",
+        "The input is not valid. The cause names the field, what is wrong with it, and an example. Nothing was changed.",
+        "InvalidRequest",
+        cause_path="$.claim.reason",
+    )
+
+
+def _record_unreachable(steps: Steps) -> sfn.IChainable:
+    """
+    Page the AWS CLI commands of the way back.
+
+    But not when this rollback was itself started by the end of another one: that one has paged, and its failure would
+    start the next one, and so on, for as long as the record stays away. The watchdog goes on trying every minute.
+    """
+    page = steps.task(
+        "Page the commands",
+        "notices.notify",
+        "Sends the AWS CLI commands that switch the traffic back by hand, from their copy in SSM.",
+        given={
+            "kind": "record_unreachable",
+            "release_id": "",
+            "reason": "",
+            "failure": object_at("$"),
+            "execution": EXECUTION,
+        },
+        patience=BACK,
+    )
+    escalated = steps.fail(
+        "Escalated without record",
+        "The record could not be read or written. A human has the commands that switch the traffic back.",
+        "Escalated",
+        cause_path=sfn.JsonPath.format("{}: {}", at("$.Error"), at("$.Cause")),
+    )
+    on_error(page, escalated, result_path=sfn.JsonPath.DISCARD)
+    page.next(escalated)
+    after_rollback = sfn.Condition.and_(
+        sfn.Condition.is_present("$$.Execution.Input.source"),
+        sfn.Condition.string_equals("$$.Execution.Input.source", Source.EXECUTION_STATUS.value),
+        sfn.Condition.string_matches("$$.Execution.Input.execution_arn", "*-rollback:*"),
+    )
+    question = steps.ask("Has a rollback paged already?", "The end of a failed rollback starts this machine again.")
+    told = steps.succeed("Human was told before", "The rollback before this one has paged; the watchdog goes on trying.")
+    return question.when(after_rollback, told).otherwise(page)
+
+
+def _endings(steps: Steps) -> _Endings:
+    lease_lost = steps.fail(
+        "Lease lost",
+        "Another rollback has taken over, and goes on from here.",
+        LeaseLost.__name__,
+        cause="Another rollback has taken the environment over.",
+    )
+    record = _release(steps, "Record escalation", "escalated", object_at(FAILURE))
+    tell = steps.task(
+        "Page a human",
+        "notices.notify",
+        "Tells the people on call what could not be done, and what to look at.",
+        given={
+            "kind": "escalated",
+            "release_id": at("$.claim.release_id"),
+            "reason": "",
+            "failure": object_at(FAILURE),
+            "execution": EXECUTION,
+        },
+    )
+    escalated = steps.fail(
+        "Escalated",
+        "The rollback could not be finished, and a human was told. The cause says what failed. Once that is removed, the"
+        " input {} tries again.",
+        "Escalated",
+        cause_path=sfn.JsonPath.format("{}: {}", at("$.failure.Error"), at("$.failure.Cause")),
+    )
+    on_error(record, lease_lost, LeaseLost, result_path=sfn.JsonPath.DISCARD)
+    on_error(record, tell, result_path=sfn.JsonPath.DISCARD)
+    on_error(tell, escalated, result_path=sfn.JsonPath.DISCARD)
+    record.next(tell).next(escalated)
+    return _Endings(lease_lost=lease_lost, escalated=record)
+
+
+def _stop(steps: Steps, name: str) -> sfn.TaskStateBase:
+    return steps.task(
+        name,
+        "rollback.stop_deployment",
+        "Stops the execution that lost the environment, so that it starts nothing new.",
+        given={**_CLAIM, "loser": at("$.claim.loser")},
+        patience=BACK,
+    )
+
+
+def _resume(steps: Steps, name: str, color: str) -> sfn.TaskStateBase:
+    return steps.task(
+        name,
+        "fleet.resume_scaling",
+        "Lets the color that serves scale again between the bounds of before.",
+        given={**_CLAIM, "color": color},
+    )
+
+
+def _release(steps: Steps, name: str, phase: str, failure: object) -> sfn.TaskStateBase:
+    return steps.task(
+        name,
+        "release.release_environment",
+        f"Writes down that the release ended as {phase}, and gives the lease back.",
+        given={**_CLAIM, "phase": phase, "failure": failure},
+    )
+
+
+def _tell(steps: Steps, name: str, kind: str, reason: str, *, concern: str = "") -> sfn.TaskStateBase:
+    words = sfn.JsonPath.format("{} {}", reason, concern) if concern else reason
+    return steps.task(
+        name,
+        "notices.notify",
+        "Sends a message to the people on call. A message that cannot be sent changes nothing.",
+        given={
+            "kind": kind,
+            "release_id": at("$.claim.release_id"),
+            "reason": words,
+            "failure": _NO_FAILURE,
+            "execution": EXECUTION,
+        },
+    )

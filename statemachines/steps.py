@@ -1,0 +1,174 @@
+"""
+The building blocks of every machine, and the only place with a retry policy, a poll loop and a convention of naming.
+
+A step's name is an imperative that an operator reads in the console; a choice's name is a question. Every Task has a
+time-out, the one retry policy, and a Catch that its machine decides on.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aws_cdk import Duration
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_stepfunctions as sfn
+from aws_cdk import aws_stepfunctions_tasks as tasks
+from constructs import Construct
+
+from lambdas.errors import AwsCallFailed
+
+# What Lambda may answer although the function is all right, and what a lost or slow function looks like:
+# https://docs.aws.amazon.com/step-functions/latest/dg/bp-lambda-serviceexception.html
+TRANSIENT_ERRORS = (
+    "Lambda.ClientExecutionTimeoutException",
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+    "Lambda.TooManyRequestsException",
+    "Lambda.Unknown",
+    "Sandbox.Timedout",
+    "Runtime.ExitError",
+    sfn.Errors.TIMEOUT,
+    AwsCallFailed.__name__,
+)
+
+ALREADY_STARTED = "StepFunctions.ExecutionAlreadyExistsException"
+"""The same name and a closed execution: an earlier attempt to start it worked, and its answer was lost."""
+
+NOW = sfn.JsonPath.string_at("$$.State.EnteredTime")
+EXECUTION = sfn.JsonPath.string_at("$$.Execution.Id")
+INPUT = sfn.JsonPath.object_at("$$.Execution.Input")
+FAILURE = "$.failure"
+
+State = sfn.IChainable
+Given = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a step may take, and how often it is tried. `seconds` is above the function's own time-out."""
+
+    seconds: int
+    attempts: int
+    first_pause_seconds: int
+
+
+FORWARD = Patience(seconds=35, attempts=5, first_pause_seconds=2)
+"""Going forward nothing is urgent: 2, 4, 8 and 16 s of pauses outlast a short throttling."""
+SWITCH_FORWARD = Patience(seconds=12, attempts=5, first_pause_seconds=2)
+"""A writer of the listener may be tried often, but each try is short: a rollback waits for its end."""
+BACK = Patience(seconds=12, attempts=2, first_pause_seconds=1)
+"""On the way back two short attempts are better than a long wait: the watchdog starts anew within a minute."""
+
+
+def at(path: str) -> str:
+    """Refer to a text or number in the machine's data."""
+    return sfn.JsonPath.string_at(path)
+
+
+def object_at(path: str) -> Any:  # noqa: ANN401  a token of CDK
+    """Refer to an object in the machine's data."""
+    return sfn.JsonPath.object_at(path)
+
+
+class Steps:
+    """Makes the states of one machine. `functions` are published versions, by module such as "release.promote"."""
+
+    def __init__(self, scope: Construct, functions: Mapping[str, lambda_.IFunction]) -> None:
+        self._scope = scope
+        self._functions = functions
+
+    def task(  # noqa: PLR0913  a Task state has these properties
+        self,
+        name: str,
+        module: str,
+        comment: str,
+        *,
+        given: Given,
+        returns: Iterable[str] = (),
+        into: str = "",
+        starts_anew: bool = False,
+        patience: Patience = FORWARD,
+    ) -> tasks.LambdaInvoke:
+        """
+        Call a function. What it `returns` is kept below `$.<into>`; without `into` it is dropped.
+
+        `starts_anew` replaces the data by the answer, which a first state needs: its input may be any JSON.
+        """
+        kept = {field: sfn.JsonPath.object_at(f"$.Payload.{field}") for field in returns}
+        selector: dict[str, Any] | None = ({into: kept} if starts_anew else kept) or None
+        path = sfn.JsonPath.DISCARD if not into else "$" if starts_anew else f"$.{into}"
+        task = tasks.LambdaInvoke(
+            self._scope,
+            name,
+            comment=comment,
+            lambda_function=self._functions[module],
+            payload=sfn.TaskInput.from_object({**given, "now": NOW}),
+            result_selector=selector if into else None,
+            result_path=path,
+            retry_on_service_exceptions=False,
+            task_timeout=sfn.Timeout.duration(Duration.seconds(patience.seconds)),
+        )
+        task.add_retry(
+            errors=list(TRANSIENT_ERRORS),
+            interval=Duration.seconds(patience.first_pause_seconds),
+            max_attempts=patience.attempts - 1,
+            backoff_rate=2,
+        )
+        return task
+
+    def wait(self, name: str, comment: str, seconds: int) -> sfn.Wait:
+        """Wait for a fixed time."""
+        return sfn.Wait(self._scope, name, comment=comment, time=sfn.WaitTime.duration(Duration.seconds(seconds)))
+
+    def ask(self, name: str, comment: str) -> sfn.Choice:
+        """Ask a question about the machine's data."""
+        return sfn.Choice(self._scope, name, comment=comment)
+
+    def remember(self, name: str, comment: str, into: str, facts: Given) -> sfn.Pass:
+        """Work a value out of the machine's data, and keep it below `$.<into>`."""
+        return sfn.Pass(self._scope, name, comment=comment, parameters=dict(facts), result_path=f"$.{into}")
+
+    def start(self, name: str, comment: str, machine: sfn.IStateMachine, execution: str, given: Given) -> tasks.StepFunctionsStartExecution:
+        """Start another machine under a derived name, and do not wait for it: stopping this one must not stop it."""
+        task = tasks.StepFunctionsStartExecution(
+            self._scope,
+            name,
+            comment=comment,
+            state_machine=machine,
+            name=execution,
+            input=sfn.TaskInput.from_object(dict(given)),
+            result_path=sfn.JsonPath.DISCARD,
+            task_timeout=sfn.Timeout.duration(Duration.seconds(10)),
+        )
+        task.add_retry(errors=[ALREADY_STARTED], max_attempts=0)
+        task.add_retry(
+            errors=[sfn.Errors.ALL],
+            interval=Duration.seconds(BACK.first_pause_seconds),
+            max_attempts=3,
+            backoff_rate=2,
+        )
+        return task
+
+    def poll(self, wait: sfn.Wait, check: sfn.TaskStateBase, question: sfn.Choice, done: sfn.Condition, then: State) -> sfn.Wait:
+        """Wait, check, ask; again until it is done. Returns where the loop begins."""
+        wait.next(check)
+        check.next(question)
+        question.when(done, then).otherwise(wait)
+        return wait
+
+    def fail(self, name: str, comment: str, error: str, *, cause: str = "", cause_path: str = "") -> sfn.Fail:
+        """End the execution in failure. The error's name is static, so that rules and people can rely on it."""
+        return sfn.Fail(
+            self._scope, name, comment=comment, error=error, cause=cause or None, cause_path=cause_path or None
+        )
+
+    def succeed(self, name: str, comment: str) -> sfn.Succeed:
+        """End the execution in success."""
+        return sfn.Succeed(self._scope, name, comment=comment)
+
+
+def on_error(task: sfn.TaskStateBase, then: State, *errors: type[Exception] | str, result_path: str = FAILURE) -> None:
+    """Decide where a step's error leads; without `errors`, every error that no earlier decision took."""
+    names = [error if isinstance(error, str) else error.__name__ for error in errors]
+    task.add_catch(then, errors=names or [sfn.Errors.ALL], result_path=result_path)
