@@ -1,0 +1,52 @@
+"""Ready-made values for tests. Standard library only: functions are imported after their settings are in place."""
+
+from typing import Any
+
+ENVIRONMENT = "test"
+TABLE = "receipts-test-record"
+TOPIC_ARN = "arn:aws:sns:eu-west-1:123456789012:receipts-test-notices"
+ROLLBACK_MACHINE_ARN = "arn:aws:states:eu-west-1:123456789012:stateMachine:receipts-test-rollback"
+
+_LOAD_BALANCER = "arn:aws:elasticloadbalancing:eu-west-1:123456789012"
+LISTENER = f"{_LOAD_BALANCER}:listener/app/receipts/50dc6c495c0c9188/f2f7dc8efc522ab2"
+TEST_LISTENER = f"{_LOAD_BALANCER}:listener/app/receipts/50dc6c495c0c9188/9c2ab1d7e04f6a35"
+BLUE = f"{_LOAD_BALANCER}:targetgroup/receipts-blue/73e2d6bc24d8a067"
+GREEN = f"{_LOAD_BALANCER}:targetgroup/receipts-green/d1b0f4a96c3e5728"
+
+ROUTES: list[dict[str, Any]] = [
+    {
+        "name": "api",
+        "listener_arn": LISTENER,
+        "rule_arn": None,
+        "test_listener_arn": TEST_LISTENER,
+        "test_rule_arn": None,
+        "blue": BLUE,
+        "green": GREEN,
+    }
+]
+COLORS = {
+    color: {"auto_scaling_group": f"receipts-{color}", "launch_template_id": f"lt-{color}"}
+    for color in ("blue", "green")
+}
+RELEASE = {
+    "steps": [{"weight": 10, "bake_seconds": 300}, {"weight": 100, "bake_seconds": 1800}],
+    "prepare_timeout_seconds": 1800,
+    "rollback_window_seconds": 3600,
+    "next_release_in_window": "refuse",
+}
+PARAMETERS = {
+    "target_group": "/receipts/test/target-group-arn",
+    "previous_target_group": "/receipts/test/previous-target-group",
+    "way_back": "/runback/receipts/test/way-back",
+}
+
+OLD_VERSION, NEW_VERSION = "1111111", "2222222"
+DEPLOYMENT = "arn:aws:states:eu-west-1:123456789012:execution:receipts-test-deploy:one"
+OTHER_DEPLOYMENT = "arn:aws:states:eu-west-1:123456789012:execution:receipts-test-deploy:two"
+ROLLBACK = "arn:aws:states:eu-west-1:123456789012:execution:receipts-test-rollback:one"
+OTHER_ROLLBACK = "arn:aws:states:eu-west-1:123456789012:execution:receipts-test-rollback:two"
+
+
+def at(minute: int, second: int = 0) -> str:
+    """Return a moment of the test's hour, as Step Functions writes it."""
+    return f"2026-03-01T10:{minute:02}:{second:02}.000Z"

@@ -1,0 +1,60 @@
+"""Functions read their settings when they are imported, as in Lambda; here they are told of a small pretend account."""
+
+import json
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests import builders
+
+os.environ.update(
+    {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "ENVIRONMENT": builders.ENVIRONMENT,
+        "SERVICE": "receipts",
+        "RECORD_TABLE": builders.TABLE,
+        "ROUTES": json.dumps(builders.ROUTES),
+        "COLORS": json.dumps(builders.COLORS),
+        "RELEASE": json.dumps(builders.RELEASE),
+        "PARAMETERS": json.dumps(builders.PARAMETERS),
+        "TOPIC_ARN": builders.TOPIC_ARN,
+        "ROLLBACK_MACHINE_ARN": builders.ROLLBACK_MACHINE_ARN,
+        "POWERTOOLS_SERVICE_NAME": "receipts-test",
+        "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",  # no test needs a thousand images
+        "POWERTOOLS_METRICS_NAMESPACE": "Runback",
+    }
+)
+
+import boto3
+from moto import mock_aws
+
+from lambdas.release.record import ReleaseRecord
+
+
+@pytest.fixture(autouse=True)
+def pretend_account() -> Iterator[None]:
+    """Keep every test away from AWS, and from every other test."""
+    with mock_aws():
+        yield
+
+
+@pytest.fixture
+def record() -> ReleaseRecord:
+    """Return the record of the test environment, over an empty table."""
+    dynamodb = boto3.client("dynamodb")
+    dynamodb.create_table(
+        TableName=builders.TABLE,
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[
+            {"AttributeName": "environment", "KeyType": "HASH"},
+            {"AttributeName": "item", "KeyType": "RANGE"},
+        ],
+        AttributeDefinitions=[
+            {"AttributeName": "environment", "AttributeType": "S"},
+            {"AttributeName": "item", "AttributeType": "S"},
+        ],
+    )
+    return ReleaseRecord(dynamodb, builders.TABLE, builders.ENVIRONMENT)

@@ -1,0 +1,34 @@
+import pytest
+
+from lambdas.notices.rules import Kind, Notice, compose
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_every_message_says_what_why_and_what_to_do(kind: Kind) -> None:
+    notice = Notice(kind, "2222222-abcd", "the reason", "arn:execution", commands="aws elbv2 modify-listener")
+    message = compose(notice, "receipts", "production")
+    assert "receipts production" in message.subject
+    assert "the reason" in message.body
+    assert "arn:execution" in message.body
+    assert len(message.body.split("\n\n")) >= 4
+
+
+def test_page_without_record_carries_the_commands() -> None:
+    notice = Notice(Kind.RECORD_UNREACHABLE, "", "throttled", "arn", commands="aws elbv2 modify-listener --x")
+    assert "aws elbv2 modify-listener --x" in compose(notice, "receipts", "production").body
+
+
+def test_page_says_where_to_look_when_even_the_commands_are_lost() -> None:
+    assert "Quick Rollback" in compose(Notice(Kind.RECORD_UNREACHABLE, "", "", "arn"), "receipts", "production").body
+
+
+def test_input_to_paste_is_given_with_the_machine_to_start() -> None:
+    body = compose(Notice(Kind.PROMOTED, "new", "", "arn"), "receipts", "production").body
+    assert "start receipts-production-rollback with the input {}" in body
+
+
+def test_subject_is_one_that_sns_accepts() -> None:
+    """Up to 100 ASCII characters: https://docs.aws.amazon.com/sns/latest/api/API_Publish.html."""
+    subject = compose(Notice(Kind.ESCALATED, "ü" * 200, "", "arn"), "receipts", "production").subject
+    assert len(subject) == 100
+    assert subject.isascii()

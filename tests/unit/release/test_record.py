@@ -1,0 +1,158 @@
+"""The record's promises, against DynamoDB's own conditions."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from lambdas.errors import EnvironmentBusy, LeaseLost
+from lambdas.release.record import ReleaseRecord
+from lambdas.release.rules import HealthReading, Lease, Live, Phase, PointStatus, RollbackPoint, Work
+from tests.builders import BLUE, DEPLOYMENT, GREEN, OTHER_DEPLOYMENT, ROLLBACK, at
+
+WORK = Work(holder=DEPLOYMENT, phase=Phase.PREPARING, release_id="new", claimed_at=at(1), progress_at=at(1))
+POINT = RollbackPoint(PointStatus.VALID, "blue", "1111111", "old", {"api": BLUE}, capacity=2)
+LIVE = Live("new", "2222222", "green", since=at(2), rollback_point=POINT)
+
+
+class LosesAnswers:
+    """DynamoDB whose next answer to `operation` is lost after the request has worked."""
+
+    def __init__(self, dynamodb: Any, operation: str) -> None:  # noqa: ANN401
+        self._dynamodb = dynamodb
+        self._operation = operation
+        self._calls = 0
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        real = getattr(self._dynamodb, name)
+        return self._twice(real) if name == self._operation else real
+
+    def _twice(self, real: Any) -> Any:  # noqa: ANN401
+        """Send the request twice, as botocore does when no answer comes, and give the second answer."""
+
+        def send(**request: Any) -> Any:  # noqa: ANN401
+            real(**request)
+            return real(**request)
+
+        return send
+
+
+def test_empty_record_reads_as_nobody_and_nothing(record: ReleaseRecord) -> None:
+    found = record.read()
+    assert found.work == Work()
+    assert found.live is None
+    assert found.health is None
+
+
+def test_claim_is_read_back_with_a_token_that_grows(record: ReleaseRecord) -> None:
+    first = record.claim(Work(), WORK)
+    assert record.read().work == replace(WORK, token=1)
+    second = record.claim(record.read().work, replace(WORK, holder=ROLLBACK, phase=Phase.ROLLING_BACK))
+    assert (first.token, second.token) == (1, 2)
+
+
+def test_only_one_of_two_claims_from_the_same_view_wins(record: ReleaseRecord) -> None:
+    seen = record.read().work
+    record.claim(seen, WORK)
+    with pytest.raises(EnvironmentBusy):
+        record.claim(seen, replace(WORK, holder=OTHER_DEPLOYMENT))
+    assert record.read().work.holder == DEPLOYMENT
+
+
+def test_claim_whose_answer_was_lost_is_recognised(record: ReleaseRecord) -> None:
+    forgetful = replace(record, dynamodb=LosesAnswers(record.dynamodb, "put_item"))
+    assert forgetful.claim(Work(), WORK) == Lease(DEPLOYMENT, 1)
+
+
+def test_lease_proves_itself_and_leaves_its_intent(record: ReleaseRecord) -> None:
+    lease = record.claim(Work(), WORK)
+    record.require_lease(lease, at(3), phase=Phase.SHIFTING, intents={"api": {GREEN: 10, BLUE: 90}})
+    work = record.read().work
+    assert work.phase is Phase.SHIFTING
+    assert work.progress_at == at(3)
+    assert work.intents == {"api": {GREEN: 10, BLUE: 90}}
+
+
+@pytest.mark.parametrize("stale", [Lease(DEPLOYMENT, 0), Lease(OTHER_DEPLOYMENT, 1), Lease(DEPLOYMENT, 2)])
+def test_neither_an_old_token_nor_another_holder_passes(record: ReleaseRecord, stale: Lease) -> None:
+    """A redriven execution keeps its ARN, so the token decides."""
+    record.claim(Work(), WORK)
+    with pytest.raises(LeaseLost):
+        record.require_lease(stale, at(3))
+    assert record.read().work.progress_at == at(1)
+
+
+def test_first_shift_changes_lease_and_live_release_together(record: ReleaseRecord) -> None:
+    lease = record.claim(Work(), WORK)
+    record.begin_shifting(lease, LIVE, Phase.SHIFTING, {"api": {GREEN: 10, BLUE: 90}}, at(2))
+    found = record.read()
+    assert (found.work.phase, found.live) == (Phase.SHIFTING, LIVE)
+
+
+def test_loser_cannot_make_its_release_live(record: ReleaseRecord) -> None:
+    lease = record.claim(Work(), WORK)
+    record.claim(record.read().work, replace(WORK, holder=ROLLBACK, phase=Phase.ROLLING_BACK))
+    with pytest.raises(LeaseLost):
+        record.begin_shifting(lease, LIVE, Phase.SHIFTING, {}, at(3))
+    assert record.read().live is None
+
+
+def test_expired_point_is_kept_for_the_history_only(record: ReleaseRecord) -> None:
+    lease = record.claim(Work(), WORK)
+    record.begin_shifting(lease, LIVE, Phase.SHIFTING, {}, at(2))
+    record.expire_rollback_point(lease, LIVE, at(3))
+    live = record.read().live
+    assert live is not None
+    assert live.rollback_point == replace(POINT, status=PointStatus.EXPIRED)
+
+
+def test_finish_frees_the_environment_and_keeps_the_token(record: ReleaseRecord) -> None:
+    """A token that fell back to a used one would let an old execution pass."""
+    lease = record.claim(Work(), WORK)
+    record.finish(lease, Phase.ABORTED, at(9))
+    work = record.read().work
+    assert (work.holder, work.token, work.phase) == (None, 1, Phase.ABORTED)
+
+
+def test_finish_whose_answer_was_lost_is_finished(record: ReleaseRecord) -> None:
+    lease = record.claim(Work(), WORK)
+    forgetful = replace(record, dynamodb=LosesAnswers(record.dynamodb, "update_item"))
+    forgetful.finish(lease, Phase.ABORTED, at(9))
+    assert record.read().work.phase is Phase.ABORTED
+
+
+def test_loser_cannot_free_what_the_winner_holds(record: ReleaseRecord) -> None:
+    lease = record.claim(Work(), WORK)
+    record.claim(record.read().work, replace(WORK, holder=ROLLBACK, phase=Phase.ROLLING_BACK))
+    with pytest.raises(LeaseLost):
+        record.finish(lease, Phase.COMMITTED, at(9))
+    assert record.read().work.holder == ROLLBACK
+
+
+def test_repeated_recording_keeps_the_first_rollback_point(record: ReleaseRecord) -> None:
+    """A retry runs after changes were made, and would record the changed state as the way back."""
+    record.note_release("new", {"step": "one"}, keep={"rollback_point": {"color": "blue"}})
+    record.note_release("new", {"step": "two"}, keep={"rollback_point": {"color": "green"}})
+    release = record.release("new")
+    assert (release["step"], release["rollback_point"]) == ("two", {"color": "blue"})
+
+
+def test_health_reading_is_read_back(record: ReleaseRecord) -> None:
+    record.note_health(HealthReading("blue", 2, at(4)))
+    assert record.read().health == HealthReading("blue", 2, at(4))
+
+
+def test_commit_makes_the_release_live_with_its_window(record: ReleaseRecord) -> None:
+    lease = record.claim(Work(), WORK)
+    committed = replace(LIVE, rollback_point=replace(POINT, window_ends_at=at(59)))
+    record.commit(lease, committed, at(5))
+    found = record.read()
+    assert (found.work.phase, found.work.holder, found.live) == (Phase.COMMITTED, DEPLOYMENT, committed)
+
+
+def test_other_failures_are_passed_on(record: ReleaseRecord) -> None:
+    """Only a failed condition means that the lease is lost; a missing table does not."""
+    nowhere = replace(record, table="missing")
+    with pytest.raises(ClientError, match="ResourceNotFound"):
+        nowhere.require_lease(Lease(DEPLOYMENT, 1), at(3))

@@ -1,0 +1,114 @@
+import pytest
+
+from lambdas.errors import EnvironmentBusy, RollbackWindowOpen
+from lambdas.release.rules import (
+    EnvironmentRecord,
+    Live,
+    Phase,
+    PointStatus,
+    RollbackPoint,
+    Work,
+    check_deploy_claim,
+    explain_failure,
+    read_request,
+)
+from tests.builders import BLUE, DEPLOYMENT, OTHER_DEPLOYMENT, at
+
+
+def live(status: PointStatus, window_ends_at: str | None) -> Live:
+    point = RollbackPoint(status, "blue", "1111111", "old", {"api": BLUE}, capacity=2, window_ends_at=window_ends_at)
+    return Live("new", "2222222", "green", since=at(0), rollback_point=point)
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({}, "'version' is missing"),
+        ({"version": None}, "'version'"),
+        ({"version": 1234567}, "'version'"),
+        ({"version": ""}, "'version'"),
+        ({"version": "main"}, "'version'"),
+        ({"version": "ABCDEF1"}, "'version'"),
+        ({"version": "4f2c1e9; rm -rf /"}, "'version'"),
+        ({"version": "4f2c1e9", "verison": "4f2c1e9"}, "'verison'"),
+        ({"version": ["4f2c1e9"]}, "'version'"),
+        ([], "a list"),
+        ("4f2c1e9", "text '4f2c1e9'"),
+        (None, "null"),
+        (True, "a boolean"),
+    ],
+)
+def test_bad_request_names_field_and_shows_example(given: object, named: str) -> None:
+    problem = read_request(given, "execution").problem
+    assert named in problem
+    assert '{"version": "4f2c1e9"}' in problem
+
+
+def test_problem_never_repeats_a_whole_payload() -> None:
+    """What an operator pastes by mistake may be a secret, or megabytes."""
+    assert len(read_request({"version": "x" * 100_000}, "execution").problem) < 400
+
+
+def test_repeated_step_gets_the_same_release_id_and_another_execution_another() -> None:
+    once = read_request({"version": "4f2c1e9"}, "execution-one")
+    assert read_request({"version": "4f2c1e9"}, "execution-one") == once
+    assert read_request({"version": "4f2c1e9"}, "execution-two").release_id != once.release_id
+
+
+def test_release_id_fits_into_the_name_of_a_rollback() -> None:
+    """Execution names end at 80 characters, and those that EventBridge makes are 73 long already."""
+    release_id = read_request({"version": "a" * 40}, "x" * 80).release_id
+    assert len(f"rollback-{release_id}") <= 80
+
+
+def test_free_environment_can_be_claimed() -> None:
+    check_deploy_claim(EnvironmentRecord(), DEPLOYMENT, at(1), may_expire_window=False)
+
+
+def test_own_environment_can_be_claimed_again() -> None:
+    """The answer of a first claim can be lost."""
+    work = Work(token=3, holder=DEPLOYMENT, phase=Phase.PREPARING, release_id="new")
+    check_deploy_claim(EnvironmentRecord(work=work), DEPLOYMENT, at(1), may_expire_window=False)
+
+
+def test_held_environment_is_refused_with_its_holder() -> None:
+    work = Work(token=3, holder=OTHER_DEPLOYMENT, phase=Phase.SHIFTING, release_id="other")
+    with pytest.raises(EnvironmentBusy, match="Release other is shifting"):
+        check_deploy_claim(EnvironmentRecord(work=work), DEPLOYMENT, at(1), may_expire_window=False)
+
+
+def test_open_window_refuses_the_next_release() -> None:
+    """The idle color is what the live release would go back to."""
+    record = EnvironmentRecord(live=live(PointStatus.VALID, at(30)))
+    with pytest.raises(RollbackWindowOpen, match=at(30)):
+        check_deploy_claim(record, DEPLOYMENT, at(29), may_expire_window=False)
+
+
+@pytest.mark.parametrize(
+    ("status", "now", "may_expire"),
+    [
+        (PointStatus.VALID, at(30), False),
+        (PointStatus.CONSUMED, at(1), False),
+        (PointStatus.EXPIRED, at(1), False),
+        (PointStatus.VALID, at(1), True),
+    ],
+)
+def test_window_that_is_over_or_given_up_lets_the_next_release_in(
+    status: PointStatus, now: str, *, may_expire: bool
+) -> None:
+    record = EnvironmentRecord(live=live(status, at(30)))
+    check_deploy_claim(record, DEPLOYMENT, now, may_expire_window=may_expire)
+
+
+@pytest.mark.parametrize(
+    ("failure", "explained"),
+    [
+        ({}, ""),
+        ({"Error": "States.Timeout", "Cause": ""}, "States.Timeout"),
+        ({"Error": "LeaseLost", "Cause": '{"errorMessage": "gone", "errorType": "LeaseLost"}'}, "LeaseLost: gone"),
+        ({"Error": "Aborted", "Cause": "not JSON"}, "Aborted: not JSON"),
+        ({"Error": "Odd", "Cause": "[1]"}, "Odd: [1]"),
+    ],
+)
+def test_failure_is_explained_in_one_line(failure: dict[str, str], explained: str) -> None:
+    assert explain_failure(failure) == explained

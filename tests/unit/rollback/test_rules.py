@@ -1,0 +1,211 @@
+"""Who may claim over whom: the table of docs/decisions/0002-takeover.md, row by row."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from lambdas.release.rules import EnvironmentRecord, Live, Phase, PointStatus, RollbackPoint, Work
+from lambdas.rollback.rules import (
+    Action,
+    RollbackRequest,
+    Source,
+    Verdict,
+    asks_about_holder,
+    check_target_groups,
+    claimed_work,
+    decide,
+    read_rollback_request,
+)
+from lambdas.traffic.rules import Route
+from tests.builders import BLUE, DEPLOYMENT, GREEN, OTHER_DEPLOYMENT, OTHER_ROLLBACK, ROLLBACK, ROUTES, at
+
+NOW = at(10)
+OPERATOR = RollbackRequest()
+POINT = RollbackPoint(PointStatus.VALID, "blue", "1111111", "old", {"api": BLUE}, capacity=2)
+
+
+def live(status: PointStatus = PointStatus.VALID, window_ends_at: str | None = None) -> Live:
+    return Live("new", "2222222", "green", at(2), replace(POINT, status=status, window_ends_at=window_ends_at))
+
+
+def about(holder: str, source: Source = Source.EXECUTION_STATUS) -> RollbackRequest:
+    return RollbackRequest(source=source, execution_arn=holder)
+
+
+def held(phase: Phase, holder: str = DEPLOYMENT, *, action: Action | None = None, progress_at: str = NOW) -> Work:
+    return Work(
+        token=7,
+        holder=holder,
+        phase=phase,
+        release_id="new",
+        progress_at=progress_at,
+        action=action.value if action else None,
+        intents={"api": {GREEN: 10, BLUE: 90}},
+    )
+
+
+def decided(request: RollbackRequest, record: EnvironmentRecord, *, holder_runs: bool = True) -> Action:
+    return decide(request, record, ROLLBACK, NOW, holder_runs=holder_runs).action
+
+
+@pytest.mark.parametrize("source", [Source.DEPLOYMENT, Source.EXECUTION_STATUS, Source.WATCHDOG])
+@pytest.mark.parametrize(
+    ("phase", "action"),
+    [
+        (Phase.PREPARING, Action.ABORT),
+        (Phase.SHIFTING, Action.SWITCH),
+        (Phase.BAKING, Action.SWITCH),
+        (Phase.COMMITTED, Action.FINISH),
+    ],
+)
+def test_end_of_the_holder_undoes_what_it_had_done(source: Source, phase: Phase, action: Action) -> None:
+    record = EnvironmentRecord(work=held(phase), live=live())
+    assert decided(about(DEPLOYMENT, source), record) is action
+
+
+@pytest.mark.parametrize("phase", [Phase.PREPARING, Phase.SHIFTING, Phase.BAKING, Phase.COMMITTED, Phase.ROLLING_BACK])
+def test_event_about_another_execution_changes_nothing(phase: Phase) -> None:
+    """It belongs to an older release, and arrived late or twice."""
+    record = EnvironmentRecord(work=held(phase), live=live())
+    assert decided(about(OTHER_DEPLOYMENT), record) is Action.NOTHING
+
+
+def test_event_about_a_holder_that_has_let_go_changes_nothing() -> None:
+    assert decided(about(DEPLOYMENT), EnvironmentRecord(work=Work(token=7), live=live())) is Action.NOTHING
+
+
+@pytest.mark.parametrize("phase", [Phase.SHIFTING, Phase.BAKING, Phase.COMMITTED])
+def test_operator_takes_a_running_release_back(phase: Phase) -> None:
+    assert decided(OPERATOR, EnvironmentRecord(work=held(phase), live=live())) is Action.SWITCH
+
+
+def test_operator_gives_a_preparing_release_up() -> None:
+    record = EnvironmentRecord(work=held(Phase.PREPARING), live=live(PointStatus.EXPIRED))
+    assert decided(OPERATOR, record) is Action.ABORT
+
+
+def test_operator_takes_the_live_release_back_while_the_next_one_prepares() -> None:
+    """Until the next one touches the idle color, that color is the live release's way back."""
+    assert decided(OPERATOR, EnvironmentRecord(work=held(Phase.PREPARING), live=live())) is Action.SWITCH
+
+
+@pytest.mark.parametrize("window_ends_at", [at(1), at(59)])
+def test_operator_may_go_back_by_hand_after_the_window_too(window_ends_at: str) -> None:
+    """The old color is alive until clean-up; a human may decide what an alarm may not."""
+    record = EnvironmentRecord(live=live(window_ends_at=window_ends_at))
+    assert decided(OPERATOR, record) is Action.SWITCH
+
+
+def test_second_rollback_after_the_first_is_a_no_op() -> None:
+    assert decided(OPERATOR, EnvironmentRecord(live=live(PointStatus.CONSUMED))) is Action.NOTHING
+
+
+def test_nothing_was_released_yet() -> None:
+    assert decided(OPERATOR, EnvironmentRecord()) is Action.NOTHING
+
+
+def test_way_back_that_was_given_up_is_said_to_be() -> None:
+    assert decided(OPERATOR, EnvironmentRecord(live=live(PointStatus.EXPIRED))) is Action.IMPOSSIBLE
+
+
+@pytest.mark.parametrize("status", [PointStatus.EXPIRED, PointStatus.CONSUMED])
+def test_release_with_traffic_and_no_way_back_is_escalated(status: PointStatus) -> None:
+    record = EnvironmentRecord(work=held(Phase.SHIFTING), live=live(status))
+    assert decided(about(DEPLOYMENT), record) is Action.ESCALATE
+
+
+def test_request_about_another_release_changes_nothing() -> None:
+    request = RollbackRequest(release_id="older")
+    assert decided(request, EnvironmentRecord(live=live())) is Action.NOTHING
+
+
+def test_request_about_the_live_release_is_followed() -> None:
+    assert decided(RollbackRequest(release_id="new"), EnvironmentRecord(live=live())) is Action.SWITCH
+
+
+@pytest.mark.parametrize("action", [Action.SWITCH, Action.ABORT, Action.FINISH])
+def test_repeated_claim_goes_on_with_what_it_decided(action: Action) -> None:
+    """The answer of its first attempt was lost."""
+    record = EnvironmentRecord(work=held(Phase.ROLLING_BACK, ROLLBACK, action=action), live=live())
+    assert decided(OPERATOR, record) is action
+
+
+def test_second_rollback_leaves_a_fresh_running_one_alone() -> None:
+    record = EnvironmentRecord(work=held(Phase.ROLLING_BACK, OTHER_ROLLBACK, action=Action.SWITCH), live=live())
+    assert decided(OPERATOR, record) is Action.NOTHING
+
+
+@pytest.mark.parametrize(
+    ("request_", "holder_runs", "progress_at"),
+    [
+        (OPERATOR, False, NOW),
+        (OPERATOR, True, at(7, 59)),
+        (about(OTHER_ROLLBACK), True, NOW),
+        (about(OTHER_ROLLBACK, Source.WATCHDOG), True, NOW),
+    ],
+    ids=["holder is dead", "holder is stuck", "event says it ended", "watchdog says it is stuck"],
+)
+@pytest.mark.parametrize("action", [Action.SWITCH, Action.ABORT, Action.FINISH])
+def test_dead_or_stuck_rollback_is_resumed(
+    request_: RollbackRequest, progress_at: str, action: Action, *, holder_runs: bool
+) -> None:
+    work = held(Phase.ROLLING_BACK, OTHER_ROLLBACK, action=action, progress_at=progress_at)
+    assert decided(request_, EnvironmentRecord(work=work, live=live()), holder_runs=holder_runs) is action
+
+
+def test_aliveness_is_asked_for_only_where_it_decides() -> None:
+    """Every request before the listener is back costs time."""
+    over_rollback = EnvironmentRecord(work=held(Phase.ROLLING_BACK, OTHER_ROLLBACK))
+    assert asks_about_holder(OPERATOR, over_rollback, ROLLBACK)
+    assert not asks_about_holder(about(OTHER_ROLLBACK), over_rollback, ROLLBACK)
+    assert not asks_about_holder(OPERATOR, EnvironmentRecord(work=held(Phase.SHIFTING)), ROLLBACK)
+    assert not asks_about_holder(OPERATOR, EnvironmentRecord(work=held(Phase.ROLLING_BACK, ROLLBACK)), ROLLBACK)
+
+
+def test_claim_keeps_what_the_loser_was_about_to_write() -> None:
+    """Settle may have to undo it, also after the rollback was itself resumed by another one."""
+    record = EnvironmentRecord(work=held(Phase.SHIFTING), live=live())
+    first = claimed_work(record, Verdict(Action.SWITCH, ""), OTHER_ROLLBACK, NOW)
+    second = claimed_work(replace(record, work=first), Verdict(Action.SWITCH, ""), ROLLBACK, NOW)
+    for work in (first, second):
+        assert work.loser["holder"] == DEPLOYMENT
+        assert work.loser["intents"] == {"api": {GREEN: 10, BLUE: 90}}
+
+
+def test_changed_settings_escalate_instead_of_switching_elsewhere() -> None:
+    """Traffic goes back to the recorded target group or to none."""
+    routes = Route.all_from_json(json.dumps(ROUTES))
+    verdict = Verdict(Action.SWITCH, "")
+    assert check_target_groups(verdict, POINT, routes) is verdict
+    moved = replace(POINT, target_groups={"api": "another"})
+    assert check_target_groups(verdict, moved, routes).action is Action.ESCALATE
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ([], "a list"),
+        ("rollback", "text"),
+        (None, "null"),
+        (7, "number"),
+        ({"version": "1111111"}, "'version' is not known"),
+        ({"reason": 5}, "'reason' must be text"),
+        ({"source": "cron"}, "'source' must be one of"),
+        ({"source": "watchdog"}, "'execution_arn' is missing"),
+        ({"source": ["operator"]}, "'source' must be text"),
+    ],
+)
+def test_bad_request_names_field_and_shows_example(given: object, named: str) -> None:
+    request = read_rollback_request(given)
+    assert named in request.problem
+    assert "Example of a valid input: {}" in request.problem
+    assert decided(request, EnvironmentRecord(work=held(Phase.SHIFTING), live=live())) is Action.INVALID
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"reason": "checkout is broken"}, {"release_id": "new"}, {"source": "execution-status", "execution_arn": "a"}],
+)
+def test_good_request_has_no_problem(given: dict[str, str]) -> None:
+    assert read_rollback_request(given).problem == ""
