@@ -1,0 +1,36 @@
+"""Stand-ins that keep what they are told, for AWS things whose emulation would prove nothing more."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class FakeExecutions:
+    """Executions of state machines, as `lambdas.rollback.executions.Executions` sees them."""
+
+    running: set[str] = field(default_factory=set)
+    stopped: list[str] = field(default_factory=list)
+    started: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def runs(self, execution_arn: str) -> bool:
+        return execution_arn in self.running
+
+    def stop(self, execution_arn: str, cause: str) -> None:
+        assert cause
+        self.running.discard(execution_arn)
+        self.stopped.append(execution_arn)
+
+    def start(self, machine_arn: str, name: str, given: dict[str, Any]) -> None:
+        assert machine_arn
+        self.started.setdefault(name, given)
+
+
+@dataclass
+class FakeParameters:
+    """The runbook's SSM parameters, as `lambdas.release.parameters.Parameters` writes them."""
+
+    active: str = ""
+    previous: str = ""
+
+    def point_at(self, active: str, previous: str) -> None:
+        self.active, self.previous = active, previous

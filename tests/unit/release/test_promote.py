@@ -1,0 +1,58 @@
+"""Promotion makes the window begin, once."""
+
+import pytest
+
+from lambdas.errors import LeaseLost
+from lambdas.release import promote as function
+from lambdas.release.record import ReleaseRecord
+from lambdas.release.rules import Lease, Live, Phase, PointStatus, RollbackPoint, Work
+from tests.builders import BLUE, DEPLOYMENT, ROLLBACK, at
+from tests.fakes import FakeParameters
+
+LIVE = Live("new", "2222222", "green", at(2), RollbackPoint(PointStatus.VALID, "blue", "1", "old", {"api": BLUE}, 2))
+
+
+@pytest.fixture
+def parameters(record: ReleaseRecord, monkeypatch: pytest.MonkeyPatch) -> FakeParameters:
+    fake = FakeParameters()
+    monkeypatch.setattr(function, "record", record)
+    monkeypatch.setattr(function, "parameters", fake)
+    return fake
+
+
+@pytest.fixture
+def baking(record: ReleaseRecord) -> Lease:
+    lease = record.claim(Work(), Work(holder=DEPLOYMENT, phase=Phase.PREPARING, release_id="new"))
+    record.begin_shifting(lease, LIVE, Phase.BAKING, {}, at(2))
+    return lease
+
+
+def test_promoted_release_is_live_for_its_window(
+    record: ReleaseRecord, parameters: FakeParameters, baking: Lease
+) -> None:
+    ends_at = function.promote(baking, "new", at(3))
+    assert ends_at == "2026-03-01T11:03:00+00:00"
+    found = record.read()
+    assert found.work.phase is Phase.COMMITTED
+    assert found.live is not None
+    assert found.live.rollback_point is not None
+    assert found.live.rollback_point.in_window(at(59))
+    assert (parameters.active, parameters.previous) == ("green", "blue")
+    assert record.release("new")["outcome"] == "promoted"
+
+
+def test_repeated_promotion_does_not_prolong_the_window(
+    record: ReleaseRecord, parameters: FakeParameters, baking: Lease
+) -> None:
+    first = function.promote(baking, "new", at(3))
+    assert function.promote(baking, "new", at(8)) == first
+
+
+def test_release_that_was_rolled_back_meanwhile_is_not_promoted(
+    record: ReleaseRecord, parameters: FakeParameters, baking: Lease
+) -> None:
+    record.claim(record.read().work, Work(holder=ROLLBACK, phase=Phase.ROLLING_BACK, release_id="new"))
+    with pytest.raises(LeaseLost):
+        function.promote(baking, "new", at(3))
+    assert parameters.active == ""
+    assert record.read().live == LIVE

@@ -1,0 +1,117 @@
+"""The claim against the record itself: what it decides, what it writes, and what others may do meanwhile."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from lambdas.release.record import ReleaseRecord
+from lambdas.release.rules import EnvironmentRecord, HealthReading, Lease, Live, Phase, PointStatus, RollbackPoint, Work
+from lambdas.rollback import claim_rollback as function
+from lambdas.rollback.rules import read_rollback_request
+from tests.builders import BLUE, DEPLOYMENT, GREEN, OTHER_ROLLBACK, ROLLBACK, at
+from tests.fakes import FakeExecutions
+
+POINT = RollbackPoint(PointStatus.VALID, "blue", "1111111", "old", {"api": BLUE}, capacity=2)
+LIVE = Live("new", "2222222", "green", at(2), POINT)
+
+
+@pytest.fixture
+def executions(record: ReleaseRecord, monkeypatch: pytest.MonkeyPatch) -> FakeExecutions:
+    fake = FakeExecutions(running={DEPLOYMENT})
+    monkeypatch.setattr(function, "executions", fake)
+    monkeypatch.setattr(function, "record", record)
+    return fake
+
+
+@pytest.fixture
+def shifting(record: ReleaseRecord, executions: FakeExecutions) -> Lease:
+    """Return the lease of a deployment that has 10 % of the traffic on green."""
+    lease = record.claim(Work(), Work(holder=DEPLOYMENT, phase=Phase.PREPARING, release_id="new", progress_at=at(1)))
+    record.begin_shifting(lease, LIVE, Phase.SHIFTING, {"api": {GREEN: 10, BLUE: 90}}, at(2))
+    return lease
+
+
+def claim(given: object = None, execution: str = ROLLBACK, now: str = at(5)) -> dict[str, Any]:
+    return function.claim_rollback(read_rollback_request({} if given is None else given), execution, now)
+
+
+def test_operator_takes_the_environment_from_a_running_deployment(record: ReleaseRecord, shifting: Lease) -> None:
+    answer = claim()
+    assert answer["action"] == "switch"
+    assert (answer["release_id"], answer["color"], answer["wanted_healthy"]) == ("new", "blue", 2)
+    assert answer["loser"] == DEPLOYMENT
+    assert answer["lease"] == {"holder": ROLLBACK, "token": shifting.token + 1}
+    work = record.read().work
+    assert (work.holder, work.phase) == (ROLLBACK, Phase.ROLLING_BACK)
+    assert work.loser["intents"] == {"api": {GREEN: 10, BLUE: 90}}
+
+
+def test_repeated_claim_gives_the_same_answer(shifting: Lease) -> None:
+    """The answer of the first attempt can be lost, and a second token would be a second holder."""
+    first, second = claim(), claim(now=at(5, 2))
+    unchanged = ("action", "lease", "release_id", "color", "claimed_at", "loser")
+    assert [first[name] for name in unchanged] == [second[name] for name in unchanged]
+
+
+def test_claim_carries_the_last_health_reading(record: ReleaseRecord, shifting: Lease) -> None:
+    record.note_health(HealthReading("blue", 2, at(4)))
+    answer = claim()
+    assert (answer["last_healthy"], answer["last_healthy_at"]) == (2, at(4))
+
+
+def test_health_reading_of_the_other_color_is_no_reading(record: ReleaseRecord, shifting: Lease) -> None:
+    record.note_health(HealthReading("green", 2, at(4)))
+    assert claim()["last_healthy_at"] == ""
+
+
+@pytest.mark.parametrize("given", [[], {"unknown": "x"}, {"source": "watchdog", "execution_arn": "another"}])
+def test_claim_that_has_nothing_to_do_changes_nothing(record: ReleaseRecord, shifting: Lease, given: object) -> None:
+    before = record.read()
+    assert claim(given)["lease"] == {"holder": "", "token": 0}
+    assert record.read() == before
+
+
+def test_second_rollback_joins_the_first(record: ReleaseRecord, shifting: Lease, executions: FakeExecutions) -> None:
+    claim(execution=OTHER_ROLLBACK)
+    executions.running.add(OTHER_ROLLBACK)
+    assert claim()["action"] == "nothing"
+    assert record.read().work.holder == OTHER_ROLLBACK
+
+
+def test_dead_rollback_is_taken_over_with_its_loser(record: ReleaseRecord, shifting: Lease) -> None:
+    first = claim(execution=OTHER_ROLLBACK)
+    answer = claim({"source": "watchdog", "execution_arn": OTHER_ROLLBACK})
+    assert (answer["action"], answer["loser"]) == ("switch", DEPLOYMENT)
+    assert answer["lease"]["token"] == first["lease"]["token"] + 1
+
+
+class ClaimedInBetween(ReleaseRecord):
+    """A record in which another rollback claims right after the deployment was seen to hold it."""
+
+    def read(self) -> EnvironmentRecord:
+        found = super().read()
+        if found.work.holder == DEPLOYMENT:
+            other = Work(holder=OTHER_ROLLBACK, phase=Phase.ROLLING_BACK, action="switch", progress_at=at(5))
+            super().claim(found.work, other)
+        return found
+
+
+def test_claim_decides_anew_when_another_rollback_was_faster(
+    record: ReleaseRecord, shifting: Lease, executions: FakeExecutions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executions.running.add(OTHER_ROLLBACK)
+    monkeypatch.setattr(function, "record", ClaimedInBetween(record.dynamodb, record.table, record.environment))
+    assert claim()["action"] == "nothing"
+    assert record.read().work.holder == OTHER_ROLLBACK
+
+
+def test_changed_target_groups_are_escalated_with_the_environment_in_hand(
+    record: ReleaseRecord, shifting: Lease
+) -> None:
+    """Claimed, so that the escalation can let it go: otherwise the watchdog would page every minute."""
+    moved = replace(LIVE, rollback_point=replace(POINT, target_groups={"api": "moved"}))
+    record.begin_shifting(shifting, moved, Phase.SHIFTING, {}, at(3))
+    answer = claim()
+    assert answer["action"] == "escalate"
+    assert record.read().work.holder == ROLLBACK
