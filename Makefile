@@ -1,0 +1,72 @@
+# Everything that can be done with Runback. Nothing needs to be installed first but Python 3.11 or newer.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+PYTHON_IN_VENV := .venv/bin/python
+ENV ?= production
+# two at once: more only compete, because every rehearsal runs processes of its own
+TEST_WORKERS ?= 2
+
+REQUIREMENTS := $(wildcard requirements/*.txt)
+SYNTH_INPUTS := app.py cdk.json requirements/layer.txt \
+	$(shell find cdk lambdas statemachines environments -not -path '*/__pycache__*' 2>/dev/null)
+
+.PHONY: help
+help: ## Say what there is to make
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+.PHONY: rehearse
+rehearse: .venv/ready cdk.out/manifest.json ## Rehearse a release on this machine (SCENARIO=…, see `make scenarios`; ENV=production)
+	@$(PYTHON_IN_VENV) -m rehearsal run $(if $(SCENARIO),--scenario $(SCENARIO)) --environment $(ENV)
+
+.PHONY: scenarios
+scenarios: .venv/ready ## List what can be rehearsed
+	@$(PYTHON_IN_VENV) -m rehearsal list
+
+.PHONY: synth
+synth: cdk.out/manifest.json ## Build the CloudFormation templates of all environments in cdk.out, without AWS
+
+# What is older than its inputs goes first, so that no template or asset of a former state is left behind.
+cdk.out/manifest.json: .venv/ready $(SYNTH_INPUTS)
+	@echo "Building the stacks' templates (about 10 s) …"
+	@rm -rf cdk.out
+	@$(PYTHON_IN_VENV) app.py
+
+.PHONY: test
+test: .venv/ready ## Run all tests, rehearsals included
+	@$(PYTHON_IN_VENV) -m pytest -n $(TEST_WORKERS)
+
+.PHONY: test-fast
+test-fast: .venv/ready ## Run the tests that rehearse nothing (under a minute)
+	@$(PYTHON_IN_VENV) -m pytest -n $(TEST_WORKERS) -m "not rehearsed"
+
+.PHONY: lint
+lint: .venv/ready ## Check style and types
+	@$(PYTHON_IN_VENV) -m ruff check .
+	@$(PYTHON_IN_VENV) -m ruff format --check .
+	@$(PYTHON_IN_VENV) -m mypy
+
+.PHONY: format
+format: .venv/ready ## Correct what can be corrected mechanically
+	@$(PYTHON_IN_VENV) -m ruff check --fix .
+	@$(PYTHON_IN_VENV) -m ruff format .
+
+# The layer is for Lambda's own Python; everything else has to fit every Python that a developer may have.
+COMPILE := $(PYTHON_IN_VENV) -m uv pip compile --quiet --universal --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements"
+
+.PHONY: requirements
+requirements: .venv/ready ## Pin anew what requirements/*.in ask for
+	@for name in bootstrap node development; do \
+		$(COMPILE) --python-version 3.11 requirements/$$name.in --output-file requirements/$$name.txt || exit 1; done
+	@$(COMPILE) --python-version 3.13 requirements/layer.in --output-file requirements/layer.txt
+
+.PHONY: clean
+clean: ## Remove all that was set up or built
+	rm -rf .venv build cdk.out .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+.venv/ready: scripts/bootstrap.sh $(REQUIREMENTS)
+	@scripts/bootstrap.sh

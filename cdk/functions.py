@@ -1,0 +1,348 @@
+"""Every Lambda function: what it is for, who calls it, what it is told, what it may do."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from cdk.names import Names
+from cdk.packaging import function_code, layer_code
+from cdk.permissions import (
+    CANCEL_REFRESHES,
+    PUBLISH_NOTICES,
+    READ_EXECUTIONS,
+    READ_GROUPS,
+    READ_LAUNCH_TEMPLATES,
+    READ_LISTENERS,
+    READ_RECORD,
+    READ_REFRESHES,
+    READ_RELEASE,
+    READ_TARGET_HEALTH,
+    READ_WAY_BACK,
+    REPLACE_IN_RECORD,
+    RESUME_SCALING,
+    START_REFRESHES,
+    START_ROLLBACKS,
+    STOP_DEPLOYMENTS,
+    SUSPEND_SCALING,
+    UPDATE_GROUPS,
+    UPDATE_RECORD,
+    USE_LAUNCH_TEMPLATES,
+    VERSION_LAUNCH_TEMPLATES,
+    WRITE_LIVE_ROUTES,
+    WRITE_PARAMETERS,
+    WRITE_TEST_ROUTES,
+    WRITE_WAY_BACK,
+    Permission,
+)
+from cdk.settings import COLORS, EnvironmentSettings
+
+DEPLOY = frozenset({"deploy"})
+ROLLBACK = frozenset({"rollback"})
+BOTH = DEPLOY | ROLLBACK
+NO_MACHINE: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class FunctionSpec:
+    """
+    One function. `module` is where its handler is, below `lambdas`.
+
+    A function that writes a live listener, or that stands between an event and safe traffic, may take ten seconds at
+    most: as long as that a rollback has to wait before it knows that no slower one can still write. Those of the
+    rollback's way have concurrency reserved, so that nothing else in the account can use it up.
+    """
+
+    module: str
+    description: str
+    machines: frozenset[str]
+    timeout_seconds: int = 30
+    variables: tuple[str, ...] = ()
+    permissions: tuple[Permission, ...] = ()
+    reserved_concurrency: int | None = None
+
+    @property
+    def name(self) -> str:
+        """The function's name without what all names in its environment begin with."""
+        return self.module.rpartition(".")[2].replace("_", "-")
+
+
+FUNCTIONS = (
+    FunctionSpec(
+        module="release.validate_request",
+        description="Says what is wrong with a request before anything is touched.",
+        machines=DEPLOY,
+    ),
+    FunctionSpec(
+        module="release.claim_environment",
+        description="Takes the environment for one release, or says who has it.",
+        machines=DEPLOY,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES", "RELEASE"),
+        permissions=(READ_RECORD, UPDATE_RECORD, REPLACE_IN_RECORD, READ_LISTENERS),
+    ),
+    FunctionSpec(
+        module="release.promote",
+        description="Accepts the release after its last bake, and opens its rollback window.",
+        machines=DEPLOY,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES", "RELEASE", "PARAMETERS"),
+        permissions=(READ_RECORD, UPDATE_RECORD, REPLACE_IN_RECORD, WRITE_PARAMETERS),
+    ),
+    FunctionSpec(
+        module="release.release_environment",
+        description="Lets the environment go, for the next release.",
+        machines=BOTH,
+        variables=("ENVIRONMENT", "RECORD_TABLE"),
+        permissions=(READ_RECORD, UPDATE_RECORD),
+    ),
+    FunctionSpec(
+        module="rollback.record_rollback_point",
+        description="Writes down what to go back to, before anything changes.",
+        machines=DEPLOY,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES", "COLORS", "PARAMETERS"),
+        permissions=(
+            READ_RECORD,
+            READ_RELEASE,
+            UPDATE_RECORD,
+            REPLACE_IN_RECORD,
+            READ_TARGET_HEALTH,
+            READ_GROUPS,
+            READ_LAUNCH_TEMPLATES,
+            WRITE_WAY_BACK,
+        ),
+    ),
+    FunctionSpec(
+        module="rollback.claim_rollback",
+        description="Decides whether an event calls for a rollback, and takes the environment over for it.",
+        machines=ROLLBACK,
+        timeout_seconds=8,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES"),
+        permissions=(READ_RECORD, REPLACE_IN_RECORD, READ_EXECUTIONS),
+        reserved_concurrency=2,
+    ),
+    FunctionSpec(
+        module="rollback.stop_deployment",
+        description="Stops the deployment that the rollback has taken over from.",
+        machines=ROLLBACK,
+        timeout_seconds=10,
+        variables=("ENVIRONMENT", "RECORD_TABLE"),
+        permissions=(UPDATE_RECORD, STOP_DEPLOYMENTS),
+    ),
+    FunctionSpec(
+        module="rollback.record_rollback",
+        description="Records what is live after the rollback.",
+        machines=ROLLBACK,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES", "PARAMETERS"),
+        permissions=(READ_RECORD, UPDATE_RECORD, REPLACE_IN_RECORD, WRITE_PARAMETERS),
+    ),
+    FunctionSpec(
+        module="rollback.watchdog",
+        description="Every minute: starts a rollback for a dead holder, and reads the health of the way back.",
+        machines=NO_MACHINE,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES", "ROLLBACK_MACHINE_ARN"),
+        permissions=(READ_RECORD, REPLACE_IN_RECORD, READ_EXECUTIONS, START_ROLLBACKS, READ_TARGET_HEALTH),
+    ),
+    FunctionSpec(
+        module="fleet.prepare_idle_color",
+        description="Starts to bring the new version up on the color that serves nobody.",
+        machines=DEPLOY,
+        timeout_seconds=60,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES", "COLORS", "RELEASE"),
+        permissions=(
+            READ_RECORD,
+            READ_RELEASE,
+            UPDATE_RECORD,
+            REPLACE_IN_RECORD,
+            READ_LISTENERS,
+            WRITE_TEST_ROUTES,
+            READ_LAUNCH_TEMPLATES,
+            VERSION_LAUNCH_TEMPLATES,
+            READ_REFRESHES,
+            START_REFRESHES,
+            UPDATE_GROUPS,
+            *USE_LAUNCH_TEMPLATES,
+        ),
+    ),
+    FunctionSpec(
+        module="fleet.check_idle_color",
+        description="Looks how far the new version is up and healthy.",
+        machines=DEPLOY,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES", "COLORS"),
+        permissions=(UPDATE_RECORD, READ_REFRESHES, READ_TARGET_HEALTH),
+    ),
+    FunctionSpec(
+        module="fleet.hold_old_color",
+        description="Keeps the capacity of the way back for as long as it may be needed.",
+        machines=DEPLOY,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "COLORS"),
+        permissions=(READ_RELEASE, UPDATE_RECORD, UPDATE_GROUPS, SUSPEND_SCALING),
+    ),
+    FunctionSpec(
+        module="fleet.resume_scaling",
+        description="Lets the color that serves scale again as before.",
+        machines=BOTH,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "COLORS"),
+        permissions=(READ_RELEASE, UPDATE_RECORD, UPDATE_GROUPS, RESUME_SCALING),
+    ),
+    FunctionSpec(
+        module="fleet.scale_back_idle_color",
+        description="Leaves the idle color as it was found, after a release that was given up before traffic moved.",
+        machines=BOTH,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "COLORS"),
+        permissions=(READ_RELEASE, UPDATE_RECORD, CANCEL_REFRESHES, UPDATE_GROUPS, *USE_LAUNCH_TEMPLATES),
+    ),
+    FunctionSpec(
+        module="traffic.switch_listener",
+        description="Divides traffic between the two colors, only while its execution holds the environment.",
+        machines=BOTH,
+        timeout_seconds=10,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES"),
+        permissions=(
+            READ_RECORD,
+            READ_RELEASE,
+            UPDATE_RECORD,
+            REPLACE_IN_RECORD,
+            READ_LISTENERS,
+            READ_TARGET_HEALTH,
+            WRITE_LIVE_ROUTES,
+            WRITE_TEST_ROUTES,
+        ),
+        reserved_concurrency=2,
+    ),
+    FunctionSpec(
+        module="traffic.settle",
+        description="Undoes what the execution that lost the environment may still have written.",
+        machines=ROLLBACK,
+        timeout_seconds=10,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES"),
+        permissions=(READ_RECORD, UPDATE_RECORD, READ_LISTENERS, WRITE_LIVE_ROUTES),
+        reserved_concurrency=2,
+    ),
+    FunctionSpec(
+        module="notices.notify",
+        description="Tells humans what happened, and the way back when Runback could not finish.",
+        machines=BOTH,
+        variables=("ENVIRONMENT", "SERVICE", "TOPIC_ARN", "PARAMETERS"),
+        permissions=(PUBLISH_NOTICES, READ_WAY_BACK),
+    ),
+)
+
+VARIABLES: Mapping[str, Callable[[EnvironmentSettings], str]] = {
+    "ENVIRONMENT": lambda settings: settings.environment,
+    "SERVICE": lambda settings: settings.service,
+    "RECORD_TABLE": lambda settings: Names(settings).record_table,
+    "ROUTES": lambda settings: _json([route.model_dump() for route in settings.routes]),
+    "COLORS": lambda settings: _json(
+        {
+            color: settings.colors.of(color).model_dump(include={"auto_scaling_group", "launch_template_id"})
+            for color in COLORS
+        }
+    ),
+    "RELEASE": lambda settings: _json(settings.release.model_dump()),
+    "PARAMETERS": lambda settings: _json(
+        {**settings.parameters.model_dump(), "way_back": settings.way_back_parameter},
+    ),
+    "TOPIC_ARN": lambda settings: Names(settings).topic_arn,
+    "ROLLBACK_MACHINE_ARN": lambda settings: Names(settings).machine_arn("rollback"),
+}
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+class Functions(Construct):
+    """
+    All functions of one environment, on the same code, each with a role of its own.
+
+    Callers get published versions, and old versions are kept: an update of Runback never changes the code under an
+    execution that is under way.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, settings: EnvironmentSettings) -> None:
+        super().__init__(scope, construct_id)
+        self._settings = settings
+        self._names = Names(settings)
+        self._code = function_code()
+        self._layer = lambda_.LayerVersion(
+            self,
+            "Libraries",
+            description="Powertools for AWS Lambda, for Runback's functions",
+            code=layer_code(),
+            compatible_runtimes=[lambda_.Runtime.PYTHON_3_13],
+            compatible_architectures=[lambda_.Architecture.ARM_64],
+        )
+        self._functions = {spec.module: self._function(spec) for spec in FUNCTIONS}
+
+    def version(self, module: str) -> lambda_.IFunction:
+        """Return the published version of the function at a module, such as "rollback.watchdog"."""
+        return self._functions[module].current_version
+
+    def of_machine(self, machine: str) -> dict[str, lambda_.IFunction]:
+        """Return the published versions that a machine calls, by module."""
+        return {spec.module: self.version(spec.module) for spec in FUNCTIONS if machine in spec.machines}
+
+    def allow_calls(self, machine: str, caller: iam.IGrantable) -> None:
+        """
+        Let a machine call its functions in every version, old ones included.
+
+        An execution that began before an update of Runback goes on with the versions of its time.
+        """
+        for spec in FUNCTIONS:
+            if machine in spec.machines:
+                self._functions[spec.module].grant_invoke(caller)
+
+    def _function(self, spec: FunctionSpec) -> lambda_.Function:
+        construct_id = "".join(word.capitalize() for word in spec.name.split("-"))
+        name = self._names.named(spec.name)
+        log_group = logs.LogGroup(
+            self,
+            f"{construct_id}Logs",
+            log_group_name=f"/aws/lambda/{name}",
+            retention=logs.RetentionDays.ONE_YEAR,
+            removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
+        )
+        return lambda_.Function(
+            self,
+            construct_id,
+            function_name=name,
+            description=spec.description,
+            runtime=lambda_.Runtime.PYTHON_3_13,
+            architecture=lambda_.Architecture.ARM_64,
+            handler=f"lambdas.{spec.module}.lambda_handler",
+            code=self._code,
+            layers=[self._layer],
+            role=self._role(f"{construct_id}Role", spec, log_group),
+            environment=self._environment(spec),
+            timeout=Duration.seconds(spec.timeout_seconds),
+            memory_size=512,
+            reserved_concurrent_executions=spec.reserved_concurrency,
+            tracing=lambda_.Tracing.ACTIVE,
+            log_group=log_group,
+            current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.RETAIN),
+        )
+
+    def _role(self, construct_id: str, spec: FunctionSpec, log_group: logs.LogGroup) -> iam.Role:
+        """Make a role that may do what the table says, write its own log, and nothing else."""
+        role = iam.Role(
+            self,
+            construct_id,
+            description=f"{self._names.named(spec.name)}: {spec.description}",
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+        )
+        log_group.grant_write(role)
+        for permission in spec.permissions:
+            role.add_to_policy(permission.statement(self._settings))
+        return role
+
+    def _environment(self, spec: FunctionSpec) -> dict[str, str]:
+        return {
+            **{name: VARIABLES[name](self._settings) for name in spec.variables},
+            "LOG_LEVEL": "INFO",
+            "POWERTOOLS_METRICS_NAMESPACE": "Runback",
+            "POWERTOOLS_SERVICE_NAME": self._settings.prefix,
+        }

@@ -1,0 +1,63 @@
+"""Where humans hear about releases, and about Runback's own trouble."""
+
+from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as cloudwatch_actions
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from cdk.names import Names
+from cdk.settings import EnvironmentSettings
+
+
+class Notices(Construct):
+    """The topic that functions and alarms publish to, over TLS only, and that the on-call subscribes to by e-mail."""
+
+    def __init__(self, scope: Construct, construct_id: str, settings: EnvironmentSettings) -> None:
+        super().__init__(scope, construct_id)
+        self.topic = sns.Topic(self, "Topic", topic_name=Names(settings).named("notices"), enforce_ssl=True)
+        for email in settings.notifications.emails:
+            self.topic.add_subscription(subscriptions.EmailSubscription(email))
+        # a topic with a policy of its own no longer lets the account's alarms publish, as the default policy does
+        self.topic.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="AlarmsOfThisAccount",
+                principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+                actions=["sns:Publish"],
+                resources=[self.topic.topic_arn],
+                conditions={
+                    "ArnLike": {"aws:SourceArn": settings.arn("cloudwatch", "alarm:*")},
+                    "StringEquals": {"aws:SourceAccount": settings.account},
+                },
+            )
+        )
+
+
+class LostEventsAlarm(Construct):
+    """
+    Tells humans that an event which should have started something has not.
+
+    EventBridge keeps what it could not deliver in the queue; each entry is a rollback or a watchdog's round that did
+    not happen, so one is enough.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, queue: sqs.IQueue, notices: sns.ITopic, name: str) -> None:
+        super().__init__(scope, construct_id)
+        alarm = cloudwatch.Alarm(
+            self,
+            "Alarm",
+            alarm_name=name,
+            alarm_description=(
+                "EventBridge could not deliver an event to Runback. Read the message in the dead-letter queue: it says"
+                " which rule and why. An execution that ended badly may need its rollback started by hand, with {}."
+            ),
+            metric=queue.metric_approximate_number_of_messages_visible(period=Duration.minutes(1), statistic="Maximum"),
+            threshold=1,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            evaluation_periods=1,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+        )
+        alarm.add_alarm_action(cloudwatch_actions.SnsAction(notices))

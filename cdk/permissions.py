@@ -1,0 +1,166 @@
+"""
+What a function may be allowed to do: a permission is a few actions on exactly the resources that settings name.
+
+`*` stands only where AWS knows no resource for an action, as the Service Authorization Reference lists it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from aws_cdk import aws_iam as iam
+
+from cdk.names import Names
+from cdk.settings import EnvironmentSettings
+
+Conditions = Mapping[str, Mapping[str, object]]
+
+
+@dataclass(frozen=True)
+class Permission:
+    """Actions, and how to find the resources and conditions to which an environment limits them."""
+
+    actions: tuple[str, ...]
+    resources: Callable[[EnvironmentSettings], list[str]]
+    conditions: Callable[[EnvironmentSettings], Conditions] = field(default=lambda _: {})
+
+    def statement(self, settings: EnvironmentSettings) -> iam.PolicyStatement:
+        """Return the policy statement that grants this in one environment."""
+        return iam.PolicyStatement(
+            actions=list(self.actions),
+            resources=self.resources(settings),
+            conditions=dict(self.conditions(settings)),
+        )
+
+
+def _everything(_: EnvironmentSettings) -> list[str]:
+    return ["*"]
+
+
+def _record(settings: EnvironmentSettings) -> list[str]:
+    return [Names(settings).record_table_arn]
+
+
+def _topic(settings: EnvironmentSettings) -> list[str]:
+    return [Names(settings).topic_arn]
+
+
+def _live_routes(settings: EnvironmentSettings) -> list[str]:
+    return [arn for route in settings.routes if (arn := route.listener_arn or route.rule_arn)]
+
+
+def _test_routes(settings: EnvironmentSettings) -> list[str]:
+    return [arn for route in settings.routes if (arn := route.test_listener_arn or route.test_rule_arn)]
+
+
+def _auto_scaling_groups(settings: EnvironmentSettings) -> list[str]:
+    return [
+        # the star is the group's generated id, which nobody writes into settings; the name alone is unique
+        settings.arn("autoscaling", f"autoScalingGroup:*:autoScalingGroupName/{each.auto_scaling_group}")
+        for each in settings.colors.both
+    ]
+
+
+def _launch_templates(settings: EnvironmentSettings) -> list[str]:
+    return [settings.arn("ec2", f"launch-template/{each.launch_template_id}") for each in settings.colors.both]
+
+
+def _instance_roles(settings: EnvironmentSettings) -> list[str]:
+    return sorted({each.instance_role_arn for each in settings.colors.both})
+
+
+def _whatever_an_instance_is_made_of(settings: EnvironmentSettings) -> list[str]:
+    shared = [f"arn:{settings.partition}:ec2:{settings.region}::{kind}/*" for kind in ("image", "snapshot")]
+    network = ("network-interface", "security-group", "subnet")
+    own = ("image", "instance", "key-pair", "launch-template", "volume", *network)
+    return shared + [settings.arn("ec2", f"{kind}/*") for kind in own]
+
+
+def _whatever_a_new_instance_can_tag(settings: EnvironmentSettings) -> list[str]:
+    return [settings.arn("ec2", f"{kind}/*") for kind in ("instance", "network-interface", "volume")]
+
+
+def _parameter(settings: EnvironmentSettings, name: str) -> str:
+    return settings.arn("ssm", f"parameter{name}")
+
+
+def _executions(*machines: str) -> Callable[[EnvironmentSettings], list[str]]:
+    return lambda settings: [Names(settings).execution_arns(machine) for machine in machines]
+
+
+# Nobody may delete from the record: what happened to an environment stays on it.
+READ_RECORD = Permission(("dynamodb:BatchGetItem",), _record)
+READ_RELEASE = Permission(("dynamodb:GetItem",), _record)
+UPDATE_RECORD = Permission(("dynamodb:UpdateItem",), _record)
+REPLACE_IN_RECORD = Permission(("dynamodb:PutItem",), _record)
+
+READ_LISTENERS = Permission(
+    # no resource-level permission exists for these
+    ("elasticloadbalancing:DescribeListeners", "elasticloadbalancing:DescribeRules"),
+    _everything,
+)
+READ_TARGET_HEALTH = Permission(
+    # no resource-level permission exists for this
+    ("elasticloadbalancing:DescribeTargetHealth",),
+    _everything,
+)
+_WRITE_ROUTES = ("elasticloadbalancing:ModifyListener", "elasticloadbalancing:ModifyRule")
+WRITE_LIVE_ROUTES = Permission(_WRITE_ROUTES, _live_routes)
+WRITE_TEST_ROUTES = Permission(_WRITE_ROUTES, _test_routes)
+
+READ_GROUPS = Permission(
+    # no resource-level permission exists for this
+    ("autoscaling:DescribeAutoScalingGroups",),
+    _everything,
+)
+READ_REFRESHES = Permission(
+    # no resource-level permission exists for this
+    ("autoscaling:DescribeInstanceRefreshes",),
+    _everything,
+)
+UPDATE_GROUPS = Permission(("autoscaling:UpdateAutoScalingGroup",), _auto_scaling_groups)
+SUSPEND_SCALING = Permission(("autoscaling:SuspendProcesses",), _auto_scaling_groups)
+RESUME_SCALING = Permission(("autoscaling:ResumeProcesses",), _auto_scaling_groups)
+START_REFRESHES = Permission(("autoscaling:StartInstanceRefresh",), _auto_scaling_groups)
+CANCEL_REFRESHES = Permission(("autoscaling:CancelInstanceRefresh",), _auto_scaling_groups)
+
+READ_LAUNCH_TEMPLATES = Permission(
+    # no resource-level permission exists for this
+    ("ec2:DescribeLaunchTemplateVersions",),
+    _everything,
+)
+VERSION_LAUNCH_TEMPLATES = Permission(("ec2:CreateLaunchTemplateVersion",), _launch_templates)
+# Whoever gives a group a launch template must be allowed to launch, tag and equip its instances himself; see "Control
+# Amazon EC2 launch template usage in Auto Scaling groups" in the Amazon EC2 Auto Scaling user guide.
+LAUNCH_FROM_TEMPLATES = Permission(
+    ("ec2:RunInstances",),
+    _whatever_an_instance_is_made_of,
+    lambda settings: {"ArnEquals": {"ec2:LaunchTemplate": _launch_templates(settings)}},
+)
+TAG_NEW_INSTANCES = Permission(
+    ("ec2:CreateTags",),
+    _whatever_a_new_instance_can_tag,
+    lambda _: {"StringEquals": {"ec2:CreateAction": "RunInstances"}},
+)
+PASS_INSTANCE_ROLES = Permission(
+    ("iam:PassRole",),
+    _instance_roles,
+    lambda _: {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}},
+)
+
+USE_LAUNCH_TEMPLATES = (LAUNCH_FROM_TEMPLATES, TAG_NEW_INSTANCES, PASS_INSTANCE_ROLES)
+
+READ_EXECUTIONS = Permission(("states:DescribeExecution",), _executions("deploy", "rollback"))
+STOP_DEPLOYMENTS = Permission(("states:DescribeExecution", "states:StopExecution"), _executions("deploy"))
+START_ROLLBACKS = Permission(("states:StartExecution",), lambda settings: [Names(settings).machine_arn("rollback")])
+
+WRITE_PARAMETERS = Permission(
+    ("ssm:PutParameter",),
+    lambda settings: [
+        _parameter(settings, settings.parameters.target_group),
+        _parameter(settings, settings.parameters.previous_target_group),
+    ],
+)
+WRITE_WAY_BACK = Permission(("ssm:PutParameter",), lambda settings: [_parameter(settings, settings.way_back_parameter)])
+READ_WAY_BACK = Permission(("ssm:GetParameter",), lambda settings: [_parameter(settings, settings.way_back_parameter)])
+
+PUBLISH_NOTICES = Permission(("sns:Publish",), _topic)

@@ -1,0 +1,75 @@
+"""One environment's stack, composed of one construct per capability."""
+
+from aws_cdk import Duration, Environment, Stack
+from constructs import Construct
+
+from cdk.functions import Functions
+from cdk.machines import Machine
+from cdk.monitoring import LostEventsAlarm, Notices
+from cdk.names import Names
+from cdk.record import Record
+from cdk.settings import EnvironmentSettings
+from cdk.triggers import LostEvents, RollbackOnUnfinishedExecution, Watchdog
+from statemachines.deploy import deploy_definition
+from statemachines.plan import ReleasePlan, ShiftStep
+from statemachines.rollback import rollback_definition
+from statemachines.steps import Steps
+
+_ROLLBACK_TIMEOUT = Duration.minutes(30)
+_OVERHEAD_SECONDS = 900
+"""What a release may need beside preparing and baking; with more, something hangs, and the rollback takes over."""
+
+
+class EnvironmentStack(Stack):
+    """
+    Everything that Runback is in one environment, independent of every other environment.
+
+    It holds what serves customers only by name: deleting this stack changes no listener and no instance.
+    """
+
+    def __init__(self, scope: Construct, settings: EnvironmentSettings) -> None:
+        super().__init__(
+            scope,
+            f"Runback-{settings.prefix}",
+            description=f"Runback: releases and rollbacks of {settings.service} in {settings.environment}",
+            env=Environment(account=settings.account, region=settings.region),
+            termination_protection=True,
+            tags={"runback:service": settings.service, "runback:environment": settings.environment},
+        )
+        Record(self, "Record", settings)
+        notices = Notices(self, "Notices", settings)
+        functions = Functions(self, "Functions", settings)
+        rollback = Machine(
+            self,
+            "Rollback",
+            settings,
+            functions,
+            "rollback",
+            lambda scope, versions: rollback_definition(Steps(scope, versions)),
+            timeout=_ROLLBACK_TIMEOUT,
+        )
+        deploy = Machine(
+            self,
+            "Deploy",
+            settings,
+            functions,
+            "deploy",
+            lambda scope, versions: deploy_definition(Steps(scope, versions), _plan(settings), rollback.state_machine),
+            timeout=Duration.seconds(settings.release.planned_seconds + _OVERHEAD_SECONDS),
+        )
+
+        lost_events = LostEvents(self, "LostEvents", settings)
+        RollbackOnUnfinishedExecution(
+            self,
+            "RollbackOnUnfinishedExecution",
+            settings,
+            watched=[deploy.state_machine, rollback.state_machine],
+            rollback=rollback.state_machine,
+            lost_events=lost_events.queue,
+        )
+        Watchdog(self, "Watchdog", settings, functions.version("rollback.watchdog"), lost_events.queue)
+        LostEventsAlarm(self, "LostEventsAlarm", lost_events.queue, notices.topic, Names(settings).named("lost-events"))
+
+
+def _plan(settings: EnvironmentSettings) -> ReleasePlan:
+    return ReleasePlan(tuple(ShiftStep(step.weight, step.bake_seconds) for step in settings.release.steps))

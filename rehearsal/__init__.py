@@ -1,0 +1,1 @@
+"""A pretend AWS account on one machine: it runs the synthesized template, and real traffic, without AWS."""

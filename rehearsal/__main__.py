@@ -1,0 +1,84 @@
+"""Rehearse Runback's shipped stacks on a pretend AWS account: `python -m rehearsal --help`."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from rehearsal.play import play
+from rehearsal.scenarios import SCENARIOS, Scenario
+from rehearsal.screen import Screen, waits_of
+from rehearsal.settings import Settings, UnknownEnvironment
+from rehearsal.stage import Stage, Stuck
+from rehearsal.summary import summary
+
+ASSEMBLY = Path("cdk.out")
+REPORTS = Path("build/rehearsal")
+
+KEPT, BROKEN, USAGE = 0, 1, 2
+
+
+def main() -> int:
+    """Return 0 when every promise was kept, 1 when one was broken, 2 when nothing was rehearsed."""
+    options = _arguments().parse_args()
+    if options.command == "list":
+        for scenario in SCENARIOS:
+            print(f"{scenario.name:20} {scenario.summary}")
+        return KEPT
+    return _run(options.scenario, options.environment)
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m rehearsal", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="list what can be rehearsed, a line each")
+    run = commands.add_parser("run", help="rehearse one scenario")
+    run.add_argument("--scenario", default=SCENARIOS[0].name, metavar="NAME", help="see `list`; default: %(default)s")
+    run.add_argument("--environment", default="production", metavar="NAME", help="default: %(default)s")
+    return parser
+
+
+def _run(name: str, environment: str) -> int:
+    scenario = _scenario(name)
+    if scenario is None:
+        print(f"There is no scenario {name!r}; there are: {', '.join(each.name for each in SCENARIOS)}", file=sys.stderr)
+        return USAGE
+    try:
+        settings = Settings.read(environment)
+    except UnknownEnvironment as unknown:
+        print(unknown, file=sys.stderr)
+        return USAGE
+    console = Console()
+    console.print(f"Rehearsing {scenario.name} on {environment} as shipped: {scenario.summary}.", highlight=False)
+    folder = REPORTS / scenario.name
+    try:
+        report = play(scenario, settings, ASSEMBLY, folder, lambda stage: _screen(stage, console).shown())
+    except Stuck as stuck:
+        console.print(f"The rehearsal is stuck. {stuck}. The logs are in {folder}.", style="red", highlight=False)
+        return BROKEN
+    broken = list(scenario.broken_promises(report))
+    for line in summary(report, broken, folder / "report.json"):
+        console.print(line, style="red" if line.startswith("BROKEN") else None, highlight=False)
+    return BROKEN if broken else KEPT
+
+
+def _scenario(name: str) -> Scenario | None:
+    return next((scenario for scenario in SCENARIOS if scenario.name == name), None)
+
+
+def _screen(stage: Stage, console: Console) -> Screen:
+    """Read the machines' definitions from the account, to know how long their waits are."""
+    stepfunctions = stage.account.client("stepfunctions")
+    definitions = {
+        machine: json.loads(
+            stepfunctions.describe_state_machine(stateMachineArn=stage.account.stack.state_machine(machine))["definition"]
+        )
+        for machine in ("deploy", "rollback")
+    }
+    return Screen(stage, console, waits_of(definitions))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

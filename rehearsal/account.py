@@ -1,0 +1,167 @@
+"""The pretend account: moto, the customer's world, and Runback's shipped stack, put together on one clock."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+from moto import mock_aws
+from moto.server import ThreadedMotoServer
+
+from rehearsal.clock import TwoSpeedClock
+from rehearsal.engine import interpreter, template
+from rehearsal.engine.calls import Calls
+from rehearsal.engine.events import EventBus
+from rehearsal.engine.functions import FunctionService
+from rehearsal.engine.interpreter import Interpreter
+from rehearsal.settings import Settings
+from rehearsal.world import customer
+from rehearsal.world.application import Behaviour
+from rehearsal.world.data_plane import DataPlane
+from rehearsal.world.fleet import Fleet
+from rehearsal.world.load_balancer import LoadBalancer
+from rehearsal.world.network import Network
+
+BUILD = Path("build")
+
+
+@dataclass(frozen=True)
+class Account:
+    """Everything that a scenario plays with, and an observer looks at."""
+
+    settings: Settings
+    folder: Path
+    clock: TwoSpeedClock
+    calls: Calls
+    interpreter: Interpreter
+    functions: FunctionService
+    events: EventBus
+    load_balancer: LoadBalancer
+    fleet: Fleet
+    stack: template.Stack
+
+    def client(self, service: str) -> Any:  # noqa: ANN401  boto3 makes its client classes at run time
+        """Return a boto3 client into this account: the way of an operator."""
+        return boto3.client(service, region_name=self.settings.region)
+
+
+@contextmanager
+def pretend_account(
+    settings: Settings,
+    assembly: Path,
+    folder: Path,
+    *,
+    version: str,
+    speed: float,
+    behaviours: Mapping[str, Behaviour] | None = None,
+) -> Iterator[Account]:
+    """
+    Build the account, with `version` live on blue, and take it down again.
+
+    `folder` receives the logs; `speed` is how many simulated seconds pass in a second in which everything waits.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(_credentials(settings))
+        stack.enter_context(
+            mock_aws(config={"stepfunctions": {"execute_state_machine": True}, "core": {"reset_boto3_session": True}})
+        )
+        clock = TwoSpeedClock(speed)
+        session = boto3.Session(region_name=settings.region)
+        with clock.at_real_speed():
+            calls = stack.enter_context(Calls(clock))
+            endpoint_url = stack.enter_context(_endpoint())
+            load_balancer, fleet = stack.enter_context(
+                _world(settings, clock, calls, folder / "logs", behaviours or {})
+            )
+            customer.build(settings, load_balancer, version)
+            machines = stack.enter_context(interpreter.install(clock))
+            functions = stack.enter_context(
+                FunctionService(
+                    clock,
+                    calls,
+                    endpoint_url=endpoint_url,
+                    account=settings.account,
+                    session=session,
+                    build_dir=BUILD / "runtime",
+                    log_dir=folder / "logs",
+                )
+            )
+            events = stack.enter_context(EventBus(clock, account=settings.account, session=session))
+            loaded = template.load(assembly, settings.stack_name, functions, session=session)
+            machines.on_status_change(lambda detail: events.put(_status_event(detail)))
+        yield Account(settings, folder, clock, calls, machines, functions, events, load_balancer, fleet, loaded)
+
+
+def _status_event(detail: dict[str, Any]) -> dict[str, Any]:
+    """https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html"""
+    return {
+        "source": "aws.states",
+        "detail-type": "Step Functions Execution Status Change",
+        "resources": [detail["executionArn"]],
+        "detail": detail,
+    }
+
+
+@contextmanager
+def _credentials(settings: Settings) -> Iterator[None]:
+    """Let moto be the account of the settings, and keep every real credential out of it."""
+    pretended = {
+        "AWS_ACCESS_KEY_ID": "OPERATOR000000000000",
+        "AWS_SECRET_ACCESS_KEY": "rehearsal",
+        "AWS_SESSION_TOKEN": "rehearsal",
+        "AWS_DEFAULT_REGION": settings.region,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "MOTO_ACCOUNT_ID": settings.account,
+        "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",
+    }
+    before = {name: os.environ.get(name) for name in pretended}
+    os.environ.update(pretended)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _endpoint() -> Iterator[str]:
+    """Serve the same account over HTTP, for the functions in their own processes."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        yield f"http://{host}:{port}"
+    finally:
+        server.stop()
+
+
+@contextmanager
+def _world(
+    settings: Settings, clock: TwoSpeedClock, calls: Calls, logs: Path, behaviours: Mapping[str, Behaviour]
+) -> Iterator[tuple[LoadBalancer, Fleet]]:
+    network, data_plane = Network(), DataPlane(logs)
+    try:
+        load_balancer = LoadBalancer(clock, network, data_plane, settings.account, settings.region)
+        fleet = Fleet(
+            clock,
+            network,
+            load_balancer,
+            settings.account,
+            settings.region,
+            account_lock=calls.lock,
+            log_directory=logs,
+            colors={color.auto_scaling_group: name for name, color in settings.colors.items()},
+            behaviours=behaviours,
+        )
+        with load_balancer, fleet:
+            calls.add_observer(fleet.observe)
+            calls.add_observer(load_balancer.observe)
+            yield load_balancer, fleet
+    finally:
+        data_plane.stop()

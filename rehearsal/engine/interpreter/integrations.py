@@ -1,0 +1,116 @@
+# ruff: noqa: ANN401, SLF001 - a repair reaches into what it repairs, and much of that is untyped
+"""What Task states call: Step Functions itself, Lambda, and answers that come back by task token."""
+
+import threading
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
+from moto.core.responses import ActionResult, EmptyResult
+from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import CustomErrorName
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_sfn import (
+    StateTaskServiceSfn,
+)
+from moto.stepfunctions.parser.asl.eval.environment import Environment
+from moto.stepfunctions.parser.asl.utils.boto_client import boto_client_for
+from moto.stepfunctions.responses import StepFunctionResponse
+
+from rehearsal.engine.interpreter.observers import Interpreter
+from rehearsal.engine.interpreter.patching import Fix, Patches
+
+
+def start_execution_takes_and_gives_pascal_case(patches: Patches, _: Interpreter) -> None:
+    """
+    Translate between the casing of States Language and that of boto3.
+
+    AWS: parameters and results of `states:startExecution` are in Pascal case, dates in epoch milliseconds:
+    `{"ExecutionArn": …, "StartDate": …}`.
+    https://docs.aws.amazon.com/step-functions/latest/dg/connect-stepfunctions.html
+    moto: hands the parameters to boto3 as they are, which knows them in camel case only.
+    """
+    normalise_parameters = StateTaskServiceSfn._normalise_parameters
+
+    def to_camel_case(self: StateTaskServiceSfn, parameters: dict[str, Any], **more: Any) -> None:
+        normalise_parameters(self, parameters, **more)
+        for key in list(parameters):
+            parameters[key[0].lower() + key[1:]] = parameters.pop(key)
+
+    def to_pascal_case(_self: StateTaskServiceSfn, response: Any, **_more: Any) -> None:
+        for key in list(response):
+            response[key[0].upper() + key[1:]] = _result_value(response.pop(key))
+
+    patches.set(StateTaskServiceSfn, "_normalise_parameters", to_camel_case)
+    patches.set(StateTaskServiceSfn, "_normalise_response", to_pascal_case)
+
+
+def error_names_end_in_exception_once(patches: Patches, _: Interpreter) -> None:
+    """
+    End error names in `Exception`, once.
+
+    AWS: an error of `states:startExecution` is `StepFunctions.` and its code, ending in `Exception`:
+    `StepFunctions.ExecutionAlreadyExistsException`, `StepFunctions.ValidationException`.
+    https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+    moto: always appends, so that the latter becomes `…ExceptionException`.
+    """
+    original = StateTaskServiceSfn._from_error
+
+    def from_error(self: StateTaskServiceSfn, env: Environment, ex: Exception) -> Any:
+        event: Any = original(self, env, ex)
+        if isinstance(ex, ClientError) and event.error_name.error_name.endswith("ExceptionException"):
+            name = event.error_name.error_name.removesuffix("Exception")
+            event.error_name = CustomErrorName(name)
+            event.event_details["taskFailedEventDetails"]["error"] = name
+        return event
+
+    patches.set(StateTaskServiceSfn, "_from_error", from_error)
+
+
+def task_failures_keep_their_cause(patches: Patches, _: Interpreter) -> None:
+    """
+    Pass the cause of SendTaskFailure on.
+
+    AWS: the cause given to SendTaskFailure is the cause of the task's error.
+    https://docs.aws.amazon.com/step-functions/latest/apireference/API_SendTaskFailure.html
+    moto: reads the error only.
+    """
+
+    def send_task_failure(self: StepFunctionResponse) -> ActionResult:
+        backend: Any = self.stepfunction_backend
+        backend.send_task_failure(
+            self._get_param("taskToken"), error=self._get_param("error"), cause=self._get_param("cause")
+        )
+        return EmptyResult()
+
+    patches.set(StepFunctionResponse, "send_task_failure", send_task_failure)
+
+
+def clients_are_made_once(patches: Patches, interpreter: Interpreter) -> None:
+    """
+    Make each AWS client once, at real speed.
+
+    AWS: a Task costs no client.
+    moto: makes a boto3 client per Task, which takes tens of milliseconds, and which boto3 allows in one thread at a
+    time only. https://boto3.amazonaws.com/v1/documentation/api/latest/guide/clients.html
+    """
+    lock = threading.Lock()
+    make = lru_cache(maxsize=None)(boto_client_for)
+
+    def client(region: str, service: str, **_credentials: object) -> BaseClient:
+        with lock, interpreter.clock.at_real_speed():
+            return make(region, service)
+
+    patches.set_everywhere(boto_client_for, client)
+
+
+FIXES: tuple[Fix, ...] = (
+    start_execution_takes_and_gives_pascal_case,
+    error_names_end_in_exception_once,
+    task_failures_keep_their_cause,
+    clients_are_made_once,
+)
+
+
+def _result_value(value: Any) -> Any:
+    return int(value.timestamp() * 1000) if isinstance(value, datetime) else value

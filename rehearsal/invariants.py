@@ -1,0 +1,124 @@
+"""
+What must be true at every moment of a rehearsal, whatever happens in it.
+
+Checked after every call that changes something, not at the end: a state that must never be may last for a second only.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rehearsal.clock import Clock
+from rehearsal.engine.calls import Call
+from rehearsal.record import RecordView
+from rehearsal.settings import Route, Settings
+from rehearsal.world.fleet import Fleet
+from rehearsal.world.load_balancer import LoadBalancer
+
+SETTLE_WITHIN_SECONDS = 30
+"""How long a write by an execution that lost the environment may stay in force."""
+
+_WATCHED = frozenset({"autoscaling", "dynamodb", "ec2", "elbv2"})
+
+SERVED = "traffic is never all on a color without a healthy target while the other color has one"
+ONE_HOLDER = "only the holder of the lease changes a listener, and a late write of a loser is undone"
+WAY_BACK = "the old color keeps its capacity while it is a valid way back"
+LET_GO = "no lease is held when all executions have ended"
+
+
+@dataclass(frozen=True)
+class Violation:
+    """An invariant that did not hold, with the call that broke it."""
+
+    invariant: str
+    found: str
+    call: str
+    at_seconds: float
+
+
+class Invariants:
+    """Watches one account. `checked` counts the checks; one call can cause several."""
+
+    def __init__(
+        self, settings: Settings, clock: Clock, load_balancer: LoadBalancer, fleet: Fleet, record: RecordView
+    ) -> None:
+        self.checked = 0
+        self.violations: list[Violation] = []
+        self._settings = settings
+        self._clock = clock
+        self._load_balancer = load_balancer
+        self._fleet = fleet
+        self._record = record
+        self._late_since: dict[str, tuple[float, Call]] = {}
+        self._shown = self._forwards()
+
+    def observe(self, call: Call) -> None:
+        """To be added to Calls after the overlays, so that the account is seen as the call left it."""
+        if not call.mutating or call.service not in _WATCHED:
+            return
+        lease, live = self._record.lease, self._record.live
+        for route in self._settings.routes:
+            self._check_served(route, call)
+            self._check_holder(route, lease, call)
+        self._check_way_back(live, call)
+        self._shown = self._forwards()
+
+    def conclude(self) -> None:
+        """Check what must be true once every execution of a scenario has ended."""
+        self.checked += 1
+        lease = self._record.lease
+        if "holder" in lease:
+            self._violated(LET_GO, f"{lease['holder']} still holds it", None)
+        for name, (since, call) in self._late_since.items():
+            self._violated(ONE_HOLDER, f"route {name}: a late write at {since:.0f} s was never undone", call)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report's form."""
+        return {"checked": self.checked, "violated": [asdict(violation) for violation in self.violations]}
+
+    def _forwards(self) -> dict[str, dict[str, int]]:
+        return self._load_balancer.forwards()
+
+    def _check_served(self, route: Route, call: Call) -> None:
+        """A group that is not health-checked is not known to be healthy, so it cannot be the better one."""
+        self.checked += 1
+        receiving = {group for group, weight in self._forwards().get(route.arn, {}).items() if weight > 0}
+        healthy = {color: self._load_balancer.healthy_targets(route.target_group(color)) for color in ("blue", "green")}
+        for color, other in (("blue", "green"), ("green", "blue")):
+            if receiving == {route.target_group(color)} and healthy[color] == 0 and healthy[other] > 0:
+                self._violated(SERVED, f"route {route.name}: all on {color}, which has none", call)
+
+    def _check_holder(self, route: Route, lease: Mapping[str, Any], call: Call) -> None:
+        """Every change of a live route by a function must be what the present holder wrote down as its intent."""
+        self.checked += 1
+        shown = _shares(self._forwards().get(route.arn, {}))
+        intended = {name: _shares(weights) for name, weights in lease.get("intents", {}).items()}
+        if shown == intended.get(route.name):
+            self._late_since.pop(route.name, None)
+        changed = shown != _shares(self._shown.get(route.arn, {}))
+        if changed and call.caller is not None and shown != intended.get(route.name):
+            self._late_since[route.name] = (call.at, call)
+        late = self._late_since.get(route.name)
+        if late and self._clock.seconds() - late[0] > SETTLE_WITHIN_SECONDS:
+            self._violated(ONE_HOLDER, f"route {route.name} shows {shown} for too long", late[1])
+            del self._late_since[route.name]
+
+    def _check_way_back(self, live: Mapping[str, Any], call: Call) -> None:
+        self.checked += 1
+        point = live.get("rollback_point", {})
+        if point.get("status") != "valid":
+            return
+        group = self._settings.colors[point["color"]].auto_scaling_group
+        alive = len(self._fleet.instances(group))
+        if alive < int(point["capacity"]):
+            self._violated(WAY_BACK, f"{point['color']} has {alive} of {point['capacity']} instances", call)
+
+    def _violated(self, invariant: str, found: str, call: Call | None) -> None:
+        by = f"{call.caller or 'nobody of ours'}: {call.service}:{call.action} (call {call.number})" if call else "the end"
+        self.violations.append(Violation(invariant, found, by, round(self._clock.seconds(), 3)))
+
+
+def _shares(weights: Mapping[str, Any]) -> dict[str, float]:
+    """Return what each target group really receives: a single group gets all, whatever its weight says."""
+    total = sum(int(weight) for weight in weights.values())
+    return {group: int(weight) / total for group, weight in weights.items() if int(weight) > 0} if total else {}

@@ -1,0 +1,164 @@
+"""What happened in a rehearsal, as figures: every one computed from the call log, the record or the raw samples."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rehearsal.account import Account
+from rehearsal.engine.calls import Call
+from rehearsal.invariants import Invariants
+from rehearsal.stage import Execution, Speeds, Stage
+from rehearsal.world.traffic import Sample, read_samples, summarise
+
+CRITICAL_PATH = ("claim-rollback", "switch-listener")
+"""The functions between the start of a rollback and safe traffic."""
+
+
+@dataclass(frozen=True)
+class Switch:
+    """How a rollback brought the traffic back: `seconds` are wall, from the machine's start to the listener's change."""
+
+    seconds: float
+    calls: int
+    sent_before: float
+    """`time.monotonic` at the listener's change."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """The contents of report.json, and what scenarios check their promises against."""
+
+    scenario: str
+    expected: str
+    outcome: str
+    total_seconds: float
+    simulated_seconds: float
+    speeds: Speeds
+    samples: Sequence[Sample]
+    switch: Switch | None
+    weights: dict[str, int]
+    phase: str | None
+    lease_holder: str | None
+    versions: dict[str, str | None]
+    executions: Sequence[Execution]
+    invariants: dict[str, Any]
+    unsupported: Sequence[str]
+    template_sha256: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the documented form: `seconds` are wall seconds, and what does not apply is null."""
+        traffic = summarise(self.samples)
+        colors = {color: traffic.by_color[color].requests if color in traffic.by_color else 0 for color in ("blue", "green")}
+        return {
+            "scenario": self.scenario,
+            "expected": self.expected,
+            "outcome": self.outcome,
+            "seconds": {
+                "total": round(self.total_seconds, 3),
+                "rollback_to_switched": round(self.switch.seconds, 3) if self.switch else None,
+            },
+            "simulated_seconds": round(self.simulated_seconds, 3),
+            "clock": {"mode": "two-speed", "speeds": {"working": 1.0, **asdict(self.speeds)}},
+            "requests": {"total": traffic.requests, "failed": traffic.failed, "by_color": colors},
+            "final": {
+                "weights": self.weights,
+                "phase": self.phase,
+                "lease_holder": self.lease_holder,
+                "versions": self.versions,
+            },
+            "executions": [
+                {"machine": each.machine, "status": each.status, "states": each.states} for each in self.executions
+            ],
+            "invariants": self.invariants,
+            "api_calls": {"rollback_critical_path": self.switch.calls if self.switch else None},
+            "unsupported_calls": list(self.unsupported),
+            "template_sha256": self.template_sha256,
+            "rehearsed_on": "an emulated account: no claim on latency, permissions or propagation of real AWS",
+        }
+
+    def write(self, folder: Path) -> Path:
+        """Write report.json beside the raw samples."""
+        path = folder / "report.json"
+        path.write_text(json.dumps(self.as_json(), indent=2) + "\n", encoding="utf-8")
+        return path
+
+
+def make_report(
+    scenario: str, expected: str, stage: Stage, invariants: Invariants, speeds: Speeds, total_seconds: float
+) -> Report:
+    """Read the account as the scenario left it. The traffic must have been stopped."""
+    account = stage.account
+    lease = stage.record.lease
+    executions = list(stage.executions.values())
+    return Report(
+        scenario=scenario,
+        expected=expected,
+        outcome=_outcome(stage),
+        total_seconds=total_seconds,
+        simulated_seconds=account.clock.seconds(),
+        speeds=speeds,
+        samples=list(read_samples(stage.traffic.samples_path)),
+        switch=_switch(account),
+        weights=shown_weights(account),
+        phase=lease.get("phase"),
+        lease_holder=lease.get("holder"),
+        versions=_versions(account),
+        executions=executions,
+        invariants=invariants.as_json(),
+        unsupported=[f"{each.call.service}:{each.call.action}" for each in account.calls.unsupported],
+        template_sha256=account.stack.sha256,
+    )
+
+
+def _outcome(stage: Stage) -> str:
+    """What became of the release, by its own history; a release that was refused has none."""
+    deployments = stage.of_machine("deploy")
+    release_id = stage.record.lease.get("release_id")
+    recorded = stage.record.release(release_id).get("outcome") if release_id else None
+    if recorded:
+        return str(recorded)
+    return "refused" if deployments and deployments[0].status == "FAILED" else "unknown"
+
+
+def shown_weights(account: Account) -> dict[str, int]:
+    """Return the percent of the traffic per color on the first route, now."""
+    route = account.settings.routes[0]
+    weights = account.load_balancer.forwards().get(route.arn, {})
+    total = sum(weights.values()) or 1
+    return {color: round(100 * weights.get(route.target_group(color), 0) / total) for color in ("blue", "green")}
+
+
+def _versions(account: Account) -> dict[str, str | None]:
+    """What the processes of each color run; null for a color without any, or with several versions."""
+    found: dict[str, str | None] = {}
+    for color, settings in account.settings.colors.items():
+        running = {instance.version for instance in account.fleet.instances(settings.auto_scaling_group)}
+        found[color] = running.pop() if len(running) == 1 else None
+    return found
+
+
+def _switch(account: Account) -> Switch | None:
+    """Find the rollback's start and its change of a live listener in the call log."""
+    rollback = account.stack.state_machine("rollback")
+    routes = {route.arn for route in account.settings.routes}
+    path = {account.stack.function(name) for name in CRITICAL_PATH}
+    starts = [call for call in account.calls.log if _starts(call, rollback)]
+    for start in starts:
+        after = [call for call in account.calls.log[start.number :] if call.caller in path]
+        switched = [call for call in after if _moves(call, routes)]
+        if switched:
+            last = switched[0]
+            within = [call for call in after if call.number <= last.number]
+            return Switch(last.wall - start.wall, len(within), last.wall)
+    return None
+
+
+def _starts(call: Call, machine: str) -> bool:
+    return call.action == "StartExecution" and call.parameters.get("stateMachineArn") == machine and not call.error
+
+
+def _moves(call: Call, routes: set[str]) -> bool:
+    moved = call.parameters.get("ListenerArn") or call.parameters.get("RuleArn")
+    return call.action in ("ModifyListener", "ModifyRule") and moved in routes and not call.error

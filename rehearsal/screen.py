@@ -1,0 +1,114 @@
+"""The rehearsal as it happens: a live screen in a terminal, plain lines everywhere else."""
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from rehearsal.report import shown_weights
+from rehearsal.stage import Stage, Step
+
+_REFRESH_SECONDS = 0.25
+_PLAIN_EVERY_SECONDS = 5.0
+_STEPS_SHOWN = 12
+
+
+class Screen:
+    """Shows one stage. `waits` are the seconds of every Wait state, by machine and state."""
+
+    def __init__(self, stage: Stage, console: Console, waits: Mapping[tuple[str, str], float]) -> None:
+        self._stage = stage
+        self._console = console
+        self._waits = waits
+        self._ended = threading.Event()
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show the stage while the scenario plays."""
+        show = self._redraw if self._console.is_terminal else self._print
+        thread = threading.Thread(target=show, daemon=True)
+        if not self._console.is_terminal:
+            self._stage.on_step(self._print_step)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._ended.set()
+            thread.join()
+
+    def _redraw(self) -> None:
+        with Live(console=self._console, auto_refresh=False) as live:
+            while not self._ended.wait(_REFRESH_SECONDS):
+                live.update(self._picture(), refresh=True)
+            live.update(self._picture(), refresh=True)
+
+    def _print(self) -> None:
+        while not self._ended.wait(_PLAIN_EVERY_SECONDS):
+            self._console.print(self._traffic_line(), highlight=False)
+
+    def _print_step(self, step: Step) -> None:
+        self._console.print(f"{self._moment(step)}  {_machine(step):9} {step.state}", highlight=False)
+
+    def _picture(self) -> RenderableType:
+        steps = list(self._stage.steps)[-_STEPS_SHOWN:]
+        table = Table.grid(padding=(0, 2))
+        for step in steps[:-1]:
+            table.add_row(self._moment(step), _machine(step), step.state, style="dim")
+        if not steps:
+            return self._traffic_line()
+        current = steps[-1]
+        table.add_row(self._moment(current), _machine(current), Text(current.state, style="bold"))
+        return Group(table, self._progress(current), Text(""), self._traffic_table(), self._traffic_line())
+
+    def _progress(self, step: Step) -> RenderableType:
+        seconds = self._waits.get((_machine(step), step.state))
+        if seconds is None:
+            return Text("")
+        elapsed = min((self._stage.account.clock.now() - step.at).total_seconds(), seconds)
+        row = Table.grid(padding=(0, 2))
+        row.add_row(ProgressBar(total=seconds, completed=elapsed, width=40), f"{elapsed:.0f} of {seconds:.0f} s")
+        return row
+
+    def _traffic_table(self) -> RenderableType:
+        weights = shown_weights(self._stage.account)
+        live = self._stage.traffic.live()
+        table = Table.grid(padding=(0, 2))
+        table.add_row("", "weight", "requests/s", "errors", style="dim")
+        for color in ("blue", "green"):
+            table.add_row(
+                Text(color, style=color),
+                Text("█" * (weights[color] // 5), style=color) + Text(f" {weights[color]} %"),
+                str(live.last_second.get(color, 0)),
+                str(live.failed_by_color.get(color, 0)),
+            )
+        return table
+
+    def _traffic_line(self) -> str:
+        clock, live = self._stage.account.clock, self._stage.traffic.live()
+        weights = shown_weights(self._stage.account)
+        rates = ", ".join(f"{color} {weights[color]} % {live.last_second.get(color, 0)}/s" for color in weights)
+        return f"{clock.seconds():6.0f} s simulated (×{clock.speed:.0f})  {rates}  {live.requests} requests, {live.failed} failed"
+
+    def _moment(self, step: Step) -> str:
+        return step.at.strftime("%H:%M:%S")
+
+
+def _machine(step: Step) -> str:
+    return step.execution.split(":")[6].rpartition("-")[2]
+
+
+def waits_of(definitions: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str], float]:
+    """Return the seconds of every Wait state, given each machine's parsed definition."""
+    return {
+        (machine, name): float(state["Seconds"])
+        for machine, definition in definitions.items()
+        for name, state in definition["States"].items()
+        if state["Type"] == "Wait" and "Seconds" in state
+    }

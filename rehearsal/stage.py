@@ -1,0 +1,179 @@
+"""What a scenario can do in the pretend account: everything that an operator can, and what fate can."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from rehearsal.account import Account
+from rehearsal.record import RecordView
+from rehearsal.world.traffic import Traffic
+
+PATIENCE_WALL_SECONDS = 150.0
+_POLL_WALL_SECONDS = 0.05
+_TERMINAL = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"})
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """Simulated seconds in a wall second: while everything waits, and while a release bakes under traffic."""
+
+    waiting: float = 60.0
+    baking: float = 120.0
+
+
+class Stuck(Exception):
+    """Something that a scenario waits for did not happen; the message says what."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A state that an execution entered."""
+
+    execution: str
+    state: str
+    type: str
+    at: datetime
+    wall: float
+
+
+@dataclass
+class Execution:
+    """An execution that has run or runs."""
+
+    arn: str
+    machine: str
+    status: str = "RUNNING"
+    error: str | None = None
+    cause: str | None = None
+    states: list[str] = field(default_factory=list)
+
+    @property
+    def ended(self) -> bool:
+        """Say whether it has come to its end."""
+        return self.status in _TERMINAL
+
+
+class Stage:
+    """One account with traffic on it. Remembers every execution and every state that one entered."""
+
+    def __init__(self, account: Account, traffic: Traffic, speeds: Speeds) -> None:
+        self.account = account
+        self.traffic = traffic
+        self.record = RecordView(
+            account.client("dynamodb"), account.stack.table(), account.settings.environment
+        )
+        self.steps: list[Step] = []
+        self.executions: dict[str, Execution] = {}
+        self._listeners: list[Callable[[Step], None]] = []
+        self._speeds = speeds
+        self._changed = threading.Condition()
+        account.interpreter.on_state_entered(self._entered)
+        account.interpreter.on_status_change(self._status_changed)
+
+    # -- what an operator does
+
+    def start_deployment(self, given: Any) -> Execution:  # noqa: ANN401  an operator can type anything
+        """Start the deploy machine as the console does."""
+        return self._start("deploy", given)
+
+    def start_rollback(self, given: Any) -> Execution:  # noqa: ANN401
+        """Start the rollback machine as the console does."""
+        return self._start("rollback", given)
+
+    def stop(self, execution: Execution) -> None:
+        """Stop an execution as the console does."""
+        self.account.client("stepfunctions").stop_execution(
+            executionArn=execution.arn, error="Operator", cause="Stopped by hand"
+        )
+
+    # -- what a scenario waits for
+
+    def until_ended(self, execution: Execution) -> Execution:
+        """Wait until an execution has ended."""
+        self.until(lambda: execution.ended, f"{execution.machine} execution {execution.arn} did not end")
+        return execution
+
+    def until_entered(self, execution: Execution, state: str) -> None:
+        """Wait until an execution has entered a state. Raises Stuck when it ends without."""
+        self.until(
+            lambda: state in execution.states or execution.ended, f"{execution.machine} did not reach {state!r}"
+        )
+        if state not in execution.states:
+            raise Stuck(f"{execution.machine} ended as {execution.status} without reaching {state!r}")
+
+    def until_rollback_ended(self) -> Execution:
+        """Wait for a rollback that was not started here to begin, and to end."""
+        self.until(lambda: bool(self.of_machine("rollback")), "no rollback was started")
+        return self.until_ended(self.of_machine("rollback")[0])
+
+    def until_all_ended(self) -> None:
+        """Wait until nothing runs any more."""
+        self.until(lambda: all(each.ended for each in self.executions.values()), "executions still run")
+
+    def until(self, condition: Callable[[], bool], otherwise: str) -> None:
+        """Wait, in wall time, for a condition on what executions have done."""
+        deadline = time.monotonic() + PATIENCE_WALL_SECONDS
+        with self._changed:
+            while not condition():
+                if not self._changed.wait(min(_POLL_WALL_SECONDS, deadline - time.monotonic())) and (
+                    time.monotonic() > deadline
+                ):
+                    raise Stuck(f"After {PATIENCE_WALL_SECONDS:.0f} s: {otherwise}")
+
+    def of_machine(self, machine: str) -> list[Execution]:
+        """Return the executions of a machine, in the order of their start."""
+        return [each for each in self.executions.values() if each.machine == machine]
+
+    def on_step(self, listener: Callable[[Step], None]) -> None:
+        """Call back for every state that is entered."""
+        self._listeners.append(listener)
+
+    # -- inside
+
+    def _start(self, machine: str, given: Any) -> Execution:  # noqa: ANN401
+        arn = self.account.client("stepfunctions").start_execution(
+            stateMachineArn=self.account.stack.state_machine(machine), input=json.dumps(given)
+        )["executionArn"]
+        with self._changed:
+            return self._execution(arn)
+
+    def _execution(self, arn: str) -> Execution:
+        if arn not in self.executions:
+            name = arn.split(":")[6]
+            self.executions[arn] = Execution(arn, name.rpartition("-")[2])
+        return self.executions[arn]
+
+    def _entered(self, execution_arn: str, state: str, state_type: str, at: datetime) -> None:
+        step = Step(execution_arn, state, state_type, at, time.monotonic())
+        self._pace(state)
+        with self._changed:
+            execution = self._execution(execution_arn)
+            if not execution.ended:
+                execution.states.append(state)
+            self.steps.append(step)
+            self._changed.notify_all()
+        for listener in self._listeners:
+            listener(step)
+
+    def _status_changed(self, detail: dict[str, Any]) -> None:
+        """Statuses and states come on threads of their own: what an execution did is complete when it has ended."""
+        states = self._history(detail["executionArn"]) if detail["status"] in _TERMINAL else None
+        with self._changed:
+            execution = self._execution(detail["executionArn"])
+            execution.states = states if states is not None else execution.states
+            execution.status = detail["status"]
+            execution.error, execution.cause = detail["error"], detail["cause"]
+            self._changed.notify_all()
+
+    def _history(self, execution_arn: str) -> list[str]:
+        pages = self.account.client("stepfunctions").get_paginator("get_execution_history")
+        events = [event for page in pages.paginate(executionArn=execution_arn) for event in page["events"]]
+        return [event["stateEnteredEventDetails"]["name"] for event in events if "stateEnteredEventDetails" in event]
+
+    def _pace(self, state: str) -> None:
+        """Bakes have a speed of their own: there traffic is what is waited for."""
+        self.account.clock.pace(self._speeds.baking if state.startswith("Bake") else self._speeds.waiting)

@@ -1,0 +1,40 @@
+"""A rehearsal in words, for the end of the terminal's output."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rehearsal.report import Report
+from rehearsal.world.traffic import summarise
+
+_ENDINGS = {
+    "promoted": "The release is live, and can be rolled back for as long as its window is open.",
+    "rolled_back": "The release was rolled back: the old version has all traffic again.",
+    "aborted": "The release was given up before traffic moved.",
+    "refused": "The release was refused, and nothing was changed.",
+    "escalated": "Runback stopped and told a human.",
+}
+
+
+def summary(report: Report, broken: Sequence[str], report_path: Path) -> Iterator[str]:
+    """Yield the lines of the summary."""
+    traffic = summarise(report.samples)
+    yield _ENDINGS.get(report.outcome, f"The release ended as {report.outcome}.")
+    yield (
+        f"{traffic.requests} requests were sent and {traffic.failed} failed"
+        f" (median {traffic.p50_milliseconds:.0f} ms, 99 % within {traffic.p99_milliseconds:.0f} ms)."
+    )
+    shares = ", ".join(f"{color} {weight} % ({report.versions[color] or 'no instances'})" for color, weight in report.weights.items())
+    yield f"Traffic is on: {shares}."
+    if report.switch:
+        yield (
+            f"From the start of the rollback to the listener's change: {report.switch.seconds:.2f} s"
+            f" and {report.switch.calls} AWS calls."
+        )
+    yield (
+        f"{report.simulated_seconds / 60:.0f} simulated minutes took {report.total_seconds:.0f} s;"
+        f" {report.invariants['checked']} checks of invariants, {len(report.invariants['violated'])} violated."
+    )
+    yield f"Report: {report_path}"
+    yield "Rehearsed on an emulated account: this proves nothing about latency or permissions on real AWS."
+    for problem in broken:
+        yield f"BROKEN PROMISE: {problem}"

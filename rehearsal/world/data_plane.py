@@ -1,0 +1,406 @@
+"""
+The load balancer's data plane: a process that routes HTTP as the listeners say at this moment, and never retries.
+
+Its parent pushes whole configurations and gets an answer once they are in force, so that a request accepted after
+ModifyListener returned is routed by the new weights. Like an Application Load Balancer it answers 502 when a target
+cannot be reached or breaks off, 503 when there is none and 504 when it does not answer in time.
+https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-troubleshooting.html
+
+Lines of JSON, on standard input → on standard output:
+    {"configure": {"listeners": …, "target_groups": …}}  →  {"ports": {listener ARN: port}}
+    {"report": true}                                     →  {"listeners": …, "target_groups": …, "in_flight": …}
+"""
+
+import argparse
+import asyncio
+import json
+import math
+import random
+import re
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import uvloop
+from aiohttp import web
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from rehearsal.world.network import HOST
+from rehearsal.world.processes import ChildProcess, continue_siblings
+
+_LARGEST_LINE = 1 << 24
+_LARGEST_BODY = 1 << 26
+_HOP_BY_HOP = frozenset(
+    {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "proxy-connection"}
+)
+
+
+class DataPlane:
+    """The parent's end of the process: every method returns when it is done over there. Raises ChildFailed."""
+
+    def __init__(self, log_directory: Path, target_timeout_seconds: float = 5.0, seed: int = 0) -> None:
+        """
+        Start the process, without any listener.
+
+        target_timeout_seconds is wall time, because the requests are real. AWS waits 60 s; nobody watching a
+        rehearsal should, and no healthy version of the application needs a tenth of this.
+        """
+        arguments = ["--target-timeout-seconds", str(target_timeout_seconds), "--seed", str(seed)]
+        self._process = ChildProcess("rehearsal.world.data_plane", arguments, log_directory / "data-plane.log")
+        self._ports: dict[str, int] = {}
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def configure(self, configuration: Mapping[str, Any]) -> None:
+        """Put a configuration, see Routing, in force."""
+        self._ports = self._process.ask({"configure": dict(configuration)})["ports"]
+
+    def url(self, listener_arn: str) -> str:
+        """Where a client on this machine reaches a listener. Raises KeyError for one that is not configured."""
+        return f"http://{HOST}:{self._ports[listener_arn]}"
+
+    def report(self) -> dict[str, Any]:
+        """
+        All counters since the start, as in Report.
+
+        `{"listeners": {arn: …}, "target_groups": {arn: …}, "in_flight": {instance id: requests}}`
+        """
+        return self._process.ask({"report": True})
+
+    def in_flight(self, instance_id: str) -> int:
+        """Requests that a target was chosen for and that have no answer yet."""
+        return int(self.report()["in_flight"].get(instance_id, 0))
+
+    def stop(self) -> None:
+        self._process.stop()
+
+
+@dataclass(frozen=True)
+class Target:
+    """A registered target as the data plane sees it."""
+
+    instance: str
+    port: int
+    healthy: bool
+
+
+@dataclass(frozen=True)
+class Condition:
+    """`field` matches when any of `patterns` does; `*` stands for any characters, `?` for one."""
+
+    field: str
+    patterns: tuple[re.Pattern[str], ...]
+
+    @classmethod
+    def from_configuration(cls, condition: Mapping[str, Any]) -> "Condition":
+        # host names have no case, paths have: API reference, RuleCondition
+        flags = re.IGNORECASE if condition["field"] == "host-header" else 0
+        patterns = (re.escape(value).replace(r"\*", ".*").replace(r"\?", ".") for value in condition["values"])
+        return cls(condition["field"], tuple(re.compile(pattern, flags) for pattern in patterns))
+
+    def matches(self, request: web.BaseRequest) -> bool:
+        subject = {
+            "path-pattern": request.path,
+            "host-header": (request.host or "").partition(":")[0],
+            "http-request-method": request.method,
+        }[self.field]
+        return any(pattern.fullmatch(subject) for pattern in self.patterns)
+
+
+@dataclass(frozen=True)
+class Forward:
+    """Target groups by weight."""
+
+    target_groups: tuple[str, ...]
+    weights: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Respond:
+    """A fixed response, or a redirect."""
+
+    status: int
+    body: str
+    headers: Mapping[str, str]
+
+
+Action = Forward | Respond
+
+
+@dataclass(frozen=True)
+class Routing:
+    """
+    A whole configuration: per listener the rules in their order, the default last; per target group its targets.
+
+    As JSON: `{"listeners": {arn: [{"conditions": [{"field", "values"}], "action": …}]}, "target_groups":
+    {arn: [{"instance", "port", "healthy"}]}}`; an action is `{"forward": [[target group arn, weight]]}` or
+    `{"respond": {"status", "body", "headers"}}`.
+    """
+
+    listeners: Mapping[str, Sequence[tuple[Sequence[Condition], Action]]]
+    target_groups: Mapping[str, Sequence[Target]]
+
+    @classmethod
+    def from_configuration(cls, configuration: Mapping[str, Any]) -> "Routing":
+        return cls(
+            listeners={
+                arn: [
+                    ([Condition.from_configuration(each) for each in rule["conditions"]], _action(rule["action"]))
+                    for rule in rules
+                ]
+                for arn, rules in configuration["listeners"].items()
+            },
+            target_groups={
+                arn: [Target(**target) for target in targets] for arn, targets in configuration["target_groups"].items()
+            },
+        )
+
+    def action_for(self, listener: str, request: web.BaseRequest) -> Action | None:
+        for conditions, action in self.listeners.get(listener, ()):
+            if all(condition.matches(request) for condition in conditions):
+                return action
+        return None
+
+    def routable(self, target_group: str) -> Sequence[Target]:
+        """The healthy targets, or, when there is none, all of them: an ALB fails open."""
+        targets = self.target_groups.get(target_group, ())
+        return [target for target in targets if target.healthy] or targets
+
+
+def _action(action: Mapping[str, Any]) -> Action:
+    if "respond" in action:
+        return Respond(**action["respond"])
+    return Forward(tuple(arn for arn, _ in action["forward"]), tuple(weight for _, weight in action["forward"]))
+
+
+def _count(counts: dict[str, int], key: str) -> None:
+    counts[key] = counts.get(key, 0) + 1
+
+
+@dataclass
+class Latency:
+    """Milliseconds; `buckets` counts by upper bound, each 10 % above the one before, for percentiles."""
+
+    count: int = 0
+    sum: float = 0.0
+    max: float = 0.0
+    buckets: dict[str, int] = field(default_factory=dict)
+
+    def add(self, milliseconds: float) -> None:
+        self.count += 1
+        self.sum += milliseconds
+        self.max = max(self.max, milliseconds)
+        _count(self.buckets, f"{1.1 ** math.ceil(math.log(max(milliseconds, 0.1), 1.1)):.3f}")
+
+
+@dataclass
+class ListenerReport:
+    """What CloudWatch shows per load balancer: HTTPCode_ELB_502_Count and its like, per status."""
+
+    requests: int = 0
+    elb: dict[str, int] = field(default_factory=dict)
+    target: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class TargetGroupReport:
+    """What CloudWatch shows per target group: RequestCount, HTTPCode_Target_2XX_Count …, TargetResponseTime."""
+
+    requests: int = 0
+    target: dict[str, int] = field(default_factory=dict)
+    connection_errors: int = 0
+    latency_milliseconds: Latency = field(default_factory=Latency)
+
+
+class Report:
+    """Counters since the start."""
+
+    def __init__(self) -> None:
+        self.listeners: dict[str, ListenerReport] = {}
+        self.target_groups: dict[str, TargetGroupReport] = {}
+        self.in_flight: Counter[str] = Counter()
+
+    def listener(self, arn: str) -> ListenerReport:
+        return self.listeners.setdefault(arn, ListenerReport())
+
+    def target_group(self, arn: str) -> TargetGroupReport:
+        return self.target_groups.setdefault(arn, TargetGroupReport())
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "listeners": {arn: asdict(counters) for arn, counters in self.listeners.items()},
+            "target_groups": {arn: asdict(counters) for arn, counters in self.target_groups.items()},
+            "in_flight": {instance: count for instance, count in self.in_flight.items() if count},
+        }
+
+
+class Balancer:
+    """Answers every request of every listener."""
+
+    def __init__(self, session: aiohttp.ClientSession, seed: int) -> None:
+        self.routing = Routing({}, {})
+        self.report = Report()
+        self._session = session
+        # Drawn, not dealt in turn: dealt weights fall in step with a client that repeats a cycle of paths, and the
+        # canary would only ever see one of them.
+        self._dice = random.Random(seed)
+        self._turn: Counter[str] = Counter()
+
+    async def answer(self, listener: str, request: web.BaseRequest) -> web.Response:
+        counters = self.report.listener(listener)
+        counters.requests += 1
+        action = self.routing.action_for(listener, request)
+        if isinstance(action, Respond):
+            _count(counters.elb, str(action.status))
+            return web.Response(status=action.status, text=action.body, headers=_filled_in(action.headers, request))
+        response = await self._forward(action, request) if action is not None else 503
+        if isinstance(response, int):
+            _count(counters.elb, str(response))
+            return web.Response(status=response, text=f"{response}\n", headers={"Server": "awselb/2.0"})
+        _count(counters.target, str(response.status))
+        return response
+
+    async def _forward(self, action: Forward, request: web.BaseRequest) -> web.Response | int:
+        """The target's response, or the status of our own when there is none."""
+        body = await request.read()
+        # No await between this choice and its entry in in_flight: a target is either not chosen, or known to be busy.
+        if not sum(action.weights):
+            return 503
+        (target_group,) = self._dice.choices(action.target_groups, action.weights)
+        targets = self.routing.routable(target_group)
+        if not targets:
+            return 503
+        self._turn[target_group] += 1
+        target = targets[self._turn[target_group] % len(targets)]
+        self.report.in_flight[target.instance] += 1
+        try:
+            return await self._ask(target, self.report.target_group(target_group), request, body)
+        finally:
+            self.report.in_flight[target.instance] -= 1
+
+    async def _ask(
+        self, target: Target, counters: TargetGroupReport, request: web.BaseRequest, body: bytes
+    ) -> web.Response | int:
+        counters.requests += 1
+        started = time.monotonic()
+        try:
+            async with self._session.request(
+                request.method,
+                f"http://{HOST}:{target.port}{request.path_qs}",
+                headers=_forwarded_headers(request),
+                data=body or None,
+                allow_redirects=False,
+            ) as response:
+                content = await response.read()
+        except TimeoutError:
+            return 504
+        except aiohttp.ClientConnectorError:
+            counters.connection_errors += 1
+            return 502
+        except aiohttp.ClientError:  # broken off, or not HTTP
+            return 502
+        _count(counters.target, str(response.status))
+        counters.latency_milliseconds.add((time.monotonic() - started) * 1000)
+        return web.Response(status=response.status, body=content, headers=_end_to_end(response.headers))
+
+
+def _forwarded_headers(request: web.BaseRequest) -> CIMultiDict[str]:
+    headers = _end_to_end(request.headers)
+    headers["X-Forwarded-For"] = request.remote or HOST
+    headers["X-Forwarded-Proto"] = "http"
+    return headers
+
+
+def _end_to_end(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
+    kept = ((name, value) for name, value in headers.items() if name.lower() not in _HOP_BY_HOP)
+    return CIMultiDict((name, value) for name, value in kept if name.lower() != "content-length")
+
+
+def _filled_in(headers: Mapping[str, str], request: web.BaseRequest) -> dict[str, str]:
+    """A redirect's `#{host}`, `#{path}` and `#{query}`, from the request."""
+    values = {"#{host}": request.host, "#{path}": request.path.lstrip("/"), "#{query}": request.query_string}
+    return {name: re.sub(r"#\{\w+\}", lambda hole: values[hole[0]], value) for name, value in headers.items()}
+
+
+class Listeners:
+    """The open ports: one for each listener that the configuration names."""
+
+    def __init__(self, balancer: Balancer) -> None:
+        self._balancer = balancer
+        self._runners: dict[str, web.ServerRunner] = {}
+
+    async def open_as_configured(self, listeners: Sequence[str]) -> dict[str, int]:
+        for gone in self._runners.keys() - set(listeners):
+            await self._runners.pop(gone).cleanup()
+        for new in set(listeners) - self._runners.keys():
+            self._runners[new] = await self._open(new)
+        return {arn: runner.addresses[0][1] for arn, runner in self._runners.items()}
+
+    async def _open(self, listener: str) -> web.ServerRunner:
+        async def handle(request: web.BaseRequest) -> web.Response:
+            return await self._balancer.answer(listener, request)
+
+        def make_request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+            loop = asyncio.get_running_loop()
+            return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=_LARGEST_BODY)
+
+        runner = web.ServerRunner(web.Server(handle, request_factory=make_request), access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, HOST, 0, backlog=1024).start()
+        return runner
+
+    async def close(self) -> None:
+        for runner in self._runners.values():
+            await runner.cleanup()
+
+
+async def serve(target_timeout_seconds: float, seed: int) -> None:
+    # force_close: a connection kept open may be closing just now; aiohttp would hide that by a retry, and we never do
+    connector = aiohttp.TCPConnector(force_close=True, limit=0)
+    timeout = aiohttp.ClientTimeout(total=target_timeout_seconds)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False) as session:
+        balancer = Balancer(session, seed)
+        listeners = Listeners(balancer)
+        async for question in _questions():
+            if "configure" in question:
+                routing = Routing.from_configuration(question["configure"])
+                ports = await listeners.open_as_configured(list(routing.listeners))
+                balancer.routing = routing
+                answer: dict[str, Any] = {"ports": ports}
+            else:
+                answer = balancer.report.as_json()
+            sys.stdout.write(json.dumps(answer) + "\n")
+            sys.stdout.flush()
+        continue_siblings()
+        await listeners.close()
+
+
+async def _questions() -> Any:
+    """Lines from our parent until it is gone, or has had enough of us."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=_LARGEST_LINE)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    loop.add_signal_handler(signal.SIGTERM, reader.feed_eof)
+    while line := await reader.readline():
+        yield json.loads(line)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--target-timeout-seconds", type=float, required=True)
+    parser.add_argument("--seed", type=int, required=True)
+    options = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for our parent
+    uvloop.run(serve(options.target_timeout_seconds, options.seed))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,281 @@
+"""
+The users: a process that sends requests at a constant rate, answered or not, and never repeats one.
+
+Open loop: a slow answer delays no later request, as with real users. Every request leaves one line in a file of raw
+samples, and every figure of a report is computed from that file.
+"""
+
+import argparse
+import asyncio
+import json
+import math
+import signal
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Self
+
+import aiohttp
+import uvloop
+
+from rehearsal.world.processes import ChildProcess, end_with_parent
+
+NO_CONNECTION = 0
+_EMAIL = "test@receipts.invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """
+    One request, as its sender saw it.
+
+    sent_seconds is time.monotonic() of this machine, the same clock in every process. status is 0 when no response
+    came. color, version and instance are empty when no instance answered.
+    """
+
+    sent_seconds: float
+    latency_milliseconds: float
+    status: int
+    color: str
+    version: str
+    instance: str
+    method: str
+    path: str
+
+    @property
+    def failed(self) -> bool:
+        """Every request sent here is one that a healthy version answers with success."""
+        return not HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
+
+
+@dataclass
+class Share:
+    """Requests of one color or version."""
+
+    requests: int = 0
+    failed: int = 0
+
+    def add(self, sample: Sample) -> None:
+        self.requests += 1
+        self.failed += sample.failed
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a stretch of traffic experienced; the key "" holds requests that no instance answered."""
+
+    requests: int
+    failed: int
+    by_color: dict[str, Share]
+    by_version: dict[str, Share]
+    by_status: dict[int, int]
+    p50_milliseconds: float
+    p99_milliseconds: float
+    max_milliseconds: float
+
+
+def read_samples(path: Path) -> Iterator[Sample]:
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            yield Sample(**json.loads(line))
+
+
+def summarise(samples: Iterable[Sample], after_seconds: float = -math.inf, until_seconds: float = math.inf) -> Summary:
+    """Count the samples sent from one moment of time.monotonic() up to another; both are included."""
+    by_color: dict[str, Share] = {}
+    by_version: dict[str, Share] = {}
+    by_status: dict[int, int] = {}
+    latencies: list[float] = []
+    failed = 0
+    for sample in samples:
+        if not after_seconds <= sample.sent_seconds <= until_seconds:
+            continue
+        by_color.setdefault(sample.color, Share()).add(sample)
+        by_version.setdefault(sample.version, Share()).add(sample)
+        by_status[sample.status] = by_status.get(sample.status, 0) + 1
+        latencies.append(sample.latency_milliseconds)
+        failed += sample.failed
+    latencies.sort()
+    return Summary(
+        requests=len(latencies),
+        failed=failed,
+        by_color=by_color,
+        by_version=by_version,
+        by_status=by_status,
+        p50_milliseconds=_percentile(latencies, 0.50),
+        p99_milliseconds=_percentile(latencies, 0.99),
+        max_milliseconds=latencies[-1] if latencies else 0.0,
+    )
+
+
+def _percentile(ascending: list[float], share: float) -> float:
+    """The smallest value that at least this share of the values does not exceed; 0 for none."""
+    return ascending[math.ceil(share * len(ascending)) - 1] if ascending else 0.0
+
+
+@dataclass
+class Live:
+    """For a screen: totals since the start, and requests per color among those of the last second."""
+
+    requests: int = 0
+    failed: int = 0
+    last_second: dict[str, int] = field(default_factory=dict)
+
+
+class Traffic:
+    """The parent's end of the process."""
+
+    def __init__(self, process: ChildProcess, samples_path: Path) -> None:
+        self._process = process
+        self.samples_path = samples_path
+        self._read_to = 0
+        self._requests = self._failed = 0
+        self._recent: list[Sample] = []
+
+    @classmethod
+    def start(cls, url: str, requests_per_second: float, samples_path: Path) -> Self:
+        """Send to the listener at `url`; the samples file is begun anew."""
+        samples_path.parent.mkdir(parents=True, exist_ok=True)
+        samples_path.write_bytes(b"")
+        arguments = ["--url", url, "--requests-per-second", str(requests_per_second), "--samples", str(samples_path)]
+        return cls(ChildProcess("rehearsal.world.traffic", arguments, samples_path.with_suffix(".log")), samples_path)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def is_running(self) -> bool:
+        return self._process.is_running()
+
+    def stop(self) -> None:
+        """Send no more, wait for the answers still under way, and leave a complete file; safe to repeat."""
+        self._process.stop(patience_seconds=15.0)
+
+    def live(self) -> Live:
+        """Read on from where the last call stopped."""
+        for sample in self._new_samples():
+            self._requests += 1
+            self._failed += sample.failed
+            self._recent.append(sample)
+        horizon = max((sample.sent_seconds for sample in self._recent), default=0.0) - 1.0
+        self._recent = [sample for sample in self._recent if sample.sent_seconds > horizon]
+        last_second: dict[str, int] = {}
+        for sample in self._recent:
+            last_second[sample.color] = last_second.get(sample.color, 0) + 1
+        return Live(self._requests, self._failed, last_second)
+
+    def _new_samples(self) -> Iterator[Sample]:
+        with self.samples_path.open("rb") as lines:
+            lines.seek(self._read_to)
+            for line in lines:
+                if not line.endswith(b"\n"):  # still being written
+                    return
+                self._read_to += len(line)
+                yield Sample(**json.loads(line))
+
+
+@dataclass(frozen=True)
+class Request:
+    """One kind of request that users send."""
+
+    method: str
+    path: str
+    json: dict[str, str] | None = None
+    body: bytes | None = None
+    needs_token: bool = False
+
+
+_LOGIN = Request("POST", "/auth/login", json={"email": _EMAIL, "password": "test123"})
+_MIX = (
+    Request("GET", "/health"),
+    Request("GET", "/api/v2/receipts", needs_token=True),
+    Request("POST", "/api/v2/receipts", body=b"a pretend receipt" * 50, needs_token=True),
+    Request("GET", "/api/v2/receipts", needs_token=True),
+    _LOGIN,
+)
+
+
+class Users:
+    """Sends the mix, and writes each sample when its answer is there."""
+
+    def __init__(self, url: str, session: aiohttp.ClientSession, samples: Any) -> None:
+        self._url = url
+        self._session = session
+        self._samples = samples
+        self._token: str | None = None
+
+    async def send(self, number: int) -> None:
+        request = _MIX[number % len(_MIX)]
+        if request.needs_token and self._token is None:
+            request = _LOGIN
+        sent = time.monotonic()
+        status, headers = await self._answer(request)
+        sample = Sample(
+            sent_seconds=sent,
+            latency_milliseconds=round((time.monotonic() - sent) * 1000, 3),
+            status=status,
+            color=headers.get("X-Color", ""),
+            version=headers.get("X-Version", ""),
+            instance=headers.get("X-Instance", ""),
+            method=request.method,
+            path=request.path,
+        )
+        self._samples.write(json.dumps(asdict(sample)) + "\n")
+
+    async def _answer(self, request: Request) -> tuple[int, Any]:
+        headers = {"Authorization": f"Bearer {self._token}"} if request.needs_token else {}
+        try:
+            async with self._session.request(
+                request.method, self._url + request.path, json=request.json, data=request.body, headers=headers
+            ) as response:
+                content = await response.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            sys.stderr.write(f"{request.method} {request.path}: {error!r}\n")
+            return NO_CONNECTION, {}
+        if request is _LOGIN and response.status == HTTPStatus.OK:
+            self._token = json.loads(content)["token"]
+        return response.status, response.headers
+
+
+async def send_until_stopped(url: str, requests_per_second: float, samples_path: Path) -> None:
+    stopped = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    # force_close: on a connection kept open aiohttp repeats a request that met its end, and users here never retry
+    connector = aiohttp.TCPConnector(force_close=True, limit=0)
+    timeout = aiohttp.ClientTimeout(total=10)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+        with samples_path.open("a", encoding="utf-8", buffering=1) as samples:
+            users = Users(url, session, samples)
+            async with asyncio.TaskGroup() as under_way:
+                await _at_constant_rate(requests_per_second, stopped, lambda n: under_way.create_task(users.send(n)))
+
+
+async def _at_constant_rate(requests_per_second: float, stopped: asyncio.Event, send: Any) -> None:
+    """Each request has its moment, counted from the start, so that a late one does not delay those after it."""
+    start = time.monotonic()
+    number = 0
+    while not stopped.is_set():
+        send(number)
+        number += 1
+        wait = start + number / requests_per_second - time.monotonic()
+        try:
+            await asyncio.wait_for(stopped.wait(), max(wait, 0.001))  # late ones, too, let the answers come in
+        except TimeoutError:
+            continue
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--url", required=True)
+    parser.add_argument("--requests-per-second", type=float, required=True)
+    parser.add_argument("--samples", type=Path, required=True)
+    options = parser.parse_args()
+    end_with_parent()
+    uvloop.run(send_until_stopped(options.url, options.requests_per_second, options.samples))
+
+
+if __name__ == "__main__":
+    main()

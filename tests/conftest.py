@@ -1,0 +1,36 @@
+"""What tests of several kinds share: the stacks' templates, built once for a whole run."""
+
+import fcntl
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app import synthesize
+
+
+@pytest.fixture(scope="session")
+def assembly(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """
+    Return the cloud assembly of the shipped settings.
+
+    Building it takes seconds, so whichever worker comes first builds it for all of them.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
+    folder = shared / "assembly"
+    with (shared / "assembly.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "manifest.json").exists():
+            synthesize(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def templates(assembly: Path) -> Mapping[str, dict[str, Any]]:
+    """Return the template of each environment, by the environment's name."""
+    found = assembly.glob("*.template.json")
+    read = {path.name.split(".")[0].rpartition("-")[2]: json.loads(path.read_text(encoding="utf-8")) for path in found}
+    return dict(sorted(read.items()))

@@ -1,0 +1,212 @@
+"""What an account gets beside the functions: the record, the machines, the topic, the triggers."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from cdk.functions import FUNCTIONS
+from tests.infrastructure.template import Resources, machines, of_type, only, role_of, statements
+
+
+def test_every_environment_has_a_stack_of_its_own(templates: Mapping[str, dict[str, Any]]) -> None:
+    assert list(templates) == ["production", "staging"]
+
+
+def test_the_record_cannot_be_lost(resources: Resources) -> None:
+    """Without it no rollback knows where to go."""
+    (table,) = [each for each in resources.values() if each["Type"] == "AWS::DynamoDB::Table"]
+
+    assert table["DeletionPolicy"] == table["UpdateReplacePolicy"] == "Retain"
+    assert table["Properties"] == {
+        "TableName": "receipt-vault-production-record",
+        "KeySchema": [
+            {"AttributeName": "environment", "KeyType": "HASH"},
+            {"AttributeName": "item", "KeyType": "RANGE"},
+        ],
+        "AttributeDefinitions": [
+            {"AttributeName": "environment", "AttributeType": "S"},
+            {"AttributeName": "item", "AttributeType": "S"},
+        ],
+        "BillingMode": "PAY_PER_REQUEST",
+        "DeletionProtectionEnabled": True,
+        "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
+        "SSESpecification": {"SSEEnabled": True},
+    }
+
+
+@pytest.mark.parametrize("name", ["deploy", "rollback"])
+def test_a_machine_logs_its_states_without_their_data(name: str, resources: Resources) -> None:
+    """Not everybody who may read logs may read inputs and results."""
+    _, machine = machines(resources)[name]
+
+    assert machine["LoggingConfiguration"]["Level"] == "ALL"
+    assert machine["LoggingConfiguration"]["IncludeExecutionData"] is False
+    assert machine["TracingConfiguration"] == {"Enabled": True}
+
+
+@pytest.mark.parametrize(("environment", "longest"), [("production", 5100), ("staging", 3000)])
+def test_a_release_that_hangs_is_ended_by_the_time_that_its_plan_allows(
+    environment: str, longest: int, templates: Mapping[str, dict[str, Any]]
+) -> None:
+    """Preparing and all bake times, and a quarter of an hour for everything else."""
+    found = [
+        json.dumps(each["DefinitionString"])
+        for each in of_type(templates[environment]["Resources"], "AWS::StepFunctions::StateMachine").values()
+        if each["StateMachineName"].endswith("-deploy")
+    ]
+
+    assert f'\\"TimeoutSeconds\\":{longest}}}"' in found[0]
+
+
+@pytest.mark.parametrize("name", ["deploy", "rollback"])
+def test_a_machine_may_call_its_functions_in_every_version_and_no_other(name: str, resources: Resources) -> None:
+    """An update must not strand an execution that goes on with former versions."""
+    _, machine = machines(resources)[name]
+    invoked = [
+        json.dumps(resource)
+        for statement in statements(resources, role_of(machine))
+        if "lambda:InvokeFunction" in statement["Action"]
+        for resource in statement["Resource"]
+    ]
+    every_version = {
+        resources[json.loads(each)["Fn::Join"][1][0]["Fn::GetAtt"][0]]["Properties"]["FunctionName"]
+        for each in invoked
+        if each.endswith('":*"]]}')
+    }
+
+    expected = {f"receipt-vault-production-{spec.name}" for spec in FUNCTIONS if name in spec.machines}
+    assert expected == every_version
+
+
+@pytest.mark.parametrize("name", ["deploy", "rollback"])
+def test_a_machine_calls_every_function_that_the_table_says_it_calls(name: str, resources: Resources) -> None:
+    """A right to call what is never called would be one too many."""
+    _, machine = machines(resources)[name]
+    definition = json.dumps(machine["DefinitionString"])
+    called = {
+        version["FunctionName"]["Ref"]
+        for logical_id, version in of_type(resources, "AWS::Lambda::Version").items()
+        if f'"{logical_id}"' in definition
+    }
+    names = {resources[each]["Properties"]["FunctionName"] for each in called}
+
+    assert {f"receipt-vault-production-{spec.name}" for spec in FUNCTIONS if name in spec.machines} == names
+
+
+def test_the_deploy_machine_may_start_the_rollback_machine_and_no_other(resources: Resources) -> None:
+    rollback, _ = machines(resources)["rollback"]
+    _, deploy = machines(resources)["deploy"]
+    started = [
+        resource
+        for statement in statements(resources, role_of(deploy))
+        if "states:StartExecution" in statement["Action"]
+        for resource in statement["Resource"]
+    ]
+
+    assert [{"Ref": rollback}] == started
+
+
+def test_an_execution_that_ends_badly_starts_the_rollback_machine(resources: Resources) -> None:
+    """A time-out or an abort goes past every Catch, so somebody outside has to notice."""
+    deploy, _ = machines(resources)["deploy"]
+    rollback, _ = machines(resources)["rollback"]
+    rule = _rule(resources, "unfinished-execution")
+    (target,) = rule["Targets"]
+
+    assert rule["State"] == "ENABLED"
+    assert rule["EventPattern"] == {
+        "account": ["111122223333"],
+        "source": ["aws.states"],
+        "detail-type": ["Step Functions Execution Status Change"],
+        "detail": {
+            "stateMachineArn": [{"Ref": deploy}, {"Ref": rollback}],
+            "status": ["FAILED", "TIMED_OUT", "ABORTED"],
+        },
+    }
+    assert target["Arn"] == {"Ref": rollback}
+    assert target["InputTransformer"] == {
+        "InputPathsMap": {"detail-executionArn": "$.detail.executionArn", "detail-status": "$.detail.status"},
+        "InputTemplate": '{"source":"execution-status","execution_arn":<detail-executionArn>,"status":<detail-status>}',
+    }
+
+
+def test_the_rule_may_start_the_rollback_machine_and_nobody_else_may_use_its_role(resources: Resources) -> None:
+    (target,) = _rule(resources, "unfinished-execution")["Targets"]
+    role = target["RoleArn"]["Fn::GetAtt"][0]
+    (trust,) = resources[role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    (allowed,) = statements(resources, role)
+
+    assert trust["Principal"] == {"Service": "events.amazonaws.com"}
+    assert trust["Condition"] == {
+        "ArnEquals": {
+            "aws:SourceArn": "arn:aws:events:eu-west-1:111122223333:rule/receipt-vault-production-unfinished-execution"
+        },
+        "StringEquals": {"aws:SourceAccount": "111122223333"},
+    }
+    assert allowed["Action"] == ["states:StartExecution"]
+    assert allowed["Resource"] == [target["Arn"]]
+
+
+def test_the_watchdog_looks_every_minute_and_only_its_rule_may_wake_it(resources: Resources) -> None:
+    rule = _rule(resources, "watchdog")
+    (target,) = rule["Targets"]
+    permission = only(resources, "AWS::Lambda::Permission")
+
+    assert rule["ScheduleExpression"] == "rate(1 minute)"
+    assert resources[target["Arn"]["Ref"]]["Type"] == "AWS::Lambda::Version"
+    assert permission["FunctionName"] == target["Arn"]
+    assert permission["Principal"] == "events.amazonaws.com"
+    assert resources[permission["SourceArn"]["Fn::GetAtt"][0]]["Properties"] == rule
+
+
+@pytest.mark.parametrize(("name", "oldest_seconds"), [("unfinished-execution", 3600), ("watchdog", 60)])
+def test_an_event_that_cannot_be_delivered_is_kept_and_told(
+    name: str, oldest_seconds: int, resources: Resources
+) -> None:
+    """EventBridge drops what it could not deliver, unless there is a queue for it."""
+    (target,) = _rule(resources, name)["Targets"]
+    (queue_id,) = of_type(resources, "AWS::SQS::Queue")
+    alarm = only(resources, "AWS::CloudWatch::Alarm")
+    (topic_id,) = of_type(resources, "AWS::SNS::Topic")
+
+    assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": [queue_id, "Arn"]}}
+    assert target["RetryPolicy"]["MaximumEventAgeInSeconds"] == oldest_seconds
+    assert alarm["MetricName"] == "ApproximateNumberOfMessagesVisible"
+    assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": [queue_id, "QueueName"]}}]
+    assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (1, "GreaterThanOrEqualToThreshold")
+    assert alarm["AlarmActions"] == [{"Ref": topic_id}]
+
+
+@pytest.mark.parametrize("kind", ["AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy"])
+def test_the_topic_and_the_queue_refuse_unencrypted_connections(kind: str, resources: Resources) -> None:
+    denied = [each for each in only(resources, kind)["PolicyDocument"]["Statement"] if each["Effect"] == "Deny"]
+
+    assert [each["Condition"] for each in denied] == [{"Bool": {"aws:SecureTransport": "false"}}]
+
+
+def test_alarms_of_this_account_reach_the_topic(resources: Resources) -> None:
+    """A topic with a policy of its own loses the default one, which let alarms publish."""
+    allowed = [
+        each
+        for each in only(resources, "AWS::SNS::TopicPolicy")["PolicyDocument"]["Statement"]
+        if each["Effect"] == "Allow"
+    ]
+
+    assert [(each["Principal"], each["Action"]) for each in allowed] == [
+        ({"Service": "cloudwatch.amazonaws.com"}, "sns:Publish")
+    ]
+    assert allowed[0]["Condition"]["StringEquals"] == {"aws:SourceAccount": "111122223333"}
+
+
+def test_the_on_call_is_subscribed_by_e_mail(resources: Resources) -> None:
+    subscription = only(resources, "AWS::SNS::Subscription")
+
+    assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "oncall@receiptvault.pro")
+
+
+def _rule(resources: Resources, name: str) -> dict[str, Any]:
+    rules = of_type(resources, "AWS::Events::Rule").values()
+    (found,) = [each for each in rules if each["Name"] == f"receipt-vault-production-{name}"]
+    return found

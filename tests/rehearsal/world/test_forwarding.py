@@ -1,0 +1,70 @@
+from typing import Any
+
+import pytest
+from moto.elbv2.exceptions import ELBClientError
+
+from rehearsal.world import forwarding
+
+BLUE, GREEN = "arn:blue", "arn:green"
+
+
+def forward_to(*groups: dict[str, Any]) -> dict[str, Any]:
+    return {"Type": "forward", "ForwardConfig": {"TargetGroups": list(groups)}}
+
+
+@pytest.mark.parametrize(
+    ("action", "code"),
+    [
+        pytest.param(forward_to({"TargetGroupArn": BLUE, "Weight": 1000}), "ValidationError", id="weight over 999"),
+        pytest.param(forward_to({"TargetGroupArn": BLUE, "Weight": -1}), "ValidationError", id="weight under 0"),
+        pytest.param(forward_to({"TargetGroupArn": "arn:unknown"}), "TargetGroupNotFound", id="unknown group"),
+        pytest.param(
+            forward_to({"TargetGroupArn": BLUE}, {"TargetGroupArn": GREEN}), "ValidationError", id="no weight"
+        ),
+        pytest.param(
+            forward_to(*[{"TargetGroupArn": BLUE, "Weight": 1}] * 2), "ValidationError", id="same group twice"
+        ),
+        pytest.param(forward_to(), "ValidationError", id="no group"),
+        pytest.param(
+            {**forward_to({"TargetGroupArn": BLUE, "Weight": 1}), "TargetGroupArn": GREEN},
+            "ValidationError",
+            id="two answers",
+        ),
+        pytest.param(
+            forward_to(*[{"TargetGroupArn": f"{BLUE}{number}", "Weight": 1} for number in range(6)]),
+            "ValidationError",
+            id="six groups",
+        ),
+        pytest.param(
+            {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "302"}}, "ValidationError", id="status"
+        ),
+    ],
+)
+def test_an_action_that_aws_refuses_is_refused(action: dict[str, Any], code: str) -> None:
+    """Moto accepts all of these on ModifyListener."""
+    with pytest.raises(ELBClientError) as refused:
+        forwarding.validate_actions([action], {BLUE, GREEN})
+    assert code == refused.value.code
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        {"Type": "forward", "TargetGroupArn": BLUE},
+        forward_to({"TargetGroupArn": BLUE}),
+        forward_to({"TargetGroupArn": BLUE, "Weight": 0}, {"TargetGroupArn": GREEN, "Weight": 999}),
+        {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}},
+    ],
+)
+def test_an_action_that_aws_accepts_is_accepted(action: dict[str, Any]) -> None:
+    forwarding.validate_actions([action], {BLUE, GREEN})
+
+
+def test_what_is_not_rehearsed_is_said_not_ignored() -> None:
+    """A rehearsal that silently routes without stickiness would prove too much."""
+    sticky = forward_to({"TargetGroupArn": BLUE})
+    sticky["ForwardConfig"]["TargetGroupStickinessConfig"] = {"Enabled": True, "DurationSeconds": 60}
+    with pytest.raises(NotImplementedError, match="stickiness"):
+        forwarding.validate_actions([sticky], {BLUE})
+    with pytest.raises(NotImplementedError, match="source-ip"):
+        forwarding.validate_conditions([{"Field": "source-ip"}])

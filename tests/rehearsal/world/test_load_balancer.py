@@ -1,0 +1,189 @@
+import os
+import signal
+import urllib.request
+from collections import Counter
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.rehearsal.world.conftest import (
+    BLUE,
+    GREEN,
+    HEALTH_CHECK_INTERVAL_SECONDS,
+    LISTENER,
+    TEST_LISTENER,
+    UNHEALTHY_THRESHOLD,
+    World,
+)
+from tests.waiting import eventually
+
+TIMEOUT_SECONDS = 5
+
+
+def colors_seen(world: World, listener: str, requests: int, path: str = "/health") -> Counter[str]:
+    seen: Counter[str] = Counter()
+    for _ in range(requests):
+        status, headers = get(world, listener, path)
+        seen[headers.get("X-Color", str(status))] += 1
+    return seen
+
+
+def get(world: World, listener: str, path: str = "/health") -> tuple[int, Any]:
+    try:
+        with urllib.request.urlopen(world.load_balancer.url(listener) + path, timeout=10) as response:  # noqa: S310  loopback
+            return response.status, response.headers
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.headers
+
+
+def test_resources_have_the_arns_of_the_settings(world: World) -> None:
+    """The template is used unchanged, so the account must have what it names."""
+    described = world.elbv2.describe_listeners(ListenerArns=[LISTENER, TEST_LISTENER])["Listeners"]
+    assert {LISTENER, TEST_LISTENER} == {listener["ListenerArn"] for listener in described}
+    (balancer,) = {listener["LoadBalancerArn"] for listener in described}
+    listed = world.elbv2.describe_listeners(LoadBalancerArn=balancer)["Listeners"]
+    assert {LISTENER, TEST_LISTENER} == {listener["ListenerArn"] for listener in listed}
+    groups = world.elbv2.describe_target_groups(TargetGroupArns=[BLUE, GREEN])["TargetGroups"]
+    assert {BLUE: [balancer], GREEN: []} == {each["TargetGroupArn"]: each["LoadBalancerArns"] for each in groups}
+
+
+def test_new_weights_are_in_force_when_the_call_returns(world: World) -> None:
+    """A rollback counts as done when ModifyListener returned."""
+    world.both_colors_serve()
+    for _ in range(5):
+        world.forward(LISTENER, {GREEN: 1})
+        assert colors_seen(world, LISTENER, requests=3) == {"green": 3}
+        world.forward(LISTENER, {BLUE: 100, GREEN: 0})
+        assert colors_seen(world, LISTENER, requests=3) == {"blue": 3}
+
+
+def test_a_tenth_of_the_traffic_is_a_tenth(world: World) -> None:
+    world.both_colors_serve()
+    world.forward(LISTENER, {BLUE: 90, GREEN: 10})
+    assert 20 <= colors_seen(world, LISTENER, requests=400)["green"] <= 65
+
+
+def test_a_frozen_path_answers_503_while_the_forward_stays(world: World) -> None:
+    world.serve_from("blue")
+    response = {"StatusCode": "503", "MessageBody": "frozen", "ContentType": "text/plain"}
+    rule = world.elbv2.create_rule(
+        ListenerArn=LISTENER,
+        Priority=1,
+        Conditions=[{"Field": "path-pattern", "PathPatternConfig": {"Values": ["/api/*"]}}],
+        Actions=[{"Type": "fixed-response", "FixedResponseConfig": response}],
+    )["Rules"][0]["RuleArn"]
+    assert colors_seen(world, LISTENER, requests=1, path="/api/v2/receipts") == {"503": 1}
+    assert colors_seen(world, LISTENER, requests=1) == {"blue": 1}
+    world.elbv2.delete_rule(RuleArn=rule)
+    assert colors_seen(world, LISTENER, requests=1, path="/api/v2/receipts") == {"blue": 1}
+
+
+def test_a_rule_of_lower_priority_number_wins_whenever_it_was_made(world: World) -> None:
+    world.both_colors_serve()
+    for priority, target_group in ((20, BLUE), (10, GREEN)):
+        world.elbv2.create_rule(
+            ListenerArn=LISTENER,
+            Priority=priority,
+            Conditions=[{"Field": "host-header", "Values": ["127.0.0.*"]}],
+            Actions=[{"Type": "forward", "TargetGroupArn": target_group}],
+        )
+    assert colors_seen(world, LISTENER, requests=2) == {"green": 2}
+    assert world.load_balancer.forwards()[LISTENER] == {BLUE: 1}
+
+
+def test_a_listener_without_a_registered_target_answers_503(world: World) -> None:
+    assert get(world, LISTENER)[0] == 503
+
+
+def test_targets_are_unused_until_a_listener_names_their_group(world: World) -> None:
+    """The fact behind the test listener: an unattached color is never checked."""
+    world.scale("green", 1)
+    assert world.target_health(GREEN) == [("unused", "Target.NotInUse")]
+    world.clock.sleep(3 * HEALTH_CHECK_INTERVAL_SECONDS)
+    assert world.target_health(GREEN) == [("unused", "Target.NotInUse")]
+    world.forward(TEST_LISTENER, {GREEN: 1})
+    assert world.target_health(GREEN) == [("initial", "Elb.RegistrationInProgress")]
+    eventually(lambda: world.target_health(GREEN) == [("healthy", None)], seconds=5)
+    world.forward(TEST_LISTENER, {BLUE: 1})
+    assert world.target_health(GREEN) == [("unused", "Target.NotInUse")]
+
+
+def test_weight_zero_keeps_a_group_checked(world: World) -> None:
+    """It is attached, though it receives nothing: so the way back stays known to be healthy."""
+    world.forward(LISTENER, {BLUE: 100, GREEN: 0})
+    world.serve_from("green")
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"), [(signal.SIGSTOP, "Target.Timeout"), (signal.SIGKILL, "Target.FailedHealthChecks")]
+)
+def test_a_faulty_application_turns_unhealthy_within_threshold_times_interval(
+    world: World, fault: signal.Signals, reason: str
+) -> None:
+    """Health comes from the process itself, not from a flag."""
+    world.serve_from("blue")
+    (instance,) = world.fleet.instances("blue")
+    os.kill(instance.process.pid, fault)
+    broken = world.clock.seconds()
+    eventually(lambda: world.target_health(BLUE) == [("unhealthy", reason)], seconds=10)
+    # one interval until the next check begins; half a wall second of a busy machine is 50 simulated ones
+    bound = (UNHEALTHY_THRESHOLD + 1) * HEALTH_CHECK_INTERVAL_SECONDS + TIMEOUT_SECONDS
+    assert world.clock.seconds() - broken < bound + 50
+
+
+def test_a_continued_application_becomes_healthy_again(world: World) -> None:
+    world.serve_from("blue")
+    (instance,) = world.fleet.instances("blue")
+    os.kill(instance.process.pid, signal.SIGSTOP)
+    eventually(lambda: world.load_balancer.healthy_targets(BLUE) == 0, seconds=10)
+    os.kill(instance.process.pid, signal.SIGCONT)
+    eventually(lambda: world.load_balancer.healthy_targets(BLUE) == 1, seconds=10)
+
+
+def test_an_unhealthy_target_gets_no_traffic_while_another_is_healthy(world: World) -> None:
+    world.serve_from("blue", capacity=2)
+    dead, alive = world.fleet.instances("blue")
+    os.kill(dead.process.pid, signal.SIGKILL)
+    eventually(lambda: world.load_balancer.healthy_targets(BLUE) == 1, seconds=5)
+    assert {alive.instance_id} == {get(world, LISTENER)[1]["X-Instance"] for _ in range(6)}
+
+
+def test_a_group_without_a_healthy_target_fails_open(world: World) -> None:
+    """AWS then routes to all targets, which here means refused connections: 502, not 503."""
+    world.serve_from("blue")
+    (instance,) = world.fleet.instances("blue")
+    os.kill(instance.process.pid, signal.SIGKILL)
+    eventually(lambda: world.load_balancer.healthy_targets(BLUE) == 0, seconds=5)
+    assert get(world, LISTENER)[0] == 502
+    assert world.data_plane.report()["target_groups"][BLUE]["connection_errors"] >= 1
+
+
+def test_a_deregistered_target_is_draining_for_the_deregistration_delay(world: World) -> None:
+    world.serve_from("blue")
+    (instance,) = world.fleet.instances("blue")
+    target = {"Id": instance.instance_id}
+    world.elbv2.deregister_targets(TargetGroupArn=BLUE, Targets=[target])
+    assert world.target_health(BLUE) == [("draining", "Target.DeregistrationInProgress")]
+    eventually(lambda: world.target_health(BLUE) == [], seconds=8)
+    asked = world.elbv2.describe_target_health(TargetGroupArn=BLUE, Targets=[target])["TargetHealthDescriptions"]
+    assert [each["TargetHealth"]["Reason"] for each in asked] == ["Target.NotRegistered"]
+
+
+def test_a_refused_action_changes_nothing(world: World) -> None:
+    """Moto would set this weight."""
+    before = world.load_balancer.forwards()
+    with pytest.raises(ClientError, match="between 0 and 999") as refused:
+        world.forward(LISTENER, {BLUE: 1000})
+    assert refused.value.response["Error"]["Code"] == "ValidationError"
+    assert before == world.load_balancer.forwards()
+
+
+def test_a_single_group_forward_is_described_in_both_forms(world: World) -> None:
+    """As AWS does, so that a reader of either form is rehearsed."""
+    world.elbv2.modify_listener(ListenerArn=LISTENER, DefaultActions=[{"Type": "forward", "TargetGroupArn": GREEN}])
+    (listener,) = world.elbv2.describe_listeners(ListenerArns=[LISTENER])["Listeners"]
+    (action,) = listener["DefaultActions"]
+    assert action["TargetGroupArn"] == GREEN
+    assert action["ForwardConfig"]["TargetGroups"] == [{"TargetGroupArn": GREEN, "Weight": 1}]
