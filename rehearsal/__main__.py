@@ -1,7 +1,6 @@
 """Rehearse Runback's shipped stacks on a pretend AWS account: `python -m rehearsal --help`."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -9,9 +8,9 @@ from rich.console import Console
 
 from rehearsal.play import play
 from rehearsal.scenarios import SCENARIOS, Scenario
-from rehearsal.screen import Screen, waits_of
+from rehearsal.screen import Screen
 from rehearsal.settings import Settings, UnknownEnvironment
-from rehearsal.stage import Stage, Stuck
+from rehearsal.stage import Stuck
 from rehearsal.summary import summary
 
 ASSEMBLY = Path("cdk.out")
@@ -54,7 +53,7 @@ def _run(name: str, environment: str) -> int:
     console.print(f"Rehearsing {scenario.name} on {environment} as shipped: {scenario.summary}.", highlight=False)
     folder = REPORTS / scenario.name
     try:
-        report = play(scenario, settings, ASSEMBLY, folder, lambda stage: _screen(stage, console).shown())
+        report = play(scenario, settings, ASSEMBLY, folder, lambda stage: Screen(stage, console).shown())
     except Stuck as stuck:
         console.print(f"The rehearsal is stuck. {stuck}. The logs are in {folder}.", style="red", highlight=False)
         return BROKEN
@@ -66,18 +65,6 @@ def _run(name: str, environment: str) -> int:
 
 def _scenario(name: str) -> Scenario | None:
     return next((scenario for scenario in SCENARIOS if scenario.name == name), None)
-
-
-def _screen(stage: Stage, console: Console) -> Screen:
-    """Read the machines' definitions from the account, to know how long their waits are."""
-    stepfunctions = stage.account.client("stepfunctions")
-    definitions = {
-        machine: json.loads(
-            stepfunctions.describe_state_machine(stateMachineArn=stage.account.stack.state_machine(machine))["definition"]
-        )
-        for machine in ("deploy", "rollback")
-    }
-    return Screen(stage, console, waits_of(definitions))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The pretend account: moto, the customer's world, and Runback's shipped stack, put together on one clock."""
 
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -132,6 +133,7 @@ def _credentials(settings: Settings) -> Iterator[None]:
 @contextmanager
 def _endpoint() -> Iterator[str]:
     """Serve the same account over HTTP, for the functions in their own processes."""
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # it would print a line for every call
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:

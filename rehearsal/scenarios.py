@@ -56,8 +56,9 @@ def _roll_back_by_hand(stage: Stage) -> None:
 
 
 def _stop_in_the_middle(stage: Stage) -> None:
+    bakes = [name for name in stage.states_of("deploy") if name.startswith("Bake")]
     deployment = stage.start_deployment({"version": NEW_VERSION})
-    stage.until_entered(deployment, "Bake at 50 %")
+    stage.until_entered(deployment, bakes[len(bakes) // 2])
     stage.stop(deployment)
     stage.until_ended(deployment)
     stage.until_rollback_ended()

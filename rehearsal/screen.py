@@ -1,10 +1,8 @@
 """The rehearsal as it happens: a live screen in a terminal, plain lines everywhere else."""
 
 import threading
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -21,12 +19,17 @@ _STEPS_SHOWN = 12
 
 
 class Screen:
-    """Shows one stage. `waits` are the seconds of every Wait state, by machine and state."""
+    """Shows one stage."""
 
-    def __init__(self, stage: Stage, console: Console, waits: Mapping[tuple[str, str], float]) -> None:
+    def __init__(self, stage: Stage, console: Console) -> None:
         self._stage = stage
         self._console = console
-        self._waits = waits
+        self._waits = {
+            (machine, name): float(state["Seconds"])
+            for machine in ("deploy", "rollback")
+            for name, state in stage.states_of(machine).items()
+            if "Seconds" in state
+        }
         self._ended = threading.Event()
 
     @contextmanager
@@ -102,13 +105,3 @@ class Screen:
 
 def _machine(step: Step) -> str:
     return step.execution.split(":")[6].rpartition("-")[2]
-
-
-def waits_of(definitions: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str], float]:
-    """Return the seconds of every Wait state, given each machine's parsed definition."""
-    return {
-        (machine, name): float(state["Seconds"])
-        for machine, definition in definitions.items()
-        for name, state in definition["States"].items()
-        if state["Type"] == "Wait" and "Seconds" in state
-    }

@@ -128,6 +128,13 @@ class Stage:
         """Return the executions of a machine, in the order of their start."""
         return [each for each in self.executions.values() if each.machine == machine]
 
+    def states_of(self, machine: str) -> dict[str, Any]:
+        """Return the states of a machine by name, as its definition in the account has them."""
+        arn = self.account.stack.state_machine(machine)
+        described = self.account.client("stepfunctions").describe_state_machine(stateMachineArn=arn)
+        states: dict[str, Any] = json.loads(described["definition"])["States"]
+        return states
+
     def on_step(self, listener: Callable[[Step], None]) -> None:
         """Call back for every state that is entered."""
         self._listeners.append(listener)

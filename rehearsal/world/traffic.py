@@ -118,10 +118,11 @@ def _percentile(ascending: list[float], share: float) -> float:
 
 @dataclass
 class Live:
-    """For a screen: totals since the start, and requests per color among those of the last second."""
+    """For a screen: totals since the start, failures per color, and requests per color of the last second."""
 
     requests: int = 0
     failed: int = 0
+    failed_by_color: dict[str, int] = field(default_factory=dict)
     last_second: dict[str, int] = field(default_factory=dict)
 
 
@@ -133,6 +134,7 @@ class Traffic:
         self.samples_path = samples_path
         self._read_to = 0
         self._requests = self._failed = 0
+        self._failed_by_color: dict[str, int] = {}
         self._recent: list[Sample] = []
 
     @classmethod
@@ -159,13 +161,14 @@ class Traffic:
         for sample in self._new_samples():
             self._requests += 1
             self._failed += sample.failed
+            self._failed_by_color[sample.color] = self._failed_by_color.get(sample.color, 0) + sample.failed
             self._recent.append(sample)
         horizon = max((sample.sent_seconds for sample in self._recent), default=0.0) - 1.0
         self._recent = [sample for sample in self._recent if sample.sent_seconds > horizon]
         last_second: dict[str, int] = {}
         for sample in self._recent:
             last_second[sample.color] = last_second.get(sample.color, 0) + 1
-        return Live(self._requests, self._failed, last_second)
+        return Live(self._requests, self._failed, dict(self._failed_by_color), last_second)
 
     def _new_samples(self) -> Iterator[Sample]:
         with self.samples_path.open("rb") as lines:
