@@ -22,8 +22,8 @@ class Switch:
 
     seconds: float
     calls: int
-    sent_before: float
-    """`time.monotonic` at the listener's change."""
+    in_force: float
+    """`time.monotonic` when the listener's change was in force."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,8 @@ def _switch(account: Account) -> Switch | None:
         if switched:
             last = switched[0]
             within = [call for call in after if call.number <= last.number]
-            return Switch(last.wall - start.wall, len(within), last.wall)
+            in_force = last.answered or last.wall
+            return Switch(in_force - start.wall, len(within), in_force)
     return None
 
 

@@ -91,7 +91,7 @@ def _all_traffic_on(color: str, version: str) -> Promise:
 def _nothing_reaches_green_after_the_switch(report: Report) -> str:
     if report.switch is None:
         return "no rollback switched the listener"
-    after = summarise(report.samples, after_seconds=report.switch.sent_before)
+    after = summarise(report.samples, after_seconds=report.switch.in_force)
     green = after.by_color.get("green")
     return f"{green.requests} requests reached green after the rollback" if green else ""
 

@@ -94,9 +94,16 @@ def _sole_color(route: Route, weights: Weights) -> str:
     raise ListenerDrifted(f"Route {route.name!r} should send all traffic to one color, but forwards {dict(weights)}.")
 
 
+def same_shares(one: Weights, other: Weights) -> bool:
+    """Say whether two forwards divide the traffic alike; a color with weight 0 receives nothing."""
+    return {group: weight for group, weight in one.items() if weight} == {
+        group: weight for group, weight in other.items() if weight
+    }
+
+
 def require_known(route: Route, now_forwards: Weights, allowed: Iterable[Weights]) -> None:
     """Refuse to move a listener that somebody else has moved: only what Runback wrote itself is its to change."""
-    if not any(dict(now_forwards) == dict(weights) for weights in allowed):
+    if not any(same_shares(now_forwards, weights) for weights in allowed):
         raise ListenerDrifted(
             f"Route {route.name!r} forwards {dict(now_forwards)}, which Runback did not write."
             f" Put it back by hand, or start a rollback."
@@ -152,10 +159,16 @@ class Settling:
 
 
 def judge_settling(now_forwards: Weights, wanted: Weights, loser_intent: Weights | None) -> Settling:
-    """Undo only what the execution that lost the environment was about to write; everything else is a human's."""
+    """
+    Undo only what the execution that lost the environment was about to write; everything else is a human's.
+
+    What is wanted is a single target group: the same with the other color at weight 0 would keep its sticky clients.
+    """
+    if set(now_forwards) != set(wanted) and same_shares(now_forwards, wanted):
+        return Settling(undo=True)
     if dict(now_forwards) == dict(wanted):
         return Settling()
-    if loser_intent is not None and dict(now_forwards) == dict(loser_intent):
+    if loser_intent is not None and same_shares(now_forwards, loser_intent):
         return Settling(undo=True)
     return Settling(drifted=True)
 

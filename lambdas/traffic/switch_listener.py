@@ -103,6 +103,7 @@ def shift_forward(
         )
     _claim_shift(shift, wanted, record)
     if shift.percent == _FULL:
+        _name_new_color(shift, routes, actions, load_balancer)
         _keep_old_color_checked(shift, routes, actions, load_balancer)
     changed = _forward_all(routes, actions, wanted, load_balancer)
     return {"changed": changed, "concern": ""}
@@ -160,6 +161,21 @@ def _live_from_first_shift(shift: Shift, record: ReleaseRecord) -> Live:
             capacity=int(point["capacity"]["desired"]),
         ),
     )
+
+
+def _name_new_color(
+    shift: Shift, routes: tuple[Route, ...], actions: dict[str, list[Action]], load_balancer: LoadBalancer
+) -> None:
+    """
+    Before the test listener lets go of the new color, name it on every live route.
+
+    A release that goes from nothing to everything would otherwise leave it unnamed for a moment: its targets would be
+    unused, then initial, and all the traffic would meet targets whose health nobody knows.
+    """
+    for route in routes:
+        new, old = route.target_group(shift.color), route.target_group(other_color(shift.color))
+        if new not in weights_of(route.arn, actions[route.arn]):
+            load_balancer.forward(route.arn, actions[route.arn], {new: _FULL, old: 0})
 
 
 def _keep_old_color_checked(

@@ -55,6 +55,8 @@ class Call:
     parameters: dict[str, Any]
     mutating: bool
     error: str | None = None
+    answered: float | None = None
+    """Wall clock when its effects were in force; None until then."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,7 @@ class Calls:
                 call.error = error_code(reply)
                 for observer in self._observers:
                     observer(call)
+                call.answered = time.monotonic()
         return reply
 
     def _begin(self, response: BaseResponse, service: str, action: str) -> Call:

@@ -86,6 +86,7 @@ def test_way_back_is_judged_by_the_best_knowledge_there_is(
     ("current", "undo", "drifted"),
     [
         ({BLUE: 100}, False, False),
+        ({BLUE: 100, GREEN: 0}, True, False),
         ({BLUE: 90, GREEN: 10}, True, False),
         ({BLUE: 50, GREEN: 50}, False, True),
         ({GREEN: 100}, False, True),

@@ -1,6 +1,6 @@
 """What a shift promises, seen at the listener and in the record."""
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -8,9 +8,11 @@ import pytest
 from lambdas.errors import LeaseLost, ListenerDrifted, TargetGroupUnhealthy
 from lambdas.release.record import ReleaseRecord
 from lambdas.release.rules import HealthReading, Lease, Live, Phase, Work
+from lambdas.traffic.load_balancer import Action
+from lambdas.traffic.rules import Route, Weights
 from lambdas.traffic.switch_listener import Shift, shift_forward, switch_back
 from tests.builders import DEPLOYMENT, ROLLBACK, at
-from tests.unit.traffic.conftest import Account
+from tests.unit.traffic.conftest import Account, JudgedLoadBalancer
 
 
 def forward(lease: Lease, percent: int, before: int) -> Shift:
@@ -167,3 +169,37 @@ def test_what_stands_before_the_forward_is_kept(record: ReleaseRecord, preparing
     actions = account.load_balancer.actions([route.arn])[route.arn]
     assert [action["Type"] for action in actions] == ["authenticate-oidc", "forward"]
     assert account.shown() == account.wanted("green", 10)
+
+
+@dataclass(frozen=True)
+class WatchedLoadBalancer(JudgedLoadBalancer):
+    """Looks after every change whether both colors are still named, so that both stay health-checked."""
+
+    routes: tuple[Route, ...] = ()
+    unnamed: list[str] = field(default_factory=list)
+
+    def forward(self, arn: str, actions: list[Action], weights: Weights) -> None:
+        super().forward(arn, actions, weights)
+        places = self.forwards(place for route in self.routes for place in (route.arn, route.test_arn))
+        named = {group for weights in places.values() for group in weights}
+        self.unnamed += [group for route in self.routes for group in (route.blue, route.green) if group not in named]
+
+
+def test_shift_of_everything_at_once_never_leaves_a_color_without_health_checks(
+    record: ReleaseRecord, preparing: Lease, account: Account
+) -> None:
+    """Staging has one step: the test listener must not let go of the new color before a live route has it."""
+    watched = WatchedLoadBalancer(account.load_balancer.elbv2, routes=account.routes)
+    shift_forward(forward(preparing, 100, 0), account.routes, watched, record)
+    assert account.shown() == account.wanted("green", 100)
+    assert watched.unnamed == []
+
+
+def test_shift_of_everything_that_stopped_half_way_is_finished_by_its_repetition(
+    record: ReleaseRecord, preparing: Lease, account: Account
+) -> None:
+    route = account.routes[0]
+    actions = account.load_balancer.actions([route.arn])
+    account.load_balancer.forward(route.arn, actions[route.arn], {route.green: 100, route.blue: 0})
+    assert shift(account, record, forward(preparing, 100, 0))["changed"]
+    assert account.shown() == account.wanted("green", 100)
