@@ -182,7 +182,7 @@ class WatchedLoadBalancer(JudgedLoadBalancer):
         super().forward(arn, actions, weights)
         places = self.forwards(place for route in self.routes for place in (route.arn, route.test_arn))
         named = {group for weights in places.values() for group in weights}
-        self.unnamed += [group for route in self.routes for group in (route.blue, route.green) if group not in named]
+        self.unnamed.extend(group for route in self.routes for group in (route.blue, route.green) if group not in named)
 
 
 def test_shift_of_everything_at_once_never_leaves_a_color_without_health_checks(
