@@ -5,6 +5,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from lambdas.errors import RefreshFailed
 from lambdas.fleet.rules import HELD_PROCESSES, Capacity, Refresh
 
 
@@ -58,14 +59,19 @@ class AutoScaling:
         Replace the group's instances by ones of a numbered launch template version, all at once.
 
         The color is idle, so nothing has to stay in service meanwhile. Instances that have the version already stay.
+        Raises RefreshFailed when another refresh is in the way.
         """
-        answer = self.autoscaling.start_instance_refresh(
-            AutoScalingGroupName=group,
-            DesiredConfiguration={
-                "LaunchTemplate": {"LaunchTemplateId": template_id, "Version": template_version}
-            },
-            Preferences={"MinHealthyPercentage": 0, "InstanceWarmup": 0, "SkipMatching": True},
-        )
+        try:
+            answer = self.autoscaling.start_instance_refresh(
+                AutoScalingGroupName=group,
+                DesiredConfiguration={"LaunchTemplate": {"LaunchTemplateId": template_id, "Version": template_version}},
+                Preferences={"MinHealthyPercentage": 0, "InstanceWarmup": 0, "SkipMatching": True},
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "InstanceRefreshInProgress":
+                raise
+            message = f"Group {group} is being refreshed by somebody else. Wait for it, or cancel it."
+            raise RefreshFailed(message) from error
         return str(answer["InstanceRefreshId"])
 
     def refresh(self, group: str, refresh_id: str) -> Refresh:

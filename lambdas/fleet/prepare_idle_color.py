@@ -6,10 +6,8 @@ from os import environ
 from typing import Any, Self
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.exceptions import ClientError
 
 from lambdas.clients import client
-from lambdas.errors import RefreshFailed
 from lambdas.fleet.auto_scaling import AutoScaling
 from lambdas.fleet.launch_templates import LaunchTemplates
 from lambdas.fleet.rules import Capacity, Color, idle_capacity
@@ -118,10 +116,4 @@ def _refresh_to(color: Color, template_version: str) -> str:
     latest = auto_scaling.latest_refresh(color.auto_scaling_group)
     if latest and latest.template_version == template_version:
         return latest.refresh_id
-    try:
-        return auto_scaling.start_refresh(color.auto_scaling_group, color.launch_template_id, template_version)
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "InstanceRefreshInProgress":
-            raise
-        message = f"Group {color.auto_scaling_group} is being refreshed by somebody else. Wait for it, or cancel it."
-        raise RefreshFailed(message) from error
+    return auto_scaling.start_refresh(color.auto_scaling_group, color.launch_template_id, template_version)

@@ -6,12 +6,12 @@ from os import environ
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.exceptions import BotoCoreError, ClientError
 
 from lambdas.clients import client
 from lambdas.notices.rules import Kind, Notice, compose
 from lambdas.notices.topic import Topic
-from lambdas.observability import logger, step
+from lambdas.observability import step
+from lambdas.release.parameters import readable_parameter
 from lambdas.release.rules import explain_failure
 
 
@@ -38,17 +38,10 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         release_id=event["release_id"],
         reason=explain_failure(event["failure"]) or event["reason"],
         execution=event["execution"],
-        commands=_commands() if kind is Kind.RECORD_UNREACHABLE else "",
+        # a page without the commands is still better than no page
+        commands=readable_parameter(ssm, settings.way_back) if kind is Kind.RECORD_UNREACHABLE else "",
     )
     message = compose(notice, settings.service, settings.environment)
     topic.publish(message)
     return {"told": message.subject}
 
-
-def _commands() -> str:
-    """Read the way back's copy in SSM. A page without it is still better than no page."""
-    try:
-        return str(ssm.get_parameter(Name=settings.way_back)["Parameter"]["Value"])
-    except (ClientError, BotoCoreError):
-        logger.exception("The copy of the way back could not be read")
-        return ""

@@ -4,6 +4,10 @@ from dataclasses import dataclass
 from json import loads
 from typing import Any, Self
 
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lambdas.observability import logger
+
 
 @dataclass(frozen=True)
 class Parameters:
@@ -33,3 +37,12 @@ class Parameters:
     def write(self, name: str, value: str) -> None:
         """Write one parameter, made by its first write."""
         self.ssm.put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
+
+
+def readable_parameter(ssm: Any, name: str) -> str:  # noqa: ANN401  boto3 client
+    """Read a parameter; empty when it cannot be read."""
+    try:
+        return str(ssm.get_parameter(Name=name)["Parameter"]["Value"])
+    except (ClientError, BotoCoreError):
+        logger.exception("A parameter could not be read", parameter=name)
+        return ""

@@ -4,7 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from lambdas.errors import ListenerDrifted
+from lambdas.observability import logger
 from lambdas.traffic.rules import TargetHealth, Weights, is_rule
 
 Action = dict[str, Any]
@@ -58,6 +61,14 @@ class LoadBalancer:
         return TargetHealth(
             healthy=states.count("healthy"), unknown=sum(1 for state in states if state in _UNKNOWN_STATES)
         )
+
+    def readable_health(self, target_group: str) -> TargetHealth | None:
+        """Count as `health` does, or say that it cannot be read: a rollback must not fail because a reading does."""
+        try:
+            return self.health(target_group)
+        except (ClientError, BotoCoreError):
+            logger.warning("The health of a target group could not be read", exc_info=True)
+            return None
 
 
 def weights_of(arn: str, actions: list[Action]) -> dict[str, int]:

@@ -5,17 +5,15 @@ from os import environ
 from typing import Any, Self
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.exceptions import BotoCoreError, ClientError
 
 from lambdas.clients import client
 from lambdas.errors import TargetGroupUnhealthy
-from lambdas.observability import logger, step
+from lambdas.observability import step
 from lambdas.release.record import ReleaseRecord
 from lambdas.release.rules import HealthReading, Lease, Live, Phase, PointStatus, RollbackPoint, other_color
 from lambdas.traffic.load_balancer import Action, LoadBalancer, weights_of
 from lambdas.traffic.rules import (
     Route,
-    TargetHealth,
     intents_of,
     judge_way_back,
     require_capacity,
@@ -204,17 +202,8 @@ def _forward_all(
 
 
 def _concern(shift: Shift, route: Route, load_balancer: LoadBalancer) -> str:
-    measured = _measure(load_balancer, route.target_group(shift.color))
+    measured = load_balancer.readable_health(route.target_group(shift.color))
     verdict = judge_way_back(shift.color, measured, shift.last_reading, shift.wanted_healthy, shift.now)
     if not verdict.may_switch:
         raise TargetGroupUnhealthy(f"{verdict.concern} Traffic of route {route.name!r} stays where it is.")
     return verdict.concern
-
-
-def _measure(load_balancer: LoadBalancer, target_group: str) -> TargetHealth | None:
-    """Read the health, or say that it cannot be read: a rollback must not fail because a reading does."""
-    try:
-        return load_balancer.health(target_group)
-    except (ClientError, BotoCoreError):
-        logger.warning("The health of the old color could not be read", exc_info=True)
-        return None

@@ -1,0 +1,111 @@
+"""Who may import whom. The rooms and their order are what keeps a function's consequences in sight."""
+
+import ast
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+AWS = {"boto3", "botocore"}
+ROOMS = ("release", "traffic", "fleet", "rollback", "notices")
+STANDS_ON = {
+    "release": set(),
+    "traffic": {"release"},
+    "fleet": {"release", "traffic"},
+    "rollback": {"release", "traffic", "fleet"},
+    "notices": {"release"},
+}
+COMMON = {"lambdas.clients", "lambdas.errors", "lambdas.observability"}
+
+
+def modules(folder: str) -> list[Path]:
+    return sorted(path for path in (ROOT / folder).rglob("*.py") if path.name != "__init__.py")
+
+
+def imported(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+def is_function(path: Path) -> bool:
+    return "lambda_handler" in path.read_text(encoding="utf-8")
+
+
+FUNCTIONS = {name_of(path) for path in modules("lambdas") if is_function(path) and path.parent.name in ROOMS}
+RULES = [path for path in modules("lambdas") if path.name == "rules.py"]
+
+
+@pytest.mark.parametrize("path", RULES, ids=name_of)
+def test_rules_are_pure(path: Path) -> None:
+    """Decisions can be tested as values only if nothing in them reaches out."""
+    for module in imported(path):
+        top = module.partition(".")[0]
+        is_rules = module.startswith("lambdas.") and module.endswith(".rules")
+        assert top in sys.stdlib_module_names or module == "lambdas.errors" or is_rules, module
+
+
+@pytest.mark.parametrize("path", [p for p in modules("lambdas") if name_of(p) in FUNCTIONS], ids=name_of)
+def test_function_speaks_to_aws_through_adapters_only(path: Path) -> None:
+    assert not {module.partition(".")[0] for module in imported(path)} & AWS
+
+
+@pytest.mark.parametrize("path", modules("lambdas"), ids=name_of)
+def test_nobody_imports_another_function(path: Path) -> None:
+    """What two functions share is a rule or an adapter."""
+    assert not imported(path) & FUNCTIONS
+
+
+@pytest.mark.parametrize("path", [p for p in modules("lambdas") if p.parent.name in ROOMS], ids=name_of)
+def test_room_imports_only_what_it_stands_on(path: Path) -> None:
+    room = path.parent.name
+    for module in imported(path):
+        parts = module.split(".")
+        if parts[0] == "lambdas" and module not in COMMON:
+            assert parts[1] == room or parts[1] in STANDS_ON[room], module
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    graph = {
+        name_of(path): {module for module in imported(path) if module.startswith(("lambdas", "rehearsal", "cdk"))}
+        for folder in ("lambdas", "rehearsal", "cdk", "statemachines")
+        for path in modules(folder)
+    }
+    assert list(TopologicalSorter(graph).static_order())
+
+
+@pytest.mark.parametrize("path", modules("rehearsal"), ids=name_of)
+def test_rehearsal_sees_runback_from_outside(path: Path) -> None:
+    """It would otherwise agree with the functions about what they got wrong."""
+    assert not {module.partition(".")[0] for module in imported(path)} & {"cdk", "lambdas", "statemachines"}
+
+
+@pytest.mark.parametrize("path", modules("statemachines"), ids=name_of)
+def test_machines_take_names_and_constants_only(path: Path) -> None:
+    allowed = ("aws_cdk", "constructs", "lambdas.errors", "statemachines")
+    for module in imported(path):
+        known = module.startswith(allowed) or module.endswith(".rules")
+        assert known or module.partition(".")[0] in sys.stdlib_module_names, module
+
+
+def test_functions_never_read_the_clock() -> None:
+    """Time comes with the event, so that a repeated step sees the same time, and a rehearsal its own."""
+    readers = [
+        name_of(path)
+        for path in modules("lambdas")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and (node.value.id, node.attr) in {("time", "time"), ("datetime", "now"), ("datetime", "utcnow"), ("time", "sleep")}
+    ]
+    assert readers == []
