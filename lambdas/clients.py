@@ -11,4 +11,4 @@ _CONFIG = Config(connect_timeout=2, read_timeout=3, retries={"mode": "standard",
 
 def client(service: str) -> Any:  # noqa: ANN401  boto3 makes its client classes at run time
     """Return a client for `service`, such as "elbv2", in the function's own account and Region."""
-    return boto3.client(service, config=_CONFIG)  # type: ignore[call-overload]
+    return boto3.client(service, config=_CONFIG)

@@ -42,7 +42,8 @@ def _arguments() -> argparse.ArgumentParser:
 def _run(name: str, environment: str) -> int:
     scenario = _scenario(name)
     if scenario is None:
-        print(f"There is no scenario {name!r}; there are: {', '.join(each.name for each in SCENARIOS)}", file=sys.stderr)
+        known = ", ".join(each.name for each in SCENARIOS)
+        print(f"There is no scenario {name!r}; there are: {known}", file=sys.stderr)
         return USAGE
     try:
         settings = Settings.read(environment)

@@ -44,7 +44,7 @@ class Account:
     fleet: Fleet
     stack: template.Stack
 
-    def client(self, service: str) -> Any:  # noqa: ANN401  boto3 makes its client classes at run time
+    def client(self, service: str) -> Any:
         """Return a boto3 client into this account: the way of an operator."""
         return boto3.client(service, region_name=self.settings.region)
 
@@ -97,7 +97,7 @@ def pretend_account(
 
 
 def _status_event(detail: dict[str, Any]) -> dict[str, Any]:
-    """https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html"""
+    """Wrap it as in https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html."""
     return {
         "source": "aws.states",
         "detail-type": "Step Functions Execution Status Change",

@@ -51,6 +51,9 @@ class Invariants:
         self._record = record
         self._late_since: dict[str, tuple[float, Call]] = {}
         self._shown = self._forwards()
+        self._seen_healthy: dict[str, int] = {}
+        for route in settings.routes:
+            self._healthy(route)
 
     def observe(self, call: Call) -> None:
         """To be added to Calls after the overlays, so that the account is seen as the call left it."""
@@ -79,11 +82,26 @@ class Invariants:
     def _forwards(self) -> dict[str, dict[str, int]]:
         return self._load_balancer.forwards()
 
+    def _healthy(self, route: Route) -> dict[str, int]:
+        """
+        Count the healthy targets of each color.
+
+        A call that takes a color off its last listener also ends its health checks. Such a color is judged by what was
+        seen of it before, or the worst switch of all would leave nothing to compare with.
+        """
+        healthy = {}
+        for color, fleet in self._settings.colors.items():
+            group = route.target_group(color)
+            if self._load_balancer.in_use(group):
+                self._seen_healthy[group] = self._load_balancer.healthy_targets(group)
+            alive = len(self._fleet.instances(fleet.auto_scaling_group))
+            healthy[color] = min(self._seen_healthy.get(group, 0), alive)
+        return healthy
+
     def _check_served(self, route: Route, call: Call) -> None:
-        """A group that is not health-checked is not known to be healthy, so it cannot be the better one."""
         self.checked += 1
         receiving = {group for group, weight in self._forwards().get(route.arn, {}).items() if weight > 0}
-        healthy = {color: self._load_balancer.healthy_targets(route.target_group(color)) for color in ("blue", "green")}
+        healthy = self._healthy(route)
         for color, other in (("blue", "green"), ("green", "blue")):
             if receiving == {route.target_group(color)} and healthy[color] == 0 and healthy[other] > 0:
                 self._violated(SERVED, f"route {route.name}: all on {color}, which has none", call)
@@ -114,7 +132,9 @@ class Invariants:
             self._violated(WAY_BACK, f"{point['color']} has {alive} of {point['capacity']} instances", call)
 
     def _violated(self, invariant: str, found: str, call: Call | None) -> None:
-        by = f"{call.caller or 'nobody of ours'}: {call.service}:{call.action} (call {call.number})" if call else "the end"
+        by = "the end"
+        if call is not None:
+            by = f"{call.caller or 'nobody of ours'}: {call.service}:{call.action} (call {call.number})"
         self.violations.append(Violation(invariant, found, by, round(self._clock.seconds(), 3)))
 
 

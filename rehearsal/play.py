@@ -47,11 +47,11 @@ def play(scenario: Scenario, settings: Settings, assembly: Path, folder: Path, s
         with show(stage):
             scenario.play(stage)
             stage.until_all_ended()
+        if not traffic.is_running():
+            raise Stuck("The users were gone before the end; samples.log says why")
         traffic.stop()
         invariants.conclude()
-        report = make_report(
-            scenario.name, scenario.expected, stage, invariants, speeds, time.monotonic() - started
-        )
+        report = make_report(scenario.name, scenario.expected, stage, invariants, speeds, time.monotonic() - started)
     report.write(folder)
     return report
 

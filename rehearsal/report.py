@@ -10,7 +10,7 @@ from rehearsal.account import Account
 from rehearsal.engine.calls import Call
 from rehearsal.invariants import Invariants
 from rehearsal.stage import Execution, Speeds, Stage
-from rehearsal.world.traffic import Sample, read_samples, summarise
+from rehearsal.world.traffic import Sample, Share, read_samples, summarise
 
 CRITICAL_PATH = ("claim-rollback", "switch-listener")
 """The functions between the start of a rollback and safe traffic."""
@@ -18,7 +18,7 @@ CRITICAL_PATH = ("claim-rollback", "switch-listener")
 
 @dataclass(frozen=True)
 class Switch:
-    """How a rollback brought the traffic back: `seconds` are wall, from the machine's start to the listener's change."""
+    """How a rollback brought traffic back: `seconds` are wall, from the machine's start to the listener's change."""
 
     seconds: float
     calls: int
@@ -50,7 +50,7 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         """Return the documented form: `seconds` are wall seconds, and what does not apply is null."""
         traffic = summarise(self.samples)
-        colors = {color: traffic.by_color[color].requests if color in traffic.by_color else 0 for color in ("blue", "green")}
+        colors = {color: traffic.by_color.get(color, Share()).requests for color in ("blue", "green")}
         return {
             "scenario": self.scenario,
             "expected": self.expected,

@@ -97,7 +97,8 @@ class Screen:
         clock, live = self._stage.account.clock, self._stage.traffic.live()
         weights = shown_weights(self._stage.account)
         rates = ", ".join(f"{color} {weights[color]} % {live.last_second.get(color, 0)}/s" for color in weights)
-        return f"{clock.seconds():6.0f} s simulated (×{clock.speed:.0f})  {rates}  {live.requests} requests, {live.failed} failed"
+        simulated = f"{clock.seconds():6.0f} s simulated (×{clock.speed:.0f})"
+        return f"{simulated}  {rates}  {live.requests} requests, {live.failed} failed"
 
     def _moment(self, step: Step) -> str:
         return step.at.strftime("%H:%M:%S")

@@ -63,9 +63,7 @@ class Stage:
     def __init__(self, account: Account, traffic: Traffic, speeds: Speeds) -> None:
         self.account = account
         self.traffic = traffic
-        self.record = RecordView(
-            account.client("dynamodb"), account.stack.table(), account.settings.environment
-        )
+        self.record = RecordView(account.client("dynamodb"), account.stack.table(), account.settings.environment)
         self.steps: list[Step] = []
         self.executions: dict[str, Execution] = {}
         self._listeners: list[Callable[[Step], None]] = []
@@ -76,11 +74,11 @@ class Stage:
 
     # -- what an operator does
 
-    def start_deployment(self, given: Any) -> Execution:  # noqa: ANN401  an operator can type anything
+    def start_deployment(self, given: Any) -> Execution:
         """Start the deploy machine as the console does."""
         return self._start("deploy", given)
 
-    def start_rollback(self, given: Any) -> Execution:  # noqa: ANN401
+    def start_rollback(self, given: Any) -> Execution:
         """Start the rollback machine as the console does."""
         return self._start("rollback", given)
 
@@ -99,9 +97,7 @@ class Stage:
 
     def until_entered(self, execution: Execution, state: str) -> None:
         """Wait until an execution has entered a state. Raises Stuck when it ends without."""
-        self.until(
-            lambda: state in execution.states or execution.ended, f"{execution.machine} did not reach {state!r}"
-        )
+        self.until(lambda: state in execution.states or execution.ended, f"{execution.machine} did not reach {state!r}")
         if state not in execution.states:
             raise Stuck(f"{execution.machine} ended as {execution.status} without reaching {state!r}")
 
@@ -126,7 +122,8 @@ class Stage:
 
     def of_machine(self, machine: str) -> list[Execution]:
         """Return the executions of a machine, in the order of their start."""
-        return [each for each in self.executions.values() if each.machine == machine]
+        known = list(self.executions.values())  # in one step: others may start while we look
+        return [each for each in known if each.machine == machine]
 
     def states_of(self, machine: str) -> dict[str, Any]:
         """Return the states of a machine by name, as its definition in the account has them."""
@@ -141,7 +138,7 @@ class Stage:
 
     # -- inside
 
-    def _start(self, machine: str, given: Any) -> Execution:  # noqa: ANN401
+    def _start(self, machine: str, given: Any) -> Execution:
         arn = self.account.client("stepfunctions").start_execution(
             stateMachineArn=self.account.stack.state_machine(machine), input=json.dumps(given)
         )["executionArn"]

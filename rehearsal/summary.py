@@ -23,8 +23,10 @@ def summary(report: Report, broken: Sequence[str], report_path: Path) -> Iterato
         f"{traffic.requests} requests were sent and {traffic.failed} failed"
         f" (median {traffic.p50_milliseconds:.0f} ms, 99 % within {traffic.p99_milliseconds:.0f} ms)."
     )
-    shares = ", ".join(f"{color} {weight} % ({report.versions[color] or 'no instances'})" for color, weight in report.weights.items())
-    yield f"Traffic is on: {shares}."
+    shares = [
+        f"{color} {weight} % ({report.versions[color] or 'no instances'})" for color, weight in report.weights.items()
+    ]
+    yield f"Traffic is on: {', '.join(shares)}."
     if report.switch:
         yield (
             f"From the start of the rollback to the listener's change: {report.switch.seconds:.2f} s"

@@ -11,6 +11,7 @@ from statemachines.steps import (
     EXECUTION,
     FAILURE,
     INPUT,
+    PREPARE,
     SWITCH_FORWARD,
     Steps,
     at,
@@ -56,7 +57,7 @@ def _claim(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChaina
     validate = steps.task(
         "Validate request",
         "release.validate_request",
-        "Looks at the input before anything happens. A valid one is {\"version\": \"<git commit>\"}.",
+        'Looks at the input before anything happens. A valid one is {"version": "<git commit>"}.',
         given={"input": INPUT, "execution_name": at("$$.Execution.Name")},
         returns=("version", "release_id", "problem"),
         into="request",
@@ -93,7 +94,8 @@ def _claim(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChaina
     )
     invalid = steps.fail(
         "Reject request",
-        "The input is not valid. The cause names the field, what is wrong with it, and an example. Nothing was changed.",
+        "The input is not valid. The cause names the field, what is wrong with it, and an example."
+        " Nothing was changed.",
         "InvalidRequest",
         cause_path="$.request.problem",
     )
@@ -118,6 +120,7 @@ def _prepare(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChai
         given={**_RELEASE, "version": at("$.request.version"), "color": _IDLE},
         returns=("refresh_id", "wanted_healthy", "ready_by"),
         into="preparation",
+        patience=PREPARE,
     )
     wait = steps.wait("Wait for idle color", "Instances start and pass their health checks.", _CHECK_EVERY_SECONDS)
     check = steps.task(
@@ -149,9 +152,7 @@ def _prepare(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChai
     return prepare.next(steps.poll(wait, check, question, ready, then=hold))
 
 
-def _shift(
-    steps: Steps, shifts: tuple[ShiftStep, ...], endings: _Endings, then: sfn.IChainable
-) -> sfn.IChainable:
+def _shift(steps: Steps, shifts: tuple[ShiftStep, ...], endings: _Endings, then: sfn.IChainable) -> sfn.IChainable:
     """Chain the steps of the plan; each one knows the weight before it, so that it can tell a human's change."""
     following = then
     weights_before = (0, *(shift.weight for shift in shifts[:-1]))

@@ -6,11 +6,11 @@ from aws_cdk import aws_stepfunctions as sfn
 
 from lambdas.errors import LeaseLost
 from lambdas.rollback.rules import Action, Source
-from statemachines.steps import BACK, EXECUTION, FAILURE, INPUT, Steps, at, object_at, on_error
+from statemachines.steps import BACK, EXECUTION, FAILURE, INPUT, PREPARE, Steps, at, object_at, on_error
 
 _SETTLE_EVERY_SECONDS = 5
-_LAST_STEP_SECONDS = 35
-"""How long a step of the deployment may still work after it was stopped: its Task's time-out."""
+_LAST_STEP_SECONDS = PREPARE.seconds
+"""How long a step of the deployment may still work after it was stopped: the longest of its Tasks' time-outs."""
 
 _CLAIM = {"release_id": at("$.claim.release_id"), "lease": object_at("$.claim.lease")}
 _NO_FAILURE: dict[str, str] = {}
@@ -104,7 +104,9 @@ def _switch(steps: Steps, endings: _Endings) -> sfn.IChainable:
         into="listener",
         patience=BACK,
     )
-    wait = steps.wait("Wait for late writes", "A function that lost the environment may still run.", _SETTLE_EVERY_SECONDS)
+    wait = steps.wait(
+        "Wait for late writes", "A function that lost the environment may still run.", _SETTLE_EVERY_SECONDS
+    )
     resume = _resume(steps, "Resume scaling", at("$.claim.color"))
     record = steps.task(
         "Record rollback",
@@ -140,7 +142,8 @@ def _abort(steps: Steps, endings: _Endings) -> sfn.IChainable:
         into="colors",
     )
     resume = _resume(steps, "Resume scaling after abort", at("$.colors.active"))
-    release = _release(steps, "Release environment after abort", "aborted", {"Error": "Aborted", "Cause": at("$.claim.reason")})
+    why = {"Error": "Aborted", "Cause": at("$.claim.reason")}
+    release = _release(steps, "Release environment after abort", "aborted", why)
     tell = _tell(steps, "Tell about the abort", "aborted", at("$.claim.reason"))
     aborted = steps.succeed("Aborted", "The release was given up before traffic moved.")
     for task in (stop, scale_back, resume, release):
@@ -183,7 +186,8 @@ def _impossible(steps: Steps) -> sfn.IChainable:
 def _invalid(steps: Steps) -> sfn.IChainable:
     return steps.fail(
         "Reject request",
-        "The input is not valid. The cause names the field, what is wrong with it, and an example. Nothing was changed.",
+        "The input is not valid. The cause names the field, what is wrong with it, and an example."
+        " Nothing was changed.",
         "InvalidRequest",
         cause_path="$.claim.reason",
     )
@@ -207,7 +211,6 @@ def _record_unreachable(steps: Steps) -> sfn.IChainable:
             "failure": object_at("$"),
             "execution": EXECUTION,
         },
-        patience=BACK,
     )
     escalated = steps.fail(
         "Escalated without record",
@@ -220,10 +223,13 @@ def _record_unreachable(steps: Steps) -> sfn.IChainable:
     after_rollback = sfn.Condition.and_(
         sfn.Condition.is_present("$$.Execution.Input.source"),
         sfn.Condition.string_equals("$$.Execution.Input.source", Source.EXECUTION_STATUS.value),
+        sfn.Condition.is_present("$$.Execution.Input.execution_arn"),
         sfn.Condition.string_matches("$$.Execution.Input.execution_arn", "*-rollback:*"),
     )
     question = steps.ask("Has a rollback paged already?", "The end of a failed rollback starts this machine again.")
-    told = steps.succeed("Human was told before", "The rollback before this one has paged; the watchdog goes on trying.")
+    told = steps.succeed(
+        "Human was told before", "The rollback before this one has paged; the watchdog goes on trying."
+    )
     return question.when(after_rollback, told).otherwise(page)
 
 
@@ -249,8 +255,8 @@ def _endings(steps: Steps) -> _Endings:
     )
     escalated = steps.fail(
         "Escalated",
-        "The rollback could not be finished, and a human was told. The cause says what failed. Once that is removed, the"
-        " input {} tries again.",
+        "The rollback could not be finished, and a human was told. The cause says what failed. Once that is removed,"
+        " the input {} tries again.",
         "Escalated",
         cause_path=sfn.JsonPath.format("{}: {}", at("$.failure.Error"), at("$.failure.Cause")),
     )

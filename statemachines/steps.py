@@ -55,6 +55,8 @@ class Patience:
 
 FORWARD = Patience(seconds=35, attempts=5, first_pause_seconds=2)
 """Going forward nothing is urgent: 2, 4, 8 and 16 s of pauses outlast a short throttling."""
+PREPARE = Patience(seconds=65, attempts=5, first_pause_seconds=2)
+"""For the one function that may take a minute: it makes a dozen requests to bring a color up."""
 SWITCH_FORWARD = Patience(seconds=12, attempts=5, first_pause_seconds=2)
 """A writer of the listener may be tried often, but each try is short: a rollback waits for its end."""
 BACK = Patience(seconds=12, attempts=2, first_pause_seconds=1)
@@ -78,7 +80,7 @@ class Steps:
         self._scope = scope
         self._functions = functions
 
-    def task(  # noqa: PLR0913  a Task state has these properties
+    def task(
         self,
         name: str,
         module: str,
@@ -129,7 +131,9 @@ class Steps:
         """Work a value out of the machine's data, and keep it below `$.<into>`."""
         return sfn.Pass(self._scope, name, comment=comment, parameters=dict(facts), result_path=f"$.{into}")
 
-    def start(self, name: str, comment: str, machine: sfn.IStateMachine, execution: str, given: Given) -> tasks.StepFunctionsStartExecution:
+    def start(
+        self, name: str, comment: str, machine: sfn.IStateMachine, execution: str, given: Given
+    ) -> tasks.StepFunctionsStartExecution:
         """Start another machine under a derived name, and do not wait for it: stopping this one must not stop it."""
         task = tasks.StepFunctionsStartExecution(
             self._scope,
@@ -150,7 +154,9 @@ class Steps:
         )
         return task
 
-    def poll(self, wait: sfn.Wait, check: sfn.TaskStateBase, question: sfn.Choice, done: sfn.Condition, then: State) -> sfn.Wait:
+    def poll(
+        self, wait: sfn.Wait, check: sfn.TaskStateBase, question: sfn.Choice, done: sfn.Condition, then: State
+    ) -> sfn.Wait:
         """Wait, check, ask; again until it is done. Returns where the loop begins."""
         wait.next(check)
         check.next(question)

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 
 from app import synthesize
+
+os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"  # no test needs a thousand images, which take a second to read
 
 
 @pytest.fixture(scope="session")

@@ -37,9 +37,7 @@ class LaunchTemplates:
         return str(answer["LaunchTemplateVersion"]["VersionNumber"])
 
     def _data(self, template_id: str, template_version: str) -> dict[str, Any]:
-        answer = self.ec2.describe_launch_template_versions(
-            LaunchTemplateId=template_id, Versions=[template_version]
-        )
+        answer = self.ec2.describe_launch_template_versions(LaunchTemplateId=template_id, Versions=[template_version])
         data: dict[str, Any] = answer["LaunchTemplateVersions"][0]["LaunchTemplateData"]
         return data
 

@@ -48,7 +48,9 @@ class Color:
     @classmethod
     def all_from_json(cls, text: str) -> dict[str, Self]:
         """Read the COLORS variable of a function."""
-        return {name: cls(color["auto_scaling_group"], color["launch_template_id"]) for name, color in loads(text).items()}
+        return {
+            name: cls(color["auto_scaling_group"], color["launch_template_id"]) for name, color in loads(text).items()
+        }
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,8 @@ def check_preparation(preparation: Preparation, ready_by: str, now: str) -> bool
         return True
     refresh = preparation.refresh
     if refresh.status != "Successful" and not refresh.under_way:
-        raise RefreshFailed(f"Instance refresh {refresh.refresh_id} is {refresh.status}: {refresh.reason or 'no reason'}")
+        reason = refresh.reason or "no reason"
+        raise RefreshFailed(f"Instance refresh {refresh.refresh_id} is {refresh.status}: {reason}")
     if seconds_since(ready_by, now) >= 0:
         raise IdleColorNotReady(
             f"Instance refresh {refresh.status} at {refresh.percent} %, {preparation.healthy} of {preparation.wanted}"

@@ -44,4 +44,3 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     message = compose(notice, settings.service, settings.environment)
     topic.publish(message)
     return {"told": message.subject}
-

@@ -256,9 +256,7 @@ def _loser(item: Item) -> Item:
 
 
 def _weights(forwards: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, int]]:
-    return {
-        route: {group: int(weight) for group, weight in weights.items()} for route, weights in forwards.items()
-    }
+    return {route: {group: int(weight) for group, weight in weights.items()} for route, weights in forwards.items()}
 
 
 def _live(item: Item | None) -> Live | None:

@@ -226,7 +226,7 @@ def check_deploy_claim(record: EnvironmentRecord, execution: str, now: str, *, m
     if record.live and point and point.in_window(now) and not may_expire_window:
         raise RollbackWindowOpen(
             f"Release {record.live.release_id} can be rolled back until {point.window_ends_at}, and the idle color"
-            f" {point.color} is its way back. Start again after that, or set next_release_in_window = \"expire\"."
+            f' {point.color} is its way back. Start again after that, or set next_release_in_window = "expire".'
         )
 
 
@@ -234,7 +234,7 @@ def explain_failure(failure: Mapping[str, Any]) -> str:
     """
     Turn what a Catch block hands on into one readable line; empty for no failure.
 
-    A function's error arrives as {"Error": class name, "Cause": JSON with "errorMessage"}; a time-out has a plain Cause.
+    A function's error is {"Error": class name, "Cause": JSON with "errorMessage"}; a time-out has a plain Cause.
     """
     if not failure:
         return ""

@@ -64,5 +64,7 @@ def restored(live: Live | None, now: str) -> Live:
     point = live.rollback_point
     if point.status is PointStatus.CONSUMED:
         return live
-    consumed = replace(point, status=PointStatus.CONSUMED, color=live.color, version=live.version, release_id=live.release_id)
+    consumed = replace(
+        point, status=PointStatus.CONSUMED, color=live.color, version=live.version, release_id=live.release_id
+    )
     return Live(point.release_id, point.version, point.color, since=now, rollback_point=consumed)

@@ -70,7 +70,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 
 def record_rollback_point(recording: Recording) -> dict[str, Any]:
     """
-    Record target groups, version, size and launch template of the active color, and the idle one's to leave it as found.
+    Record target groups, version, size and template of the active color, and the idle one's to leave it as found.
 
     Changes nothing outside the record and its copy in SSM. A repeated step keeps what the first one recorded.
     """

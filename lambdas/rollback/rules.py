@@ -131,15 +131,22 @@ def decide(
     work, live = record.work, record.live
     if work.holder == execution:
         return _resume(work, "This execution holds the environment already.")
-    if request.execution_arn and request.execution_arn != work.holder:
-        return Verdict(Action.NOTHING, f"Execution {request.execution_arn} does not hold the environment any more.")
-    if request.release_id and request.release_id not in _current_releases(work, live):
-        return Verdict(Action.NOTHING, f"Release {request.release_id} is neither live nor being released.")
+    if too_late := _why_too_late(request, work, live):
+        return Verdict(Action.NOTHING, too_late)
     if work.holder is None:
         return _decide_when_free(live)
     if work.phase is Phase.ROLLING_BACK:
         return _decide_over_rollback(request, work, now, holder_runs=holder_runs)
     return _decide_over_deployment(request, work, live)
+
+
+def _why_too_late(request: RollbackRequest, work: Work, live: Live | None) -> str:
+    """Say what the request is about that is over by now; empty when it is not."""
+    if request.execution_arn and request.execution_arn != work.holder:
+        return f"Execution {request.execution_arn} does not hold the environment any more."
+    if request.release_id and request.release_id not in _current_releases(work, live):
+        return f"Release {request.release_id} is neither live nor being released."
+    return ""
 
 
 def _current_releases(work: Work, live: Live | None) -> set[str | None]:

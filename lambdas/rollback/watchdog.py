@@ -1,4 +1,4 @@
-"""Every minute, without any event: is somebody dead who holds the environment, and is the way back healthy?"""
+"""Ask every minute, without any event, whether the environment's holder is dead and the way back healthy."""
 
 from dataclasses import dataclass
 from os import environ

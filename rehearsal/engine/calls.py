@@ -119,6 +119,7 @@ class Calls:
         BaseResponse.call_action = call_action  # type: ignore[method-assign,assignment]
 
     def uninstall(self) -> None:
+        """Let callers reach moto directly again; the log remains."""
         BaseResponse.call_action = self._moto_call_action  # type: ignore[method-assign]
 
     def __enter__(self) -> Self:
@@ -133,6 +134,7 @@ class Calls:
         self._callers[access_key] = function_name
 
     def add_observer(self, observer: Observer) -> None:
+        """Call `observer` after every call, answered or refused, and before its caller gets the answer."""
         self._observers.append(observer)
 
     def add_interceptor(self, interceptor: Interceptor) -> None:

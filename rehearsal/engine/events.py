@@ -106,6 +106,7 @@ class EventBus:
         vars(moto_events)["unix_time"] = lambda *_: self._clock.now().timestamp()
 
     def uninstall(self) -> None:
+        """Give back to moto what `install` took over."""
         send_to_targets, put_rule, put_targets, vars(moto_events)["unix_time"] = self._moto
         Rule.send_to_targets = send_to_targets  # type: ignore[method-assign]
         EventsBackend.put_rule = put_rule  # type: ignore[method-assign]

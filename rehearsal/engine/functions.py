@@ -18,7 +18,7 @@ from moto.awslambda.responses import LambdaResponse
 
 from rehearsal.clock import Clock
 from rehearsal.engine.calls import Calls, Reply
-from rehearsal.engine.sandbox import FunctionVersion, Outcome, Platform, Sandbox, link_runtime
+from rehearsal.engine.sandbox import FunctionVersion, Internet, Outcome, Platform, Sandbox, link_runtime
 
 LATEST = "$LATEST"
 ASYNC_RETRY_SECONDS = (60.0, 120.0)
@@ -46,6 +46,7 @@ class FunctionService:
     Cold on the first invocation, warm afterwards, one event at a time per process; concurrent events get further
     processes up to the reserved concurrency. Every invocation holds the clock at real speed.
     `build_dir` may be kept between runs: it caches the runtime folder and compiled files. Logs go to `log_dir`.
+    Functions reach moto, and beyond this machine's loopback what `internet` names: nothing, without it.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class FunctionService:
         session: boto3.Session,
         build_dir: Path,
         log_dir: Path,
+        internet: Internet | None = None,
     ) -> None:
         self._clock = clock
         self._calls = calls
@@ -69,6 +71,7 @@ class FunctionService:
             endpoint_url=endpoint_url,
             runtime_dir=link_runtime(build_dir.resolve() / "runtime"),
             bytecode_dir=build_dir.resolve() / "bytecode",
+            internet=internet,
         )
         self._log_dir = log_dir
         self._log_observers: list[LogObserver] = []
@@ -93,6 +96,7 @@ class FunctionService:
         LambdaResponse.invoke = invoke  # type: ignore[method-assign]
 
     def uninstall(self) -> None:
+        """Let moto answer `lambda.invoke` again; processes live on until `stop`."""
         LambdaResponse.invoke = self._moto_invoke  # type: ignore[method-assign]
 
     def __enter__(self) -> Self:

@@ -1,7 +1,7 @@
 """CloudFormation's intrinsic functions, as far as CDK writes them; any other is an error that names it."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 Names = Callable[[str], Any]
@@ -30,6 +30,7 @@ class Intrinsics:
         self._no_value = no_value
 
     def resolve(self, value: Any) -> Any:
+        """Compute everything in a value; AWS::NoValue leaves its list or mapping."""
         if isinstance(value, list):
             resolved = [self.resolve(item) for item in value]
             return [item for item in resolved if item is not self._no_value]
@@ -61,7 +62,7 @@ class Intrinsics:
             case _:
                 raise UnknownIntrinsic(name)
 
-    def _compute(self, name: str, argument: Any) -> Any:
+    def _compute(self, name: str, argument: Any) -> Any:  # noqa: PLR0911  one for each function
         match name:
             case "Ref":
                 return self._ref(argument)
@@ -107,29 +108,29 @@ def is_intrinsic(value: dict[str, Any]) -> bool:
 
 def unknown_intrinsics(value: Any) -> set[str]:
     """Names of the intrinsic functions in a value that the rehearsal cannot compute."""
-    if isinstance(value, list):
-        return set().union(*map(unknown_intrinsics, value))
-    if not isinstance(value, dict):
-        return set()
-    own = {name for name in value if is_intrinsic(value) and name not in KNOWN}
-    return own.union(*map(unknown_intrinsics, value.values()))
+    own = set(value) - KNOWN if isinstance(value, dict) and is_intrinsic(value) else set()
+    return own.union(*map(unknown_intrinsics, _inside(value)))
 
 
 def references(value: Any) -> set[str]:
     """The logical ids (and pseudo parameters) that a value is made from."""
-    if isinstance(value, list):
-        return set().union(*map(references, value))
-    if not isinstance(value, dict):
-        return set()
-    if not is_intrinsic(value):
-        return references(list(value.values()))
+    if not (isinstance(value, dict) and is_intrinsic(value)):
+        return set().union(*map(references, _inside(value)))
     [(name, argument)] = value.items()
-    if name == "Ref":
-        return {argument}
-    if name == "Fn::GetAtt":
-        return {argument.split(".")[0] if isinstance(argument, str) else argument[0]}
-    if name == "Fn::Sub":
-        text, own = (argument, {}) if isinstance(argument, str) else argument
-        named = {p["name"].split(".")[0] for p in PLACEHOLDER.finditer(text) if not p["literal"]}
-        return (named - set(own)) | references(own)
-    return references(argument)
+    match name:
+        case "Ref":
+            return {argument}
+        case "Fn::GetAtt":
+            return {argument.split(".")[0] if isinstance(argument, str) else argument[0]}
+        case "Fn::Sub":
+            text, own = (argument, {}) if isinstance(argument, str) else argument
+            named = {p["name"].split(".")[0] for p in PLACEHOLDER.finditer(text) if not p["literal"]}
+            return (named - set(own)) | references(own)
+        case _:
+            return references(argument)
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()

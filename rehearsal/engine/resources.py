@@ -39,6 +39,7 @@ class Wanted:
         return self.properties[name]
 
     def get(self, name: str, default: Any = None) -> Any:
+        """Read a property; `default` when the template does not set it."""
         return self.properties.get(name, default)
 
     def some(self, *names: str) -> Properties:
@@ -54,6 +55,7 @@ class Assets:
 
     @classmethod
     def read(cls, assembly: Path, stack_name: str) -> Self:
+        """Read the manifest that CDK wrote beside the stack's template."""
         manifest = json.loads((assembly / f"{stack_name}.assets.json").read_text())
         return cls(
             {
@@ -82,6 +84,7 @@ class Maker:
     _clients: dict[str, Any] = field(default_factory=dict)
 
     def client(self, service: str) -> Any:
+        """Make one boto3 client per service, and give the same one again."""
         if service not in self._clients:
             self._clients[service] = self.session.client(service)
         return self._clients[service]
@@ -94,6 +97,7 @@ class Maker:
         return f"{name[: longest - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
     def arn(self, service: str, resource: str) -> str:
+        """Build an ARN that the API does not answer; `resource` has its type in front where AWS's ARN has."""
         return f"arn:aws:{service}:{self.region}:{self.account}:{resource}"
 
 
@@ -111,6 +115,7 @@ class ResourceType:
 
     @property
     def known(self) -> frozenset[str]:
+        """Every property that a template may set without being refused."""
         return self.handles | self.ignores.keys()
 
 
@@ -120,6 +125,8 @@ RESOURCE_TYPES: dict[str, ResourceType] = {}
 def creates(
     *types: str, handles: Iterable[str], ignores: Mapping[str, str] | None = None
 ) -> Callable[[Create], Create]:
+    """Register the decorated function for these types; it will find nothing in `Wanted` but what it `handles`."""
+
     def register(create: Create) -> Create:
         for name in types:
             RESOURCE_TYPES[name] = ResourceType(create, frozenset(handles), ignores or {})
@@ -148,7 +155,8 @@ def empty_zip() -> bytes:
 
 
 @creates("AWS::CDK::Metadata", handles=[], ignores={"Analytics": "CDK's own usage report"})
-def cdk_metadata(wanted: Wanted, make: Maker) -> Created:
+def cdk_metadata(wanted: Wanted, _: Maker) -> Created:
+    """Nothing to create: it only tells AWS which constructs a stack was made with."""
     return Created(wanted.logical_id)
 
 
@@ -172,6 +180,7 @@ REPLICA_PROPERTIES = {"DeletionProtectionEnabled", "PointInTimeRecoverySpecifica
     ignores={"ContributorInsightsSpecification": "nobody looks at usage in a rehearsal"},
 )
 def dynamodb_table(wanted: Wanted, make: Maker) -> Created:
+    """Expiry and backups are set by calls of their own, and encryption is spelt otherwise, than in the template."""
     dynamodb = make.client("dynamodb")
     request = wanted.some(*(TABLE_PROPERTIES | REPLICA_PROPERTIES | {"ProvisionedThroughput"}))
     time_to_live = request.pop("TimeToLiveSpecification", None)
@@ -216,6 +225,7 @@ def dynamodb_global_table(wanted: Wanted, make: Maker) -> Created:
     ],
 )
 def iam_role(wanted: Wanted, make: Maker) -> Created:
+    """Ref gives the name, not the ARN."""
     iam = make.client("iam")
     name = make.name(wanted, "RoleName")
     passed_on = wanted.some("Description", "MaxSessionDuration", "Path", "PermissionsBoundary", "Tags")
@@ -231,6 +241,7 @@ def iam_role(wanted: Wanted, make: Maker) -> Created:
 
 
 def attach(iam: Any, role_name: str, policy_arn: str) -> None:
+    """Raise LookupError, with what to do, for a policy of AWS's own when moto was started without them."""
     try:
         iam.attach_role_policy(RoleName=role_name, PolicyArn=policy_arn)
     except iam.exceptions.NoSuchEntityException as error:
@@ -240,6 +251,7 @@ def attach(iam: Any, role_name: str, policy_arn: str) -> None:
 
 @creates("AWS::IAM::Policy", handles=["PolicyName", "PolicyDocument", "Roles"])
 def iam_policy(wanted: Wanted, make: Maker) -> Created:
+    """Has no identity of its own: it becomes an inline policy of each role that it names."""
     for role in wanted["Roles"]:
         make.client("iam").put_role_policy(
             RoleName=role, PolicyName=wanted["PolicyName"], PolicyDocument=document(wanted["PolicyDocument"])
@@ -249,6 +261,7 @@ def iam_policy(wanted: Wanted, make: Maker) -> Created:
 
 @creates("AWS::IAM::ManagedPolicy", handles=["ManagedPolicyName", "PolicyDocument", "Roles", "Description", "Path"])
 def iam_managed_policy(wanted: Wanted, make: Maker) -> Created:
+    """Ref gives the ARN, unlike that of an inline policy."""
     iam = make.client("iam")
     policy = iam.create_policy(
         PolicyName=make.name(wanted, "ManagedPolicyName", 128),
@@ -266,6 +279,7 @@ def iam_managed_policy(wanted: Wanted, make: Maker) -> Created:
     ignores={"LicenseInfo": "for people"},
 )
 def lambda_layer_version(wanted: Wanted, make: Maker) -> Created:
+    """Publish it in moto for its ARN; functions load the folder, which is remembered under that ARN."""
     arn = make.client("lambda").publish_layer_version(
         LayerName=make.name(wanted, "LayerName", 140),
         Content={"ZipFile": empty_zip()},
@@ -296,6 +310,7 @@ def lambda_layer_version(wanted: Wanted, make: Maker) -> Created:
     ignores={"LoggingConfig": "a function's lines go to a file of its own"},
 )
 def lambda_function(wanted: Wanted, make: Maker) -> Created:
+    """Describe it in moto, which answers for its configuration, and deploy its folder, which is what runs."""
     client = make.client("lambda")
     name = make.name(wanted, "FunctionName")
     timeout_seconds, memory_megabytes = int(wanted.get("Timeout", 3)), int(wanted.get("MemorySize", 128))
@@ -331,6 +346,7 @@ def lambda_function(wanted: Wanted, make: Maker) -> Created:
     ignores={"CodeSha256": "one deployment of the template cannot publish other code than its own"},
 )
 def lambda_version(wanted: Wanted, make: Maker) -> Created:
+    """Publish in moto and in our service, which runs that version; Ref gives the ARN with the number."""
     published = make.client("lambda").publish_version(FunctionName=wanted["FunctionName"], **wanted.some("Description"))
     make.functions.publish(published["FunctionName"], published["Version"])
     attributes = {"FunctionArn": published["FunctionArn"], "Version": published["Version"]}
@@ -342,6 +358,7 @@ def lambda_version(wanted: Wanted, make: Maker) -> Created:
     handles=["Action", "FunctionName", "Principal", "SourceArn", "SourceAccount", "EventSourceToken", "PrincipalOrgID"],
 )
 def lambda_permission(wanted: Wanted, make: Maker) -> Created:
+    """Properties have the API's names already; only the statement's id is missing."""
     make.client("lambda").add_permission(StatementId=wanted.logical_id, **wanted.properties)
     return Created(wanted.logical_id, {"Id": wanted.logical_id})
 
@@ -351,6 +368,7 @@ def lambda_permission(wanted: Wanted, make: Maker) -> Created:
     handles=["FunctionName", "Qualifier", "MaximumRetryAttempts", "MaximumEventAgeInSeconds", "DestinationConfig"],
 )
 def lambda_event_invoke_config(wanted: Wanted, make: Maker) -> Created:
+    """Retries and the on-failure destination, which our service follows for asynchronous events."""
     make.client("lambda").put_function_event_invoke_config(**wanted.properties)
     return Created(wanted.logical_id)
 
@@ -361,6 +379,7 @@ def lambda_event_invoke_config(wanted: Wanted, make: Maker) -> Created:
     ignores={"LogGroupClass": NOT_BILLED},
 )
 def logs_log_group(wanted: Wanted, make: Maker) -> Created:
+    """GetAtt gives an ARN that ends in `:*`, as CloudFormation does."""
     logs = make.client("logs")
     name = make.name(wanted, "LogGroupName", 512)
     encryption = {"kmsKeyId": wanted["KmsKeyId"]} if wanted.get("KmsKeyId") else {}
@@ -376,6 +395,7 @@ def logs_log_group(wanted: Wanted, make: Maker) -> Created:
     ignores={"TracingConfiguration": NOT_TRACED},
 )
 def states_state_machine(wanted: Wanted, make: Maker) -> Created:
+    """Pass the definition on as text, unread: what is rehearsed is what ships."""
     name = make.name(wanted, "StateMachineName", 80)
     arn = make.client("stepfunctions").create_state_machine(
         name=name,
@@ -389,6 +409,7 @@ def states_state_machine(wanted: Wanted, make: Maker) -> Created:
 
 
 def logging_configuration(wanted: Wanted) -> Properties:
+    """Write LoggingConfiguration in the API's spelling, as an argument; none when the template has none."""
     configuration = wanted.get("LoggingConfiguration")
     if not configuration:
         return {}
@@ -403,6 +424,7 @@ def logging_configuration(wanted: Wanted) -> Properties:
 
 @creates("AWS::SNS::Topic", handles=["TopicName", "DisplayName", "KmsMasterKeyId", "Tags"])
 def sns_topic(wanted: Wanted, make: Maker) -> Created:
+    """Ref gives the ARN, not the name."""
     name = make.name(wanted, "TopicName", 256)
     attributes = wanted.some("DisplayName", "KmsMasterKeyId")
     arn = make.client("sns").create_topic(Name=name, Attributes=attributes, Tags=wanted.get("Tags", []))["TopicArn"]
@@ -411,6 +433,7 @@ def sns_topic(wanted: Wanted, make: Maker) -> Created:
 
 @creates("AWS::SNS::TopicPolicy", handles=["PolicyDocument", "Topics"])
 def sns_topic_policy(wanted: Wanted, make: Maker) -> Created:
+    """Set as an attribute of every topic that it names."""
     for topic in wanted["Topics"]:
         make.client("sns").set_topic_attributes(
             TopicArn=topic, AttributeName="Policy", AttributeValue=document(wanted["PolicyDocument"])
@@ -423,6 +446,7 @@ def sns_topic_policy(wanted: Wanted, make: Maker) -> Created:
     handles=["TopicArn", "Protocol", "Endpoint", "FilterPolicy", "FilterPolicyScope", "RawMessageDelivery"],
 )
 def sns_subscription(wanted: Wanted, make: Maker) -> Created:
+    """Insist on the ARN: until an address confirms, AWS answers with a text instead of it."""
     attributes = {
         name: document(value)
         for name, value in wanted.some("FilterPolicy", "FilterPolicyScope", "RawMessageDelivery").items()
@@ -451,6 +475,7 @@ QUEUE_ATTRIBUTES = [
 
 @creates("AWS::SQS::Queue", handles=[*QUEUE_ATTRIBUTES, "QueueName", "Tags"])
 def sqs_queue(wanted: Wanted, make: Maker) -> Created:
+    """Ref gives the URL, not the name."""
     name = make.name(wanted, "QueueName", 80)
     attributes = {name: document(value) for name, value in wanted.some(*QUEUE_ATTRIBUTES).items()}
     url = make.client("sqs").create_queue(QueueName=name, Attributes=attributes, tags=pairs(wanted.get("Tags")))[
@@ -461,6 +486,7 @@ def sqs_queue(wanted: Wanted, make: Maker) -> Created:
 
 @creates("AWS::SQS::QueuePolicy", handles=["PolicyDocument", "Queues"])
 def sqs_queue_policy(wanted: Wanted, make: Maker) -> Created:
+    """Set as an attribute of every queue that it names, by URL."""
     for url in wanted["Queues"]:
         make.client("sqs").set_queue_attributes(QueueUrl=url, Attributes={"Policy": document(wanted["PolicyDocument"])})
     return Created(wanted.logical_id)
@@ -481,6 +507,7 @@ def sqs_queue_policy(wanted: Wanted, make: Maker) -> Created:
     ],
 )
 def events_rule(wanted: Wanted, make: Maker) -> Created:
+    """Targets are put by a call of their own, which refuses what the event bus cannot serve."""
     events = make.client("events")
     name = make.name(wanted, "Name")
     bus = wanted.some("EventBusName")
@@ -520,6 +547,7 @@ ALARM_PROPERTIES = [
 
 @creates("AWS::CloudWatch::Alarm", handles=[*ALARM_PROPERTIES, "AlarmName"])
 def cloudwatch_alarm(wanted: Wanted, make: Maker) -> Created:
+    """Only kept: moto evaluates no alarm, so its state changes when somebody sets it."""
     name = make.name(wanted, "AlarmName", 255)
     make.client("cloudwatch").put_metric_alarm(AlarmName=name, **wanted.some(*ALARM_PROPERTIES))
     return Created(name, {"Arn": make.arn("cloudwatch", f"alarm:{name}")})
@@ -527,6 +555,7 @@ def cloudwatch_alarm(wanted: Wanted, make: Maker) -> Created:
 
 @creates("AWS::SSM::Parameter", handles=["Name", "Type", "Value", "Description", "Tier", "AllowedPattern", "Tags"])
 def ssm_parameter(wanted: Wanted, make: Maker) -> Created:
+    """Tags are a mapping here, as nowhere else in CloudFormation."""
     name = make.name(wanted, "Name", 1011)
     tags = [{"Key": key, "Value": value} for key, value in (wanted.get("Tags") or {}).items()]
     passed_on = wanted.some("Type", "Value", "Description", "Tier", "AllowedPattern")
@@ -543,6 +572,7 @@ def ssm_parameter(wanted: Wanted, make: Maker) -> Created:
     },
 )
 def kms_key(wanted: Wanted, make: Maker) -> Created:
+    """Ref gives the id, not the ARN."""
     kms = make.client("kms")
     tags = [{"TagKey": key, "TagValue": value} for key, value in pairs(wanted.get("Tags")).items()]
     passed_on = wanted.some("Description", "KeySpec", "KeyUsage", "MultiRegion")
@@ -562,6 +592,7 @@ def kms_key(wanted: Wanted, make: Maker) -> Created:
     },
 )
 def s3_bucket(wanted: Wanted, make: Maker) -> Created:
+    """Each part of the configuration is a call of its own."""
     s3 = make.client("s3")
     name = make.name(wanted, "BucketName", 63).lower()
     location = {} if make.region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": make.region}}

@@ -45,9 +45,11 @@ class RuntimeApi:
 
     @property
     def address(self) -> str:
+        """Host and port, as the process finds them in AWS_LAMBDA_RUNTIME_API."""
         return f"127.0.0.1:{self._server.server_port}"
 
     def give(self, invocation: Invocation) -> None:
+        """Keep the event until the process polls; returns at once."""
         self._next.put(invocation)
 
     def hear(self, timeout_seconds: float) -> Heard:
@@ -58,9 +60,11 @@ class RuntimeApi:
             return Heard("silence")
 
     def tell(self, heard: Heard) -> None:
+        """Let `hear` return this: what came over the port, and the exit, which cannot come that way."""
         self._heard.put(heard)
 
     def close(self) -> None:
+        """Answer the poll under way with nothing, and give the port back."""
         self._next.put(None)
         self._server.shutdown()
         self._server.server_close()

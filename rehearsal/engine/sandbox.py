@@ -20,16 +20,7 @@ from rehearsal.engine.runtime_api import Heard, Invocation, RuntimeApi
 INIT_SECONDS = 10.0
 """AWS gives a function's import this long before it counts against the function's own time-out."""
 
-START_RUNTIME = """
-import os, sys, threading
-def end_with_the_rehearsal():
-    os.read(0, 1)
-    os._exit(0)
-threading.Thread(target=end_with_the_rehearsal, daemon=True).start()
-from awslambdaric.__main__ import main
-main(sys.argv)
-"""
-"""Standard input is a pipe that nobody writes to: it ends when the rehearsal's process does, however that happened."""
+_PROCESS = Path(__file__).with_name("sandbox_process.py")
 
 RESERVED_VARIABLES = re.compile(
     r"_HANDLER|_X_AMZN_TRACE_ID|AWS_(DEFAULT_)?REGION|AWS_EXECUTION_ENV|AWS_LAMBDA_(FUNCTION|LOG|RUNTIME|INIT).*"
@@ -58,6 +49,16 @@ class FunctionVersion:
 
 
 @dataclass(frozen=True)
+class Internet:
+    """All that functions find beyond loopback."""
+
+    names_file: Path
+    """As `rehearsal.world.names` writes it; read anew when it has changed."""
+    authority_file: Path
+    """PEM of the certificate authority that functions trust, instead of those of this machine."""
+
+
+@dataclass(frozen=True)
 class Platform:
     """What Lambda adds to every function."""
 
@@ -67,8 +68,11 @@ class Platform:
     """Only awslambdaric, boto3 and what they need: see `link_runtime`."""
     bytecode_dir: Path
     """Compiled files go here, so that running an asset does not change it."""
+    internet: Internet | None = None
+    """Without one, functions reach nothing but loopback."""
 
     def environment(self, function: FunctionVersion, runtime_address: str) -> dict[str, str]:
+        """All of the process's variables; Lambda's reserved ones win over the function's own."""
         import_path = [function.code_dir, *(layer / "python" for layer in function.layer_dirs), self.runtime_dir]
         defaults = {
             "LANG": "en_US.UTF-8",
@@ -76,6 +80,8 @@ class Platform:
             "PYTHONPATH": os.pathsep.join(str(folder) for folder in import_path),
             "TZ": ":UTC",
         }
+        if self.internet is not None:
+            defaults["SSL_CERT_FILE"] = str(self.internet.authority_file.resolve())
         reserved = {
             "AWS_ACCESS_KEY_ID": function.access_key,
             "AWS_DEFAULT_REGION": self.region,
@@ -113,10 +119,11 @@ class Sandbox:
         self._on_line = on_line
         self._api = RuntimeApi()
         self._initialised = False
+        names_file = str(platform.internet.names_file.resolve()) if platform.internet else ""
         self._process = subprocess.Popen(
             [
                 *(sys.executable, "-S", "-P", "-X", f"pycache_prefix={platform.bytecode_dir}"),
-                *("-c", START_RUNTIME, function.handler),
+                *(str(_PROCESS), function.handler, names_file),
             ],
             cwd=function.code_dir,
             env=platform.environment(function, self._api.address),
@@ -130,10 +137,12 @@ class Sandbox:
 
     @property
     def process_id(self) -> int:
+        """Also the id of its process group: what the handler starts belongs to it."""
         return self._process.pid
 
     @property
     def alive(self) -> bool:
+        """Whether the process still runs; a dead sandbox takes no further event."""
         return self._process.poll() is None
 
     def initialise(self) -> Outcome | None:
@@ -145,6 +154,7 @@ class Sandbox:
         return None if self._initialised else self._concluded(heard, str(uuid.uuid4()))
 
     def invoke(self, event: bytes, function_arn: str) -> Outcome:
+        """Hand the event over and wait, no longer than the function's time-out in wall seconds."""
         if (failed := self.initialise()) is not None:
             return failed
         timeout_seconds = self.function.timeout_seconds
@@ -219,8 +229,15 @@ def link_runtime(folder: Path) -> Path:
             top = file.parts[0]
             source = Path(str(distribution.locate_file(top)))
             if top not in ("..", "__pycache__") and not (folder / top).exists():
-                (folder / top).symlink_to(source)
+                _link(folder / top, source)
     return folder
+
+
+def _link(link: Path, source: Path) -> None:
+    """Make it in one step: rehearsals that begin at once share the folder."""
+    own = link.with_name(f".{uuid.uuid4()}")
+    own.symlink_to(source)
+    own.replace(link)
 
 
 def _with_requirements(names: Iterable[str]) -> list[importlib.metadata.Distribution]:

@@ -1,12 +1,11 @@
 """
-A small receipt application: one process per pretend instance, standard library only, so that it starts in 0.2 s.
+A small receipt application: one process per pretend instance, without a framework, so that it starts in 0.3 s.
 
 It closes the connection after each answer. A load balancer that kept connections open could meet one that this
 process is just closing, and a request lost that way would be the rehearsal's fault, not the release's.
 """
 
 import argparse
-import hashlib
 import hmac
 import json
 import random
@@ -15,17 +14,32 @@ import socketserver
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from email.parser import BytesParser
 from email.policy import HTTP
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Protocol, Self
+from pathlib import Path
+from typing import Any, Self
 
 from rehearsal.world.processes import end_with_parent
+from rehearsal.world.stores import (
+    Receipts,
+    ReceiptsInMemory,
+    ReceiptsInPostgres,
+    Sessions,
+    SessionsInRedis,
+    SignedSessions,
+    StoreUnavailable,
+)
 
-_TOKEN_KEY = b"rehearsal: the same on every instance, so that a session survives a switch of color"
+LIVE_PORT = "443"
+"""X-Forwarded-Port of what came through the live listener; the test listener's is another."""
+
+SERVICE_OWNER = "service"
+"""Whose receipts those are that were sent with the service token."""
 
 
 @dataclass(frozen=True)
@@ -33,19 +47,24 @@ class Behaviour:
     """
     How a version behaves, declared by a scenario; as default, well.
 
-    error_rates: path → share (0 to 1) of its requests answered with 500; delay_seconds: path → wall seconds before
-    its answer.
+    health_status: what /health answers; not 200 is a version that never becomes healthy.
+    error_rates: path → share (0 to 1) of its requests answered with 500, `{"/auth/login": 1.0}` is a broken log-in;
+    live_error_rates: the same, but of what came through the live listener only: a fault that no smoke check finds.
+    delay_seconds: path → wall seconds before its answer.
     """
 
     health_status: int = 200
     error_rates: Mapping[str, float] = field(default_factory=dict)
+    live_error_rates: Mapping[str, float] = field(default_factory=dict)
     delay_seconds: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote, on the other side of a command line."""
         return cls(**json.loads(text))
 
     def to_json(self) -> str:
+        """Write it for the command line of the application's process."""
         return json.dumps(asdict(self))
 
 
@@ -58,37 +77,57 @@ class Identity:
     instance: str
 
 
-class Receipts(Protocol):
-    """Where receipts are kept."""
+@dataclass(frozen=True)
+class Services:
+    """
+    What an application is told of its surroundings when it starts, as real ones are by their environment.
 
-    def add(self, owner: str, category: str, content: bytes) -> str: ...
+    database: `postgresql://…`, None: receipts stay in the process. cache: `host:port`, None: sessions need none.
+    service_token: lets other services in, None: nobody. users: email → password, empty: whoever has both.
+    """
 
-    def of(self, owner: str) -> list[dict[str, Any]]: ...
+    database: str | None = None
+    cache: str | None = None
+    service_token: str | None = None
+    users: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote, on the other side of a command line."""
+        return cls(**json.loads(text))
+
+    def to_json(self) -> str:
+        """Write it for the command line of the application's process."""
+        return json.dumps(asdict(self))
 
 
-class ReceiptsInMemory:
-    """Keeps the newest receipts of this process only, so that a long rehearsal does not fill the machine."""
+class RequestLog:
+    """
+    Writes one line of JSON per answered request, health checks included.
 
-    LIMIT = 1000
+    timestamp is in milliseconds of this machine's clock, not of the rehearsal's, which the application cannot know;
+    level is ERROR for a status of 500 or more.
+    """
 
-    def __init__(self) -> None:
-        self._receipts: dict[str, dict[str, Any]] = {}
-        self._lock = threading.Lock()
-        self._added = 0
+    def __init__(self, path: Path | None, identity: Identity) -> None:
+        self._identity = asdict(identity)
+        # line by line; threads write under the file object's own lock
+        self._file = None if path is None else path.open("a", buffering=1, encoding="utf-8")
 
-    def add(self, owner: str, category: str, content: bytes) -> str:
-        with self._lock:
-            self._added += 1
-            receipt_id = f"r-{self._added:08d}"
-            digest = hashlib.sha256(content).hexdigest()
-            self._receipts[receipt_id] = {"id": receipt_id, "owner": owner, "category": category, "sha256": digest}
-            if len(self._receipts) > self.LIMIT:
-                del self._receipts[next(iter(self._receipts))]
-            return receipt_id
-
-    def of(self, owner: str) -> list[dict[str, Any]]:
-        with self._lock:
-            return [receipt for receipt in self._receipts.values() if receipt["owner"] == owner][-20:]
+    def write(self, method: str, path: str, status: int, seconds: float) -> None:
+        """Do nothing without a file."""
+        if self._file is None:
+            return
+        line = {
+            "timestamp": time.time_ns() // 1_000_000,
+            "level": "ERROR" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "INFO",
+            "method": method,
+            "path": path,
+            "status": int(status),
+            "duration_ms": round(seconds * 1000, 3),
+            **self._identity,
+        }
+        self._file.write(json.dumps(line) + "\n")
 
 
 class Statistics:
@@ -100,6 +139,7 @@ class Statistics:
         self._seconds = 0.0
 
     def count(self, status: int, seconds: float) -> None:
+        """Count one answer; a status of 500 or more is an error."""
         with self._lock:
             self._requests += 1
             self._errors += status >= HTTPStatus.INTERNAL_SERVER_ERROR
@@ -115,16 +155,6 @@ class Statistics:
             )
 
 
-def token_for(email: str) -> str:
-    return f"{email}:{hmac.new(_TOKEN_KEY, email.encode(), hashlib.sha256).hexdigest()}"
-
-
-def owner_of(token: str) -> str | None:
-    """The email that a token was issued for, None when it was not issued by us."""
-    email = token.rpartition(":")[0]
-    return email if email and hmac.compare_digest(token_for(email).encode(), token.encode()) else None
-
-
 class ReceiptServer(ThreadingHTTPServer):
     """Finishes the requests in flight before `server_close` returns."""
 
@@ -132,10 +162,15 @@ class ReceiptServer(ThreadingHTTPServer):
     request_queue_size = 128
     allow_reuse_port = True  # the parent holds the port reserved, see network.py
 
-    def __init__(self, port: int, identity: Identity, behaviour: Behaviour, receipts: Receipts) -> None:
+    def __init__(
+        self, port: int, identity: Identity, behaviour: Behaviour, services: Services, request_log: RequestLog
+    ) -> None:
         self.identity = identity
         self.behaviour = behaviour
-        self.receipts = receipts
+        self.services = services
+        self.request_log = request_log
+        self.receipts: Receipts = ReceiptsInPostgres(services.database) if services.database else ReceiptsInMemory()
+        self.sessions: Sessions = SessionsInRedis(services.cache) if services.cache else SignedSessions()
         self.statistics = Statistics()
         self.dice = random.Random(identity.instance)
         super().__init__(("127.0.0.1", port), Handler)
@@ -144,8 +179,12 @@ class ReceiptServer(ThreadingHTTPServer):
         """Bind without HTTPServer's look-up of our own name: it may ask a DNS server."""
         socketserver.TCPServer.server_bind(self)
 
-    def misbehaves(self, path: str) -> bool:
-        return self.dice.random() < self.behaviour.error_rates.get(path, 0.0)
+    def misbehaves(self, path: str, *, live: bool) -> bool:
+        """Draw whether this request is one of the share that the version is declared to fail."""
+        rate = self.behaviour.error_rates.get(path, 0.0)
+        if live:
+            rate = max(rate, self.behaviour.live_error_rates.get(path, 0.0))
+        return self.dice.random() < rate
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -156,9 +195,11 @@ class Handler(BaseHTTPRequestHandler):
     timeout = 30
 
     def do_GET(self) -> None:
+        """What the load balancer, an operator and a user read."""
         self._serve({"/health": self._health, "/metrics": self._metrics, "/api/v2/receipts": self._list_receipts})
 
     def do_POST(self) -> None:
+        """What a user changes."""
         self._serve({"/auth/login": self._log_in, "/api/v2/receipts": self._add_receipt})
 
     def _serve(self, routes: Mapping[str, Any]) -> None:
@@ -166,15 +207,26 @@ class Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         time.sleep(self.server.behaviour.delay_seconds.get(path, 0.0))
-        if path not in routes:
-            status, answer = HTTPStatus.NOT_FOUND, _json({"error": "no such path"})
-        elif self.server.misbehaves(path):
-            status, answer = HTTPStatus.INTERNAL_SERVER_ERROR, _json({"error": "this version is declared bad"})
-            sys.stderr.write(f"ERROR {self.command} {path}\n")
-        else:
-            status, answer = routes[path](body)
+        status, answer = self._handle(path, routes, body)
         self._answer(status, answer)
-        self.server.statistics.count(status, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        self.server.statistics.count(status, seconds)
+        self.server.request_log.write(self.command, path, status, seconds)
+
+    def _handle(self, path: str, routes: Mapping[str, Any], body: bytes) -> tuple[int, bytes]:
+        if path not in routes:
+            return HTTPStatus.NOT_FOUND, _json({"error": "no such path"})
+        if self.server.misbehaves(path, live=self.headers.get("X-Forwarded-Port") == LIVE_PORT):
+            return HTTPStatus.INTERNAL_SERVER_ERROR, _json({"error": "this version is declared bad"})
+        try:
+            answer: tuple[int, bytes] = routes[path](body)
+        except StoreUnavailable as error:
+            sys.stderr.write(f"{self.command} {path}: {error}\n")
+            return HTTPStatus.SERVICE_UNAVAILABLE, _json({"error": "try again later"})
+        except Exception:  # noqa: BLE001  whatever it is, the client gets an answer and the log a line
+            traceback.print_exc()
+            return HTTPStatus.INTERNAL_SERVER_ERROR, _json({"error": "our fault"})
+        return answer
 
     def _answer(self, status: int, body: bytes) -> None:
         identity = self.server.identity
@@ -192,6 +244,12 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _health(self, _: bytes) -> tuple[int, bytes]:
+        """
+        Say that this process works, without asking database or cache.
+
+        If health hung on what all instances share, one outage there would make every target of both colors unhealthy
+        at the same moment, and leave no color to roll back to. Smoke checks find out about database and cache.
+        """
         status = self.server.behaviour.health_status
         word = "ok" if status == HTTPStatus.OK else "failing"
         return status, _json({"status": word, "version": self.server.identity.version})
@@ -205,9 +263,13 @@ class Handler(BaseHTTPRequestHandler):
             email, password = credentials["email"], credentials["password"]
         except (ValueError, KeyError, TypeError):
             return HTTPStatus.BAD_REQUEST, _json({"error": "email and password expected"})
-        if not (isinstance(email, str) and email and password):
+        if not (isinstance(email, str) and isinstance(password, str) and self._is_known(email, password)):
             return HTTPStatus.UNAUTHORIZED, _json({"error": "unknown account"})
-        return HTTPStatus.OK, _json({"token": token_for(email)})
+        return HTTPStatus.OK, _json({"token": self.server.sessions.begin(email)})
+
+    def _is_known(self, email: str, password: str) -> bool:
+        users = self.server.services.users
+        return users.get(email) == password if users else bool(email and password)
 
     def _list_receipts(self, _: bytes) -> tuple[int, bytes]:
         owner = self._owner()
@@ -227,10 +289,15 @@ class Handler(BaseHTTPRequestHandler):
 
     def _owner(self) -> str | None:
         scheme, _, token = self.headers.get("Authorization", "").partition(" ")
-        return owner_of(token) if scheme == "Bearer" else None
+        if scheme != "Bearer":
+            return None
+        service_token = self.server.services.service_token
+        if service_token is not None and hmac.compare_digest(service_token.encode(), token.encode()):
+            return SERVICE_OWNER
+        return self.server.sessions.owner(token)
 
     def log_message(self, *_: object) -> None:
-        """Write no access log: 100 lines a second would hide the errors."""
+        """Write no access log beside the request log: 100 lines a second would hide the errors."""
 
 
 def _form_fields(content_type: str, body: bytes) -> dict[str, bytes]:
@@ -251,15 +318,19 @@ def _json(value: Mapping[str, Any]) -> bytes:
 
 
 def main() -> None:
+    """Serve until SIGTERM or the parent's end; requests in flight are answered first."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--version", required=True)
     parser.add_argument("--color", required=True)
     parser.add_argument("--instance", required=True)
     parser.add_argument("--behaviour", type=Behaviour.from_json, default=Behaviour())
+    parser.add_argument("--services", type=Services.from_json, default=Services())
+    parser.add_argument("--request-log", type=Path)
     options = parser.parse_args()
     identity = Identity(options.version, options.color, options.instance)
-    server = ReceiptServer(options.port, identity, options.behaviour, ReceiptsInMemory())
+    request_log = RequestLog(options.request_log, identity)
+    server = ReceiptServer(options.port, identity, options.behaviour, options.services, request_log)
     # shutdown() waits for serve_forever to return: called in this thread, it would wait for itself
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
     end_with_parent()

@@ -7,7 +7,7 @@ A dead application is not replaced: that is what the Auto Scaling group's health
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +20,13 @@ from moto.elbv2.models import elbv2_backends
 from rehearsal.clock import Clock
 from rehearsal.engine.calls import Call
 from rehearsal.world import instance_refresh, launch_templates
-from rehearsal.world.application import Behaviour
+from rehearsal.world.application import Behaviour, Services
 from rehearsal.world.instance_refresh import InstanceRefreshes
 from rehearsal.world.load_balancer import LoadBalancer
 from rehearsal.world.network import Network
 from rehearsal.world.overlay import Overlay
 from rehearsal.world.processes import ChildProcess
+from rehearsal.world.request_logs import REQUEST_LOG
 
 UNKNOWN = "unknown"
 _LONGEST_BOOT_WALL_SECONDS = 10.0
@@ -48,11 +49,13 @@ class Fleet:
     All Auto Scaling groups of one account and region.
 
     colors: Auto Scaling group name → color, behaviours: version → how it behaves (unnamed ones: well).
+    services: asked whenever an application starts, as a real one reads its connection strings then.
+    log_directory: each instance has its own log there, and its request log, for a LogShipper.
     account_lock: the one that Calls holds during each call; whatever changes moto's backends outside of a call (an
     instance refresh) takes it, too.
     """
 
-    def __init__(  # noqa: PLR0913  what a fleet stands on, and four settings
+    def __init__(  # noqa: PLR0913  what a fleet stands on, and five settings
         self,
         clock: Clock,
         network: Network,
@@ -64,6 +67,7 @@ class Fleet:
         log_directory: Path,
         colors: Mapping[str, str],
         behaviours: Mapping[str, Behaviour] | None = None,
+        services: Callable[[], Services] = Services,
         refresh_patience_seconds: float = instance_refresh.PATIENCE_SECONDS,
     ) -> None:
         self._clock = clock
@@ -74,6 +78,7 @@ class Fleet:
         self._log_directory = log_directory
         self._colors = colors
         self._behaviours = behaviours or {}
+        self._services = services
         self._overlay = Overlay()
         self._running: dict[str, RunningInstance] = {}
         self._leaving: dict[str, RunningInstance] = {}
@@ -83,6 +88,7 @@ class Fleet:
     # -- the overlay
 
     def install(self) -> None:
+        """Teach moto launch template versions and instance refreshes."""
         launch_templates.install(self._overlay)
         instance_refresh.install(self._overlay, self.refreshes)
 
@@ -134,10 +140,12 @@ class Fleet:
 
     @property
     def backend(self) -> AutoScalingBackend:
+        """The groups as moto keeps them; read and changed under the account's lock."""
         return autoscaling_backends[self._account][self._region]
 
     @property
     def account_lock(self) -> AbstractContextManager[Any]:
+        """To be held over steps that must look like one call."""
         return self._account_lock
 
     def instances(self, group_name: str | None = None) -> list[RunningInstance]:
@@ -182,6 +190,8 @@ class Fleet:
         color = self._colors.get(group.name, UNKNOWN)
         port = self._network.reserve(instance.id)
         arguments = ["--port", str(port), "--version", version, "--color", color, "--instance", instance.id]
+        arguments += ["--services", self._services().to_json()]
+        arguments += ["--request-log", str(self._log_directory / REQUEST_LOG.format(instance=instance.id))]
         if version in self._behaviours:
             arguments += ["--behaviour", self._behaviours[version].to_json()]
         process = ChildProcess("rehearsal.world.application", arguments, self._log_directory / f"{instance.id}.log")

@@ -12,6 +12,7 @@ _ROUTING = ("forward", "fixed-response", "redirect")
 _MOST_TARGET_GROUPS = 5
 _HEAVIEST = 999
 _LONGEST_BODY = 1024
+_LONGEST_STICKINESS_SECONDS = 604800
 
 
 def validate_actions(actions: Sequence[Mapping[str, Any]], target_groups: Collection[str]) -> None:
@@ -48,8 +49,7 @@ def _validate_forward(action: Mapping[str, Any], target_groups: Collection[str])
     for arn in arns or [single]:
         if arn not in target_groups:
             raise ELBClientError("TargetGroupNotFound", f"Target group '{arn}' not found")
-    if action.get("ForwardConfig", {}).get("TargetGroupStickinessConfig", {}).get("Enabled"):
-        raise NotImplementedError("target group stickiness")
+    _validate_stickiness(action.get("ForwardConfig", {}).get("TargetGroupStickinessConfig", {}))
 
 
 def _validate_weights(tuples: Sequence[Mapping[str, Any]]) -> None:
@@ -59,6 +59,14 @@ def _validate_weights(tuples: Sequence[Mapping[str, Any]]) -> None:
         if not 0 <= each.get("Weight", 0) <= _HEAVIEST:
             message = f"The weight for each target group must be between 0 and {_HEAVIEST}, inclusive"
             raise ELBClientError("ValidationError", message)
+
+
+def _validate_stickiness(stickiness: Mapping[str, Any]) -> None:
+    """Refuse durations outside of TargetGroupStickinessConfig's, and an enabled one without any."""
+    seconds = stickiness.get("DurationSeconds", 0 if stickiness.get("Enabled") else 1)
+    if not 1 <= int(seconds) <= _LONGEST_STICKINESS_SECONDS:
+        message = f"Target group stickiness lasts between 1 and {_LONGEST_STICKINESS_SECONDS} seconds"
+        raise ELBClientError("ValidationError", message)
 
 
 def _validate_fixed_response(response: Mapping[str, Any]) -> None:
@@ -83,7 +91,8 @@ def completed(action: Mapping[str, Any]) -> dict[str, Any]:
     if action["Type"] != "forward":
         return dict(action)
     tuples = [{"TargetGroupArn": arn, "Weight": weight} for arn, weight in weights(action).items()]
-    config = {"TargetGroups": tuples, "TargetGroupStickinessConfig": {"Enabled": False}}
+    stickiness = action.get("ForwardConfig", {}).get("TargetGroupStickinessConfig") or {"Enabled": False}
+    config = {"TargetGroups": tuples, "TargetGroupStickinessConfig": stickiness}
     single = {"TargetGroupArn": tuples[0]["TargetGroupArn"]} if len(tuples) == 1 else {}
     return {**action, **single, "ForwardConfig": config}
 
@@ -117,7 +126,7 @@ def _condition(condition: Mapping[str, Any]) -> dict[str, Any]:
 
 def _action(action: Mapping[str, Any]) -> dict[str, Any]:
     if action["Type"] == "forward":
-        return {"forward": list(weights(action).items())}
+        return {"forward": list(weights(action).items()), "sticky_seconds": _sticky_seconds(action)}
     if action["Type"] == "redirect":
         return {"respond": _redirect(action["RedirectConfig"])}
     response = action["FixedResponseConfig"]
@@ -127,10 +136,15 @@ def _action(action: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _sticky_seconds(action: Mapping[str, Any]) -> int | None:
+    stickiness = action.get("ForwardConfig", {}).get("TargetGroupStickinessConfig", {})
+    return int(stickiness["DurationSeconds"]) if stickiness.get("Enabled") else None
+
+
 def _redirect(redirect: Mapping[str, Any]) -> dict[str, Any]:
     """Its Location is as on AWS: it names the pretend account's host and port, and nothing here follows it."""
-    protocol = redirect.get("Protocol", "#{protocol}").lower().replace("#{protocol}", "http")
-    port = redirect.get("Port", "#{port}").replace("#{port}", "80")
+    protocol = redirect.get("Protocol", "#{protocol}").lower()
+    port = redirect.get("Port", "#{port}")
     path = redirect.get("Path", "/#{path}")
     query = redirect.get("Query", "#{query}")
     location = f"{protocol}://{redirect.get('Host', '#{host}')}:{port}{path}?{query}"

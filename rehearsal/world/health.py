@@ -43,6 +43,7 @@ TIMED_OUT = TargetHealth("unhealthy", "Target.Timeout", "Request timed out")
 
 
 def answered_with(status: int) -> TargetHealth:
+    """The health of a target whose answer the matcher does not accept, in AWS's words."""
     return TargetHealth(
         "unhealthy", "Target.ResponseCodeMismatch", f"Health checks failed with these codes: [{status}]"
     )
@@ -82,6 +83,7 @@ class TargetRecord:
         self._successes = self._failures = 0
 
     def add(self, result: TargetHealth) -> None:
+        """Count one check's result; the opinion changes when a threshold is reached."""
         if result is HEALTHY:
             self._successes, self._failures = self._successes + 1, 0
             if self.health.state == "initial" or self._successes >= self.settings.healthy_threshold:
@@ -118,6 +120,7 @@ class HealthChecker:
 
     @property
     def health(self) -> TargetHealth:
+        """The load balancer's opinion after the newest check."""
         return self._record.health
 
     def apply(self, settings: CheckSettings) -> None:

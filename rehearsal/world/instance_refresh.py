@@ -38,16 +38,26 @@ class Replaceable(Protocol):
     """What a refresh asks of the fleet."""
 
     @property
-    def backend(self) -> AutoScalingBackend: ...
+    def backend(self) -> AutoScalingBackend:
+        """The groups as moto keeps them."""
+        ...
 
     @property
-    def account_lock(self) -> AbstractContextManager[Any]: ...
+    def account_lock(self) -> AbstractContextManager[Any]:
+        """To be held over steps that must look like one call."""
+        ...
 
-    def launch(self, group: FakeAutoScalingGroup, count: int) -> list[str]: ...
+    def launch(self, group: FakeAutoScalingGroup, count: int) -> list[str]:
+        """Launch and register instances as the group's launch template now says; their ids."""
+        ...
 
-    def terminate(self, group: FakeAutoScalingGroup, instance_ids: Sequence[str]) -> None: ...
+    def terminate(self, group: FakeAutoScalingGroup, instance_ids: Sequence[str]) -> None:
+        """Terminate instances without any change of the group's capacity."""
+        ...
 
-    def is_ready(self, instance_id: str) -> bool: ...
+    def is_ready(self, instance_id: str) -> bool:
+        """Whether the instance counts as a healthy replacement."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -92,6 +102,7 @@ class InstanceRefresh:
     refresh_id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     def described(self) -> dict[str, Any]:
+        """As DescribeInstanceRefreshes tells it; what is not known yet is left out."""
         description = {
             "InstanceRefreshId": self.refresh_id,
             "AutoScalingGroupName": self.group.name,
@@ -107,7 +118,9 @@ class InstanceRefresh:
         return {name: value for name, value in description.items() if value is not None}
 
 
-class _Ended(Exception):  # noqa: N818  not an error: the way out of a refresh that does not succeed
+class _Ended(Exception):
+    """Not an error: the way out of a refresh that does not succeed."""
+
     def __init__(self, status: Status, reason: str) -> None:
         super().__init__(reason)
         self.status: Status = status
@@ -145,6 +158,7 @@ class InstanceRefreshes:
         ]
 
     def cancel(self, group_name: str) -> str:
+        """Replace no more; what is replaced stays. Raises ActiveInstanceRefreshNotFound as AWS does."""
         self._group(group_name)
         refresh = self._active(group_name)
         if refresh is None or refresh.status == "Cancelling":

@@ -22,10 +22,12 @@ LaunchedFrom = tuple[str, str]
 
 
 def tags_of(instance: Instance) -> dict[str, str]:
+    """Tags as a mapping; moto has a list of pairs."""
     return {tag["key"]: tag["value"] for tag in instance.get_tags()}
 
 
 def launched_from(instance: Instance) -> LaunchedFrom:
+    """Read it from the tags. Raises KeyError for an instance that no group launched."""
     tags = tags_of(instance)
     return tags[_TEMPLATE_TAG], tags[_NUMBER_TAG]
 

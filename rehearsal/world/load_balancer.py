@@ -23,6 +23,7 @@ from moto.elbv2.models import (
 from rehearsal.clock import Clock
 from rehearsal.engine.calls import Call
 from rehearsal.world import forwarding, health
+from rehearsal.world.certificates import Certificate
 from rehearsal.world.data_plane import DataPlane
 from rehearsal.world.health import CheckSettings, HealthChecker, TargetHealth
 from rehearsal.world.network import Network
@@ -34,20 +35,30 @@ Registration = tuple[str, str]
 
 class LoadBalancer:
     """
-    All load balancers of one account and region.
+    All load balancers of one account and region. `certificate` is what every HTTPS listener presents.
 
     Locks: whoever calls `refresh` holds the account's lock (an observer of Calls does); our own lock is taken inside
     it and never the other way round.
     """
 
-    def __init__(self, clock: Clock, network: Network, data_plane: DataPlane, account: str, region: str) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        network: Network,
+        data_plane: DataPlane,
+        account: str,
+        region: str,
+        certificate: Certificate | None = None,
+    ) -> None:
         self._clock = clock
         self._network = network
         self._data_plane = data_plane
         self._account, self._region = account, region
+        self._certificate = certificate
         self._overlay = Overlay()
         self._lock = threading.RLock()
         self._listeners: dict[str, list[dict[str, Any]]] = {}
+        self._fronts: dict[str, dict[str, Any]] = {}
         self._registered: dict[str, set[str]] = {}
         self._checkers: dict[Registration, HealthChecker] = {}
         self._draining_until: dict[Registration, float] = {}
@@ -55,6 +66,7 @@ class LoadBalancer:
     # -- the overlay
 
     def install(self) -> None:
+        """Validate as AWS does, and tell the health that was really found."""
         overlay = self._overlay
         overlay.replace(ELBv2Backend, "describe_target_health", self._describe_target_health)
         overlay.wrap(ELBv2Backend, "create_listener", _validating)
@@ -87,6 +99,7 @@ class LoadBalancer:
         with self._lock:
             listeners = {listener.arn: listener for listener in self._moto_listeners()}
             self._listeners = {arn: forwarding.rules_of(listener) for arn, listener in listeners.items()}
+            self._fronts = {arn: self._front(listener) for arn, listener in listeners.items()}
             self._registered = {arn: set(group.targets) for arn, group in self._backend.target_groups.items()}
             self._name_load_balancers(listeners)
             self._follow_registrations()
@@ -97,6 +110,10 @@ class LoadBalancer:
     def url(self, listener_arn: str) -> str:
         """Where a client on this machine reaches a listener."""
         return self._data_plane.url(listener_arn)
+
+    def tls_port(self, listener_arn: str) -> int:
+        """Where an HTTPS listener speaks TLS on this machine. Raises KeyError for one that does not."""
+        return self._data_plane.tls_port(listener_arn)
 
     def forwards(self) -> dict[str, dict[str, int]]:
         """
@@ -125,6 +142,7 @@ class LoadBalancer:
             return health.NOT_IN_USE if checker is None else checker.health
 
     def healthy_targets(self, target_group_arn: str) -> int:
+        """How many registered targets passed their checks; 0 for a group that no listener names."""
         with self._lock:
             instances = self._registered.get(target_group_arn, set())
             return sum(self.health(target_group_arn, each).state == "healthy" for each in instances)
@@ -262,9 +280,15 @@ class LoadBalancer:
         group = self._backend.target_groups.get(target_group_arn)
         return 0.0 if group is None else float(str(group.attributes["deregistration_delay.timeout_seconds"]))
 
+    def _front(self, listener: FakeListener) -> dict[str, Any]:
+        front = {"port": int(listener.port), "protocol": listener.protocol.lower()}
+        if listener.protocol != "HTTPS" or self._certificate is None:
+            return front
+        return {**front, "certificate": str(self._certificate.chain_file), "key": str(self._certificate.key_file)}
+
     def _push(self) -> None:
         groups = {arn: self._targets(arn) for arn in self._named()}
-        self._data_plane.configure({"listeners": self._listeners, "target_groups": groups})
+        self._data_plane.configure({"listeners": self._listeners, "target_groups": groups, "fronts": self._fronts})
 
     def _targets(self, target_group_arn: str) -> list[dict[str, Any]]:
         ports = {instance: self._network.port_of(instance) for instance in self._registered.get(target_group_arn, ())}

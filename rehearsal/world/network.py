@@ -20,6 +20,7 @@ class Network:
         self._reserved: dict[str, socket.socket] = {}
 
     def reserve(self, instance_id: str) -> int:
+        """Bind a free port for the instance, and return it."""
         reservation = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -35,6 +36,7 @@ class Network:
             return None if reservation is None else int(reservation.getsockname()[1])
 
     def release(self, instance_id: str) -> None:
+        """Let others have the instance's port; safe to repeat."""
         with self._lock:
             reservation = self._reserved.pop(instance_id, None)
         if reservation is not None:

@@ -27,6 +27,7 @@ class Overlay:
         self.replace(owner, name, method)
 
     def uninstall(self) -> None:
+        """Undo the replacements, the last one first."""
         self._installed.close()
 
 

@@ -15,7 +15,7 @@ from typing import Any
 _ROOT = Path(__file__).resolve().parents[2]
 
 
-class ChildFailed(RuntimeError):  # noqa: N818  says what happened
+class ChildFailed(RuntimeError):
     """A child process ended, or did not answer in time, while the rehearsal needed it: the rehearsal is void."""
 
 
@@ -46,9 +46,11 @@ class ChildProcess:
 
     @property
     def pid(self) -> int:
+        """For signals: a rehearsal kills and freezes its children."""
         return self._process.pid
 
     def is_running(self) -> bool:
+        """Also true of a process that is frozen, or about to end."""
         return self._process.poll() is None
 
     def ask(self, question: dict[str, Any], patience_seconds: float = 20.0) -> dict[str, Any]:

@@ -7,12 +7,14 @@ samples, and every figure of a report is computed from that file.
 
 import argparse
 import asyncio
+import contextlib
 import json
 import math
+import random
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -20,10 +22,13 @@ from typing import Any, Self
 
 import aiohttp
 import uvloop
+from aiohttp.abc import AbstractCookieJar
 
 from rehearsal.world.processes import ChildProcess, end_with_parent
 
 NO_CONNECTION = 0
+STICKY_CLIENTS = 20
+"""So many that the first tenth of the traffic is likely to hold some of them."""
 _EMAIL = "test@receipts.invalid"
 
 
@@ -33,7 +38,7 @@ class Sample:
     One request, as its sender saw it.
 
     sent_seconds is time.monotonic() of this machine, the same clock in every process. status is 0 when no response
-    came. color, version and instance are empty when no instance answered.
+    came. color, version and instance are empty when no instance answered. client is empty for users without cookies.
     """
 
     sent_seconds: float
@@ -44,6 +49,7 @@ class Sample:
     instance: str
     method: str
     path: str
+    client: str = ""
 
     @property
     def failed(self) -> bool:
@@ -59,6 +65,7 @@ class Share:
     failed: int = 0
 
     def add(self, sample: Sample) -> None:
+        """Count one sample of this color or version."""
         self.requests += 1
         self.failed += sample.failed
 
@@ -78,6 +85,7 @@ class Summary:
 
 
 def read_samples(path: Path) -> Iterator[Sample]:
+    """In the order of the answers. Only for a file that is complete, see `Traffic.live` for others."""
     with path.open(encoding="utf-8") as lines:
         for line in lines:
             yield Sample(**json.loads(line))
@@ -111,6 +119,21 @@ def summarise(samples: Iterable[Sample], after_seconds: float = -math.inf, until
     )
 
 
+def colors_by_client(samples: Iterable[Sample]) -> dict[str, list[str]]:
+    """
+    For each client that keeps cookies: the colors that answered it, in order of sending, each change once.
+
+    One that stuck to a color has one entry; one that was moved back has ["blue", "green", "blue"].
+    """
+    seen: dict[str, list[str]] = {}
+    for sample in sorted(samples, key=lambda sample: sample.sent_seconds):
+        if sample.client and sample.color:
+            colors = seen.setdefault(sample.client, [])
+            if colors[-1:] != [sample.color]:
+                colors.append(sample.color)
+    return seen
+
+
 def _percentile(ascending: list[float], share: float) -> float:
     """The smallest value that at least this share of the values does not exceed; 0 for none."""
     return ascending[math.ceil(share * len(ascending)) - 1] if ascending else 0.0
@@ -138,18 +161,25 @@ class Traffic:
         self._recent: list[Sample] = []
 
     @classmethod
-    def start(cls, url: str, requests_per_second: float, samples_path: Path) -> Self:
-        """Send to the listener at `url`; the samples file is begun anew."""
+    def start(cls, url: str, requests_per_second: float, samples_path: Path, sticky_share: float = 0.0) -> Self:
+        """
+        Send to the listener at `url`; the samples file is begun anew.
+
+        sticky_share (0 to 1) of the requests come from STICKY_CLIENTS clients that keep cookies, as browsers do.
+        """
         samples_path.parent.mkdir(parents=True, exist_ok=True)
         samples_path.write_bytes(b"")
         arguments = ["--url", url, "--requests-per-second", str(requests_per_second), "--samples", str(samples_path)]
+        arguments += ["--sticky-share", str(sticky_share)]
         return cls(ChildProcess("rehearsal.world.traffic", arguments, samples_path.with_suffix(".log")), samples_path)
 
     @property
     def pid(self) -> int:
+        """For whoever kills the users on purpose."""
         return self._process.pid
 
     def is_running(self) -> bool:
+        """Unless stopped it should be: users that are gone see no failure."""
         return self._process.is_running()
 
     def stop(self) -> None:
@@ -201,21 +231,35 @@ _MIX = (
 )
 
 
+@dataclass(frozen=True)
+class Client:
+    """Who sends, as samples call it, with its own cookies or none."""
+
+    name: str
+    session: aiohttp.ClientSession
+
+
 class Users:
     """Sends the mix, and writes each sample when its answer is there."""
 
-    def __init__(self, url: str, session: aiohttp.ClientSession, samples: Any) -> None:
+    def __init__(
+        self, url: str, anonymous: Client, sticky: Sequence[Client], sticky_share: float, samples: Any
+    ) -> None:
         self._url = url
-        self._session = session
+        self._anonymous, self._idle_sticky, self._sticky_share = anonymous, list(sticky), sticky_share
         self._samples = samples
         self._token: str | None = None
+        # Drawn, not dealt in turn: dealt clients fall in step with the mix, and each would only ever ask for one path.
+        self._dice = random.Random(0)
 
     async def send(self, number: int) -> None:
+        """Send the mix's next request, or a log-in while there is no token, and write down how it went."""
         request = _MIX[number % len(_MIX)]
         if request.needs_token and self._token is None:
             request = _LOGIN
-        sent = time.monotonic()
-        status, headers = await self._answer(request)
+        with self._client() as client:
+            sent = time.monotonic()
+            status, headers = await self._answer(request, client.session)
         sample = Sample(
             sent_seconds=sent,
             latency_milliseconds=round((time.monotonic() - sent) * 1000, 3),
@@ -225,13 +269,31 @@ class Users:
             instance=headers.get("X-Instance", ""),
             method=request.method,
             path=request.path,
+            client=client.name,
         )
         self._samples.write(json.dumps(asdict(sample)) + "\n")
 
-    async def _answer(self, request: Request) -> tuple[int, Any]:
+    @contextlib.contextmanager
+    def _client(self) -> Iterator[Client]:
+        """
+        Choose who sends. One that keeps cookies waits for its answer before it sends again.
+
+        Else its first two requests could both be without a cookie, and stick it to one color and then to another.
+        """
+        is_sticky = self._dice.random() < self._sticky_share and bool(self._idle_sticky)
+        if not is_sticky:
+            yield self._anonymous
+            return
+        client = self._idle_sticky.pop(self._dice.randrange(len(self._idle_sticky)))
+        try:
+            yield client
+        finally:
+            self._idle_sticky.append(client)
+
+    async def _answer(self, request: Request, session: aiohttp.ClientSession) -> tuple[int, Any]:
         headers = {"Authorization": f"Bearer {self._token}"} if request.needs_token else {}
         try:
-            async with self._session.request(
+            async with session.request(
                 request.method, self._url + request.path, json=request.json, data=request.body, headers=headers
             ) as response:
                 content = await response.read()
@@ -243,15 +305,27 @@ class Users:
         return response.status, response.headers
 
 
-async def send_until_stopped(url: str, requests_per_second: float, samples_path: Path) -> None:
+async def send_until_stopped(url: str, requests_per_second: float, samples_path: Path, sticky_share: float) -> None:
+    """Send until SIGTERM, then wait for the answers that are still under way."""
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     # force_close: on a connection kept open aiohttp repeats a request that met its end, and users here never retry
     connector = aiohttp.TCPConnector(force_close=True, limit=0)
     timeout = aiohttp.ClientTimeout(total=10)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+
+    async with connector, contextlib.AsyncExitStack() as sessions:
+
+        async def client(name: str, cookies: AbstractCookieJar) -> Client:
+            session = aiohttp.ClientSession(
+                connector=connector, connector_owner=False, timeout=timeout, cookie_jar=cookies
+            )
+            return Client(name, await sessions.enter_async_context(session))
+
+        anonymous = await client("", aiohttp.DummyCookieJar())
+        # unsafe: the listener has no name here, and a jar would refuse the cookies of an address
+        sticky = [await client(f"client-{n}", aiohttp.CookieJar(unsafe=True)) for n in range(1, STICKY_CLIENTS + 1)]
         with samples_path.open("a", encoding="utf-8", buffering=1) as samples:
-            users = Users(url, session, samples)
+            users = Users(url, anonymous, sticky, sticky_share, samples)
             async with asyncio.TaskGroup() as under_way:
                 await _at_constant_rate(requests_per_second, stopped, lambda n: under_way.create_task(users.send(n)))
 
@@ -271,13 +345,17 @@ async def _at_constant_rate(requests_per_second: float, stopped: asyncio.Event, 
 
 
 def main() -> None:
+    """Send until SIGTERM or the parent's end."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--url", required=True)
     parser.add_argument("--requests-per-second", type=float, required=True)
     parser.add_argument("--samples", type=Path, required=True)
+    parser.add_argument("--sticky-share", type=float, required=True)
     options = parser.parse_args()
     end_with_parent()
-    uvloop.run(send_until_stopped(options.url, options.requests_per_second, options.samples))
+    uvloop.run(
+        send_until_stopped(options.url, options.requests_per_second, options.samples, options.sticky_share),
+    )
 
 
 if __name__ == "__main__":

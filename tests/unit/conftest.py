@@ -23,7 +23,6 @@ os.environ.update(
         "TOPIC_ARN": builders.TOPIC_ARN,
         "ROLLBACK_MACHINE_ARN": builders.ROLLBACK_MACHINE_ARN,
         "POWERTOOLS_SERVICE_NAME": "receipts-test",
-        "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",  # no test needs a thousand images
         "POWERTOOLS_METRICS_NAMESPACE": "Runback",
     }
 )
@@ -36,8 +35,8 @@ from lambdas.release.record import ReleaseRecord
 
 @pytest.fixture(autouse=True)
 def pretend_account() -> Iterator[None]:
-    """Keep every test away from AWS, and from every other test."""
-    with mock_aws():
+    """Keep every test away from AWS, and from every other test; clients share what they read of AWS's models."""
+    with mock_aws(config={"core": {"reset_boto3_session": False}}):
         yield
 
 

@@ -110,6 +110,7 @@ def test_functions_never_read_the_clock() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute)
         and isinstance(node.value, ast.Name)
-        and (node.value.id, node.attr) in {("time", "time"), ("datetime", "now"), ("datetime", "utcnow"), ("time", "sleep")}
+        and (node.value.id, node.attr)
+        in {("time", "time"), ("datetime", "now"), ("datetime", "utcnow"), ("time", "sleep")}
     ]
     assert readers == []

@@ -1,4 +1,3 @@
-# ruff: noqa: ANN401 - a module's names are of any type, and moto takes any kind of datetime
 """The names by which moto's Step Functions modules tell, spend and share time, replaced by ones on a clock."""
 
 import datetime as dt
@@ -45,7 +44,7 @@ def let_tasks_take_real_time(patches: Patches, clock: Clock) -> None:
     hundred times the speed a short stall of this machine would be a false time-out. A Task that waits for somebody
     else, for a token or for another execution, goes fast.
     """
-    original = ExecutionState._evaluate_with_timeout  # noqa: SLF001  a repair reaches into what it repairs
+    original = ExecutionState._evaluate_with_timeout
 
     def evaluate(self: ExecutionState, env: Environment) -> None:
         works = isinstance(self, StateTask) and getattr(self.resource, "condition", None) is None

@@ -1,4 +1,3 @@
-# ruff: noqa: ANN401, SLF001 - a repair reaches into what it repairs, and much of that is untyped
 """The life of an execution: how it gets its name, starts, ends exactly once, and is described."""
 
 import threading

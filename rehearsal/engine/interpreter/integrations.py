@@ -1,4 +1,3 @@
-# ruff: noqa: ANN401, SLF001 - a repair reaches into what it repairs, and much of that is untyped
 """What Task states call: Step Functions itself, Lambda, and answers that come back by task token."""
 
 import threading

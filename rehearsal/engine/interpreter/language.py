@@ -1,4 +1,3 @@
-# ruff: noqa: ANN401, SLF001 - a repair reaches into what it repairs, and much of that is untyped
 """States Language: paths, Choice, error names, and times in the context object."""
 
 import re

@@ -1,4 +1,3 @@
-# ruff: noqa: ANN401 - moto's executions have no type of their own that is worth naming
 """What the interpreter tells the rest of the rehearsal: executions changing status, and states being entered."""
 
 import threading

@@ -5,7 +5,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import nullcontext
 from typing import Any
 
 import boto3
@@ -13,6 +13,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from moto import mock_aws
+from moto.awslambda.responses import LambdaResponse
 from moto.dynamodb.models import UpdateExpressionExecutor
 from moto.server import ThreadedMotoServer
 
@@ -85,10 +86,8 @@ def test_parameters_are_logged_as_they_were_sent(
     calls: Calls, service: str, method: str, parameters: dict[str, Any], expected_error: str | None
 ) -> None:
     """Invariants and reports read them without knowing that one service speaks XML and another JSON."""
-    try:
+    with pytest.raises(ClientError, match=rf"\({expected_error}\)") if expected_error else nullcontext():
         getattr(client(service), method)(**parameters)
-    except ClientError as refused:
-        assert refused.response["Error"]["Code"] == expected_error
 
     [call] = calls.log
     assert (call.service, call.action) == (service, method.title().replace("_", ""))
@@ -187,7 +186,7 @@ def test_what_moto_cannot_answer_fails_the_rehearsal_and_not_the_caller(
 )
 def test_an_interceptor_refuses_in_every_protocol(calls: Calls, service: str, method: str, code: str) -> None:
     """Faults are injected this way; without a request id moto's interpreter fails on the reply."""
-    calls.add_interceptor(lambda call: Refusal(code, "not now"))
+    calls.add_interceptor(lambda _: Refusal(code, "not now"))
 
     with pytest.raises(ClientError) as refused:
         getattr(client(service), method)()
@@ -201,8 +200,6 @@ def test_an_interceptor_refuses_in_every_protocol(calls: Calls, service: str, me
 
 def test_a_waiting_invocation_does_not_stop_the_account(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
     """The invoked function makes calls itself: with the lock held neither would ever end."""
-    from moto.awslambda.responses import LambdaResponse
-
     ssm = client("ssm")
 
     def invoke(_: LambdaResponse) -> tuple[int, dict[str, str], str]:
@@ -230,7 +227,9 @@ def test_one_of_four_threads_wins_a_conditional_write() -> None:
 
 
 @pytest.mark.parametrize(("locked", "expected_winners"), [(True, 1), (False, 2)])
-def test_without_the_lock_two_threads_win(monkeypatch: pytest.MonkeyPatch, locked: bool, expected_winners: int) -> None:
+def test_without_the_lock_two_threads_win(
+    monkeypatch: pytest.MonkeyPatch, *, locked: bool, expected_winners: int
+) -> None:
     """Moto checks the condition, then writes; when this fails unlocked, an upgrade has made the lock unnecessary."""
     between_check_and_write = threading.Barrier(2)
     write = UpdateExpressionExecutor.execute
@@ -244,15 +243,10 @@ def test_without_the_lock_two_threads_win(monkeypatch: pytest.MonkeyPatch, locke
         write(executor, node)
 
     calls = Calls(TwoSpeedClock())
-    with mock_aws(), calls if locked else _nothing():
+    with mock_aws(), calls if locked else nullcontext():
         claim = claims()
         monkeypatch.setattr(UpdateExpressionExecutor, "execute", wait_for_the_other)
         assert winners(claim, 0, threads=2) == expected_winners
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
 
 
 def claims() -> Callable[[int], bool]:

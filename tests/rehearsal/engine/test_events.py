@@ -113,7 +113,7 @@ def test_an_aws_event_starts_the_rollback_machine_through_its_rule(account: Acco
         ({"detail": {"release_id": [{"exists": True}]}}, False),
     ],
 )
-def test_only_events_that_fit_the_pattern_arrive(account: Account, pattern: dict[str, Any], expected: bool) -> None:
+def test_only_events_that_fit_the_pattern_arrive(account: Account, pattern: dict[str, Any], *, expected: bool) -> None:
     """Patterns pin account and source; an event that slips through would start a rollback."""
     account.events.put_rule(Name="all", EventPattern='{"source": [{"prefix": ""}]}')
     account.events.put_targets(Rule="all", Targets=[{"Id": "t", "Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:inbox"}])

@@ -402,6 +402,6 @@ def test_intrinsic_functions_are_computed_at_any_depth(value: Any, expected: Any
 
 
 def test_an_intrinsic_that_is_not_known_is_named() -> None:
-    intrinsics = Intrinsics(KNOWN.__getitem__, lambda name, attribute: "", {}, NO_VALUE)
+    intrinsics = Intrinsics(KNOWN.__getitem__, lambda *_: "", {}, NO_VALUE)
     with pytest.raises(UnknownIntrinsic, match="Fn::Base64"):
         intrinsics.resolve({"UserData": {"Fn::Base64": "x"}})

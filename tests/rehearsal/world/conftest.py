@@ -14,6 +14,7 @@ from moto import mock_aws
 from rehearsal.clock import TwoSpeedClock
 from rehearsal.engine.calls import Calls
 from rehearsal.world.application import Behaviour
+from rehearsal.world.certificates import Certificate, issue
 from rehearsal.world.data_plane import DataPlane
 from rehearsal.world.fleet import Fleet
 from rehearsal.world.load_balancer import LoadBalancer
@@ -31,22 +32,31 @@ TARGET_GROUPS = {"blue": BLUE, "green": GREEN}
 OLD_SHA, NEW_SHA, BAD_SHA = "0" * 40, "1" * 40, "2" * 40
 HEALTH_CHECK_INTERVAL_SECONDS = 10
 UNHEALTHY_THRESHOLD = 2
+SERVER_NAME = "api.receipts.test"
 
 
 @cache
 def client(service: str) -> Any:
     """Return a client for all tests: to make one takes longer than most of them."""
-    return boto3.client(service, REGION, aws_access_key_id="A" * 20, aws_secret_access_key="test")  # noqa: S106  no secret
+    return boto3.client(service, REGION, aws_access_key_id="A" * 20, aws_secret_access_key="test")
 
 
 class World:
     """What a test can reach: boto3 clients, the overlays, and shorthand for what most tests do first."""
 
-    def __init__(self, clock: TwoSpeedClock, load_balancer: LoadBalancer, fleet: Fleet, data_plane: DataPlane) -> None:
+    def __init__(
+        self,
+        clock: TwoSpeedClock,
+        load_balancer: LoadBalancer,
+        fleet: Fleet,
+        data_plane: DataPlane,
+        certificate: Certificate,
+    ) -> None:
         self.clock = clock
         self.load_balancer = load_balancer
         self.fleet = fleet
         self.data_plane = data_plane
+        self.certificate = certificate
         self.elbv2 = client("elbv2")
         self.autoscaling = client("autoscaling")
         self.ec2 = client("ec2")
@@ -109,6 +119,14 @@ class World:
             LaunchTemplateId=self.launch_template, SourceVersion="1", LaunchTemplateData=_version_tag(sha)
         )
         return str(made["LaunchTemplateVersion"]["VersionNumber"])
+
+    def imported_certificate(self) -> str:
+        """Return the ARN of the certificate in ACM, where HTTPS listeners want theirs to be."""
+        files = self.certificate
+        imported = client("acm").import_certificate(
+            Certificate=files.chain_file.read_bytes(), PrivateKey=files.key_file.read_bytes()
+        )
+        return str(imported["CertificateArn"])
 
     def target_health(self, target_group: str) -> list[tuple[str, str | None]]:
         """State and reason of each target, as AWS tells them."""
@@ -173,10 +191,13 @@ def data_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DataPlane]:
 @pytest.fixture
 def world(tmp_path: Path, data_plane: DataPlane) -> Iterator[World]:
     clock, network = TwoSpeedClock(speed=100.0), Network()
+    certificate = issue([SERVER_NAME], tmp_path / "tls")
     with ExitStack() as open_things:
         open_things.enter_context(mock_aws())
         calls = open_things.enter_context(Calls(clock))
-        load_balancer = open_things.enter_context(LoadBalancer(clock, network, data_plane, ACCOUNT, REGION))
+        load_balancer = open_things.enter_context(
+            LoadBalancer(clock, network, data_plane, ACCOUNT, REGION, certificate)
+        )
         fleet = Fleet(
             clock,
             network,
@@ -192,7 +213,7 @@ def world(tmp_path: Path, data_plane: DataPlane) -> Iterator[World]:
         open_things.enter_context(fleet)
         calls.add_observer(fleet.observe)
         calls.add_observer(load_balancer.observe)
-        built = World(clock, load_balancer, fleet, data_plane)
+        built = World(clock, load_balancer, fleet, data_plane, certificate)
         built.build()
         yield built
     assert not [each for each in threading.enumerate() if each.name.startswith("refresh-") and each.is_alive()]

@@ -9,6 +9,8 @@ from botocore.exceptions import ClientError
 from tests.rehearsal.world.conftest import BAD_SHA, BLUE, GREEN, LISTENER, NEW_SHA, OLD_SHA, TEST_LISTENER, World
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.rehearsed
+
 
 def health(world: World, listener: str) -> dict[str, Any]:
     with urllib.request.urlopen(world.load_balancer.url(listener) + "/health", timeout=10) as response:  # noqa: S310  loopback

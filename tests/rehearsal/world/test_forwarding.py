@@ -12,6 +12,12 @@ def forward_to(*groups: dict[str, Any]) -> dict[str, Any]:
     return {"Type": "forward", "ForwardConfig": {"TargetGroups": list(groups)}}
 
 
+def sticky_forward(**stickiness: Any) -> dict[str, Any]:
+    action = forward_to({"TargetGroupArn": BLUE, "Weight": 1}, {"TargetGroupArn": GREEN, "Weight": 0})
+    action["ForwardConfig"]["TargetGroupStickinessConfig"] = stickiness
+    return action
+
+
 @pytest.mark.parametrize(
     ("action", "code"),
     [
@@ -38,6 +44,9 @@ def forward_to(*groups: dict[str, Any]) -> dict[str, Any]:
         pytest.param(
             {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "302"}}, "ValidationError", id="status"
         ),
+        pytest.param(sticky_forward(Enabled=True, DurationSeconds=0), "ValidationError", id="sticky for no time"),
+        pytest.param(sticky_forward(Enabled=True, DurationSeconds=604801), "ValidationError", id="sticky for too long"),
+        pytest.param(sticky_forward(Enabled=True), "ValidationError", id="sticky for how long"),
     ],
 )
 def test_an_action_that_aws_refuses_is_refused(action: dict[str, Any], code: str) -> None:
@@ -54,6 +63,8 @@ def test_an_action_that_aws_refuses_is_refused(action: dict[str, Any], code: str
         forward_to({"TargetGroupArn": BLUE}),
         forward_to({"TargetGroupArn": BLUE, "Weight": 0}, {"TargetGroupArn": GREEN, "Weight": 999}),
         {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}},
+        sticky_forward(Enabled=True, DurationSeconds=604800),
+        sticky_forward(Enabled=False),
     ],
 )
 def test_an_action_that_aws_accepts_is_accepted(action: dict[str, Any]) -> None:
@@ -61,10 +72,15 @@ def test_an_action_that_aws_accepts_is_accepted(action: dict[str, Any]) -> None:
 
 
 def test_what_is_not_rehearsed_is_said_not_ignored() -> None:
-    """A rehearsal that silently routes without stickiness would prove too much."""
-    sticky = forward_to({"TargetGroupArn": BLUE})
-    sticky["ForwardConfig"]["TargetGroupStickinessConfig"] = {"Enabled": True, "DurationSeconds": 60}
-    with pytest.raises(NotImplementedError, match="stickiness"):
-        forwarding.validate_actions([sticky], {BLUE})
+    """A rehearsal that silently ignores a condition would prove too much."""
     with pytest.raises(NotImplementedError, match="source-ip"):
         forwarding.validate_conditions([{"Field": "source-ip"}])
+
+
+def test_stickiness_is_described_as_it_was_set() -> None:
+    """Runback sends the complete action: what it reads has to hold what it must not lose."""
+    stickiness = {"Enabled": True, "DurationSeconds": 600}
+    described = forwarding.completed(sticky_forward(**stickiness))
+    assert stickiness == described["ForwardConfig"]["TargetGroupStickinessConfig"]
+    described = forwarding.completed({"Type": "forward", "TargetGroupArn": BLUE})
+    assert {"Enabled": False} == described["ForwardConfig"]["TargetGroupStickinessConfig"]

@@ -1,5 +1,7 @@
 import os
 import signal
+import socket
+import ssl
 import urllib.request
 from collections import Counter
 from typing import Any
@@ -12,11 +14,14 @@ from tests.rehearsal.world.conftest import (
     GREEN,
     HEALTH_CHECK_INTERVAL_SECONDS,
     LISTENER,
+    SERVER_NAME,
     TEST_LISTENER,
     UNHEALTHY_THRESHOLD,
     World,
 )
 from tests.waiting import eventually
+
+pytestmark = pytest.mark.rehearsed
 
 TIMEOUT_SECONDS = 5
 
@@ -178,6 +183,43 @@ def test_a_refused_action_changes_nothing(world: World) -> None:
         world.forward(LISTENER, {BLUE: 1000})
     assert refused.value.response["Error"]["Code"] == "ValidationError"
     assert before == world.load_balancer.forwards()
+
+
+def test_an_https_listener_speaks_tls_and_an_http_listener_does_not(world: World) -> None:
+    """The same rules on both ports; redirects name the account's ports, not this machine's."""
+    redirect = {"Protocol": "HTTPS", "Port": "#{port}", "Host": "#{host}", "StatusCode": "HTTP_301"}
+    listener = world.elbv2.create_listener(
+        LoadBalancerArn=LISTENER.replace(":listener/", ":loadbalancer/").rpartition("/")[0],
+        Protocol="HTTPS",
+        Port=8443,
+        Certificates=[{"CertificateArn": world.imported_certificate()}],
+        DefaultActions=[{"Type": "redirect", "RedirectConfig": redirect}],
+    )["Listeners"][0]["ListenerArn"]
+    trusting = ssl.create_default_context(cafile=world.certificate.authority_file)
+    with (
+        socket.create_connection(("127.0.0.1", world.load_balancer.tls_port(listener)), timeout=10) as plain,
+        trusting.wrap_socket(plain, server_hostname=SERVER_NAME) as connection,
+    ):
+        connection.sendall(f"GET /a?b=c HTTP/1.1\r\nHost: {SERVER_NAME}:8443\r\nConnection: close\r\n\r\n".encode())
+        answer = connection.makefile("rb").read().decode()
+    assert f"Location: https://{SERVER_NAME}:8443/a?b=c" in answer
+    with pytest.raises(KeyError):
+        world.load_balancer.tls_port(LISTENER)
+    port = world.load_balancer.tls_port(listener)
+    world.forward(listener, {BLUE: 1})
+    assert port == world.load_balancer.tls_port(listener)
+    assert {BLUE: 1} == world.load_balancer.forwards()[listener]
+
+
+def test_stickiness_reaches_the_data_plane(world: World) -> None:
+    world.both_colors_serve()
+    groups = [{"TargetGroupArn": BLUE, "Weight": 0}, {"TargetGroupArn": GREEN, "Weight": 1}]
+    sticky = {"TargetGroups": groups, "TargetGroupStickinessConfig": {"Enabled": True, "DurationSeconds": 60}}
+    action = {"Type": "forward", "ForwardConfig": sticky}
+    world.elbv2.modify_listener(ListenerArn=LISTENER, DefaultActions=[action])
+    assert get(world, LISTENER)[1]["Set-Cookie"].startswith("AWSALBTG=")
+    (listener,) = world.elbv2.describe_listeners(ListenerArns=[LISTENER])["Listeners"]
+    assert sticky == listener["DefaultActions"][0]["ForwardConfig"]
 
 
 def test_a_single_group_forward_is_described_in_both_forms(world: World) -> None:

@@ -1,7 +1,6 @@
 """The data plane and the users, without any control plane: both must lose nothing, and hide nothing."""
 
 import itertools
-import json
 import os
 import signal
 import subprocess
@@ -9,7 +8,6 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,8 +15,10 @@ from rehearsal.world.application import Behaviour
 from rehearsal.world.data_plane import DataPlane
 from rehearsal.world.network import Network
 from rehearsal.world.processes import ChildFailed, ChildProcess
-from rehearsal.world.traffic import Sample, Summary, Traffic, read_samples, summarise
+from rehearsal.world.traffic import Summary, Traffic, read_samples, summarise
 from tests.waiting import eventually
+
+pytestmark = pytest.mark.rehearsed
 
 REQUESTS_PER_SECOND = 100
 
@@ -45,16 +45,16 @@ class TwoColors:
         self.network.release(color)
         self.start(color, behaviour)
 
-    def route(self, **weights: int) -> None:
-        rule = {"conditions": [], "action": {"forward": list(weights.items())}}
+    def route(self, sticky_seconds: int | None = None, **weights: int) -> None:
+        rule = {"conditions": [], "action": {"forward": list(weights.items()), "sticky_seconds": sticky_seconds}}
         targets = {
             color: [{"instance": color, "port": self.network.port_of(color), "healthy": True}] for color in weights
         }
         self.data_plane.configure({"listeners": {"listener": [rule]}, "target_groups": targets})
 
-    def traffic(self) -> Traffic:
+    def traffic(self, sticky_share: float = 0.0) -> Traffic:
         url = self.data_plane.url("listener")
-        return Traffic.start(url, REQUESTS_PER_SECOND, self.folder / "samples.jsonl")
+        return Traffic.start(url, REQUESTS_PER_SECOND, self.folder / "samples.jsonl", sticky_share)
 
     def stop(self) -> None:
         for color, process in self.processes.items():
@@ -187,34 +187,3 @@ def test_a_child_that_ended_is_a_failed_rehearsal(tmp_path: Path) -> None:
     with pytest.raises(ChildFailed, match=r"data-plane\.log"):
         data_plane.report()
     data_plane.stop()
-
-
-def sample(sent: float, status: int = 200, color: str = "blue") -> Sample:
-    return Sample(sent, 10.0 * sent, status, color, f"{color}-sha" if color else "", color, "GET", "/health")
-
-
-def test_a_summary_counts_a_stretch_of_time_and_every_failure_in_it() -> None:
-    samples = [sample(1.0, 500), sample(2.0), sample(3.0, 503, ""), sample(4.0, 0, ""), sample(5.0, 200, "green")]
-    found = summarise(samples, after_seconds=2.0, until_seconds=4.5)
-    assert (found.requests, found.failed) == (3, 2)
-    assert found.by_status == {200: 1, 503: 1, 0: 1}
-    assert {key: (each.requests, each.failed) for key, each in found.by_color.items()} == {"blue": (1, 0), "": (2, 2)}
-    assert (found.p50_milliseconds, found.p99_milliseconds) == (30.0, 40.0)
-
-
-def test_a_summary_of_nothing_is_zero() -> None:
-    assert summarise([]).requests == 0
-
-
-def test_live_figures_wait_for_a_line_that_is_still_being_written(tmp_path: Path) -> None:
-    line = json.dumps(_as_dict(sample(1.0)))
-    path = tmp_path / "samples.jsonl"
-    path.write_text(line + "\n" + line[:20], encoding="utf-8")
-    traffic = Traffic(process=None, samples_path=path)  # type: ignore[arg-type]
-    assert traffic.live().requests == 1
-    path.write_text(line + "\n" + line + "\n", encoding="utf-8")
-    assert traffic.live().requests == 2
-
-
-def _as_dict(sample: Sample) -> dict[str, Any]:
-    return {name: getattr(sample, name) for name in sample.__slots__}

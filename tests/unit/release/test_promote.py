@@ -41,9 +41,8 @@ def test_promoted_release_is_live_for_its_window(
     assert record.release("new")["outcome"] == "promoted"
 
 
-def test_repeated_promotion_does_not_prolong_the_window(
-    record: ReleaseRecord, parameters: FakeParameters, baking: Lease
-) -> None:
+@pytest.mark.usefixtures("parameters")
+def test_repeated_promotion_does_not_prolong_the_window(baking: Lease) -> None:
     first = function.promote(baking, "new", at(3))
     assert function.promote(baking, "new", at(8)) == first
 

@@ -19,19 +19,19 @@ LIVE = Live("new", "2222222", "green", since=at(2), rollback_point=POINT)
 class LosesAnswers:
     """DynamoDB whose next answer to `operation` is lost after the request has worked."""
 
-    def __init__(self, dynamodb: Any, operation: str) -> None:  # noqa: ANN401
+    def __init__(self, dynamodb: Any, operation: str) -> None:
         self._dynamodb = dynamodb
         self._operation = operation
         self._calls = 0
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+    def __getattr__(self, name: str) -> Any:
         real = getattr(self._dynamodb, name)
         return self._twice(real) if name == self._operation else real
 
-    def _twice(self, real: Any) -> Any:  # noqa: ANN401
+    def _twice(self, real: Any) -> Any:
         """Send the request twice, as botocore does when no answer comes, and give the second answer."""
 
-        def send(**request: Any) -> Any:  # noqa: ANN401
+        def send(**request: Any) -> Any:
             real(**request)
             return real(**request)
 

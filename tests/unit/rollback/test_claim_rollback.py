@@ -16,7 +16,7 @@ POINT = RollbackPoint(PointStatus.VALID, "blue", "1111111", "old", {"api": BLUE}
 LIVE = Live("new", "2222222", "green", at(2), POINT)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def executions(record: ReleaseRecord, monkeypatch: pytest.MonkeyPatch) -> FakeExecutions:
     fake = FakeExecutions(running={DEPLOYMENT})
     monkeypatch.setattr(function, "executions", fake)
@@ -25,7 +25,7 @@ def executions(record: ReleaseRecord, monkeypatch: pytest.MonkeyPatch) -> FakeEx
 
 
 @pytest.fixture
-def shifting(record: ReleaseRecord, executions: FakeExecutions) -> Lease:
+def shifting(record: ReleaseRecord) -> Lease:
     """Return the lease of a deployment that has 10 % of the traffic on green."""
     lease = record.claim(Work(), Work(holder=DEPLOYMENT, phase=Phase.PREPARING, release_id="new", progress_at=at(1)))
     record.begin_shifting(lease, LIVE, Phase.SHIFTING, {"api": {GREEN: 10, BLUE: 90}}, at(2))
@@ -47,39 +47,45 @@ def test_operator_takes_the_environment_from_a_running_deployment(record: Releas
     assert work.loser["intents"] == {"api": {GREEN: 10, BLUE: 90}}
 
 
-def test_repeated_claim_gives_the_same_answer(shifting: Lease) -> None:
+@pytest.mark.usefixtures("shifting")
+def test_repeated_claim_gives_the_same_answer() -> None:
     """The answer of the first attempt can be lost, and a second token would be a second holder."""
     first, second = claim(), claim(now=at(5, 2))
     unchanged = ("action", "lease", "release_id", "color", "claimed_at", "loser")
     assert [first[name] for name in unchanged] == [second[name] for name in unchanged]
 
 
-def test_claim_carries_the_last_health_reading(record: ReleaseRecord, shifting: Lease) -> None:
+@pytest.mark.usefixtures("shifting")
+def test_claim_carries_the_last_health_reading(record: ReleaseRecord) -> None:
     record.note_health(HealthReading("blue", 2, at(4)))
     answer = claim()
     assert (answer["last_healthy"], answer["last_healthy_at"]) == (2, at(4))
 
 
-def test_health_reading_of_the_other_color_is_no_reading(record: ReleaseRecord, shifting: Lease) -> None:
+@pytest.mark.usefixtures("shifting")
+def test_health_reading_of_the_other_color_is_no_reading(record: ReleaseRecord) -> None:
     record.note_health(HealthReading("green", 2, at(4)))
     assert claim()["last_healthy_at"] == ""
 
 
+@pytest.mark.usefixtures("shifting")
 @pytest.mark.parametrize("given", [[], {"unknown": "x"}, {"source": "watchdog", "execution_arn": "another"}])
-def test_claim_that_has_nothing_to_do_changes_nothing(record: ReleaseRecord, shifting: Lease, given: object) -> None:
+def test_claim_that_has_nothing_to_do_changes_nothing(record: ReleaseRecord, given: object) -> None:
     before = record.read()
     assert claim(given)["lease"] == {"holder": "", "token": 0}
     assert record.read() == before
 
 
-def test_second_rollback_joins_the_first(record: ReleaseRecord, shifting: Lease, executions: FakeExecutions) -> None:
+@pytest.mark.usefixtures("shifting")
+def test_second_rollback_joins_the_first(record: ReleaseRecord, executions: FakeExecutions) -> None:
     claim(execution=OTHER_ROLLBACK)
     executions.running.add(OTHER_ROLLBACK)
     assert claim()["action"] == "nothing"
     assert record.read().work.holder == OTHER_ROLLBACK
 
 
-def test_dead_rollback_is_taken_over_with_its_loser(record: ReleaseRecord, shifting: Lease) -> None:
+@pytest.mark.usefixtures("shifting")
+def test_dead_rollback_is_taken_over_with_its_loser() -> None:
     first = claim(execution=OTHER_ROLLBACK)
     answer = claim({"source": "watchdog", "execution_arn": OTHER_ROLLBACK})
     assert (answer["action"], answer["loser"]) == ("switch", DEPLOYMENT)
@@ -97,8 +103,9 @@ class ClaimedInBetween(ReleaseRecord):
         return found
 
 
+@pytest.mark.usefixtures("shifting")
 def test_claim_decides_anew_when_another_rollback_was_faster(
-    record: ReleaseRecord, shifting: Lease, executions: FakeExecutions, monkeypatch: pytest.MonkeyPatch
+    record: ReleaseRecord, executions: FakeExecutions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executions.running.add(OTHER_ROLLBACK)
     monkeypatch.setattr(function, "record", ClaimedInBetween(record.dynamodb, record.table, record.environment))

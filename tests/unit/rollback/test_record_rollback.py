@@ -43,7 +43,8 @@ def test_old_release_is_live_again_and_the_way_back_is_used_up(
     assert record.release("new")["outcome"] == "rolled_back"
 
 
-def test_repeating_a_recorded_rollback_changes_nothing(record: ReleaseRecord, parameters: FakeParameters) -> None:
+@pytest.mark.usefixtures("parameters")
+def test_repeating_a_recorded_rollback_changes_nothing(record: ReleaseRecord) -> None:
     lease = rolling_back(record)
     function.record_rollback(lease, "new", "errors", at(6))
     before = record.read()
@@ -51,9 +52,8 @@ def test_repeating_a_recorded_rollback_changes_nothing(record: ReleaseRecord, pa
     assert record.read() == before
 
 
-def test_release_that_was_preempted_while_preparing_is_aborted(
-    record: ReleaseRecord, parameters: FakeParameters
-) -> None:
+@pytest.mark.usefixtures("parameters")
+def test_release_that_was_preempted_while_preparing_is_aborted(record: ReleaseRecord) -> None:
     function.record_rollback(rolling_back(record, preempted="next"), "new", "errors", at(6))
     assert record.release("next")["outcome"] == "aborted"
 

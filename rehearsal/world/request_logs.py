@@ -1,0 +1,129 @@
+"""
+The applications' request logs in CloudWatch Logs: what the CloudWatch agent does on every real instance.
+
+A line's event has the simulated time of its shipping, up to SHIP_EVERY_WALL_SECONDS of wall time after the request:
+functions search by simulated times. The `timestamp` inside the line is the application's own, and wall time.
+"""
+
+import threading
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Self
+
+from moto.logs.models import LogsBackend, LogStream, logs_backends
+
+from rehearsal.clock import Clock
+from rehearsal.world.log_patterns import matcher_of
+from rehearsal.world.overlay import Overlay
+
+REQUEST_LOG = "{instance}.requests.jsonl"
+"""Where in the log directory an instance's request log is."""
+
+SHIP_EVERY_WALL_SECONDS = 0.3
+
+
+class LogShipper:
+    """
+    Follows all request logs in `directory`, into one log group with a stream per instance.
+
+    Ships into moto's backend, under the account's lock, not through PutLogEvents: that refuses what lies more than two
+    hours in its future, and simulated time does. On wall time, because applications write in wall time.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        account: str,
+        region: str,
+        *,
+        account_lock: AbstractContextManager[Any],
+        group: str,
+        directory: Path,
+    ) -> None:
+        self._clock = clock
+        self._account, self._region = account, region
+        self._account_lock = account_lock
+        self._group = group
+        self._directory = directory
+        self._overlay = Overlay()
+        self._shipping = threading.Lock()
+        self._shipped_to: dict[Path, int] = {}
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="log-shipper", daemon=True)
+
+    def install(self) -> None:
+        """Let FilterLogEvents understand JSON patterns, and begin to ship; the group is made when there is none."""
+        self._overlay.replace(LogStream, "filter_log_events", _filter_log_events)
+        with self._account_lock:
+            if self._group not in self._backend.groups:
+                self._backend.create_log_group(self._group, tags={})
+        self._thread.start()
+
+    def uninstall(self) -> None:
+        """Ship what is left."""
+        self._stopped.set()
+        self._thread.join()
+        self.ship()
+        self._overlay.uninstall()
+
+    def __enter__(self) -> Self:
+        self.install()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.uninstall()
+
+    def ship(self) -> None:
+        """Ship all complete lines that were written up to now."""
+        with self._shipping:
+            new = {path: self._new_lines(path) for path in self._directory.glob(REQUEST_LOG.format(instance="*"))}
+            if not any(new.values()):
+                return
+            with self._account_lock:
+                timestamp = int(self._clock.now().timestamp() * 1000)
+                for path, lines in new.items():
+                    self._put(_stream_of(path), [{"timestamp": timestamp, "message": line} for line in lines])
+
+    @property
+    def _backend(self) -> LogsBackend:
+        return logs_backends[self._account][self._region]
+
+    def _run(self) -> None:
+        while not self._stopped.wait(SHIP_EVERY_WALL_SECONDS):
+            self.ship()
+
+    def _new_lines(self, path: Path) -> list[str]:
+        begin = self._shipped_to.get(path, 0)
+        with path.open("rb") as log:
+            log.seek(begin)
+            written, newline, _ = log.read().rpartition(b"\n")  # the last line may be half-written
+        self._shipped_to[path] = begin + len(written) + len(newline)
+        return written.decode().splitlines()
+
+    def _put(self, stream: str, events: list[dict[str, Any]]) -> None:
+        group = self._backend.groups[self._group]
+        if stream not in group.streams:
+            group.create_log_stream(stream)
+        group.put_log_events(stream, events)
+
+
+def _stream_of(path: Path) -> str:
+    return path.name.partition(".")[0]
+
+
+def _filter_log_events(
+    stream: LogStream, start_time: int | None, end_time: int | None, filter_pattern: str | None
+) -> list[dict[str, Any]]:
+    """
+    Return the events from start_time to end_time, both included, that match.
+
+    Raises UnsupportedPattern, which makes the rehearsal void: moto's own method matches everything.
+    """
+    matches = matcher_of(filter_pattern or "")
+    return [
+        {**event.to_filter_dict(), "logStreamName": stream.log_stream_name}
+        for event in sorted(stream.events, key=lambda each: each.timestamp)
+        if (start_time is None or event.timestamp >= start_time)
+        and (end_time is None or event.timestamp <= end_time)
+        and matches(event.message)
+    ]

@@ -1,0 +1,235 @@
+"""What must never be true, not even for one call: planted here, it is reported with the call that did it."""
+
+import itertools
+from typing import Any
+
+import pytest
+
+from rehearsal.engine.calls import Call
+from rehearsal.invariants import LET_GO, ONE_HOLDER, SERVED, SETTLE_WITHIN_SECONDS, WAY_BACK, Invariants
+from rehearsal.scenarios import NEW_VERSION
+from rehearsal.settings import Settings
+from rehearsal.stage import Stage
+from tests.rehearsal.conftest import Quiet
+
+SETTINGS = Settings.read("production")
+ROUTE = SETTINGS.routes[0]
+ALL_BLUE, ALL_GREEN = {ROUTE.blue: 100, ROUTE.green: 0}, {ROUTE.blue: 0, ROUTE.green: 100}
+CANARY = {ROUTE.blue: 90, ROUTE.green: 10}
+
+
+class World:
+    """Stands for clock, load balancer, fleet and record at once: what the invariants look at, as a test wants it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.weights = dict(ALL_BLUE)
+        self.healthy = {ROUTE.blue: 2, ROUTE.green: 0}
+        self.unchecked: set[str] = set()
+        self.alive = {"blue": 2, "green": 2}
+        self.lease: dict[str, Any] = {}
+        self.live: dict[str, Any] = {}
+        self._numbers = itertools.count(1)
+        self.invariants = Invariants(SETTINGS, self, self, self, self)  # type: ignore[arg-type]
+
+    def seconds(self) -> float:
+        return self.now
+
+    def forwards(self) -> dict[str, dict[str, int]]:
+        return {ROUTE.arn: dict(self.weights)}
+
+    def in_use(self, target_group: str) -> bool:
+        return target_group not in self.unchecked
+
+    def healthy_targets(self, target_group: str) -> int:
+        return self.healthy[target_group] if self.in_use(target_group) else 0
+
+    def instances(self, group: str) -> list[int]:
+        (color,) = [name for name, each in SETTINGS.colors.items() if each.auto_scaling_group == group]
+        return [0] * self.alive[color]
+
+    def call(self, service: str = "elbv2", action: str = "ModifyListener", caller: str | None = "switch") -> None:
+        number, mutating = next(self._numbers), not action.startswith("Describe")
+        self.invariants.observe(Call(number, self.now, self.now, service, action, caller, {}, mutating))
+
+    def move(self, weights: dict[str, int], caller: str | None = "switch") -> None:
+        self.weights = dict(weights)
+        self.call(caller=caller)
+
+    def intend(self, weights: dict[str, int]) -> None:
+        self.lease = {"holder": "somebody", "intents": {ROUTE.name: weights}}
+        self.call("dynamodb", "TransactWriteItems")
+
+    @property
+    def found(self) -> list[tuple[str, str]]:
+        return [(violation.invariant, violation.call) for violation in self.invariants.violations]
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def released(quiet: Quiet) -> Quiet:
+    """Return an account in which green has gone live, and blue is its way back."""
+    deployment = quiet.stage.start_deployment({"version": NEW_VERSION})
+    assert "SUCCEEDED" == quiet.stage.until_ended(deployment).status
+    return quiet
+
+
+def test_traffic_on_a_color_without_healthy_targets_is_reported(world: World) -> None:
+    world.intend(ALL_GREEN)
+    world.move(ALL_GREEN)
+
+    assert [(SERVED, "switch: elbv2:ModifyListener (call 2)")] == world.found
+
+
+def test_it_is_reported_although_it_was_put_right_at_once(world: World) -> None:
+    """That is why every call is checked, and not only the end."""
+    world.move(ALL_GREEN, caller=None)
+    world.move(ALL_BLUE, caller=None)
+    world.invariants.conclude()
+
+    assert [(SERVED, "nobody of ours: elbv2:ModifyListener (call 1)")] == world.found
+
+
+def test_a_color_that_is_not_checked_any_more_is_judged_by_what_was_seen_of_it(world: World) -> None:
+    """The same call that sends everybody to nobody may end the health checks of the only color that could serve."""
+    world.unchecked = {ROUTE.blue}
+    world.move(ALL_GREEN)
+
+    assert [(SERVED, "switch: elbv2:ModifyListener (call 1)")] == world.found
+
+
+def test_a_color_that_is_neither_checked_nor_there_any_more_is_no_better(world: World) -> None:
+    world.unchecked, world.alive["blue"] = {ROUTE.blue}, 0
+    world.move(ALL_GREEN)
+
+    assert [] == world.found
+
+
+@pytest.mark.parametrize("healthy", [{ROUTE.blue: 2, ROUTE.green: 1}, {ROUTE.blue: 0, ROUTE.green: 0}])
+def test_traffic_may_be_where_no_other_color_is_better(world: World, healthy: dict[str, int]) -> None:
+    world.healthy = healthy
+    world.intend(ALL_GREEN)
+    world.move(ALL_GREEN)
+
+    assert [] == world.found
+
+
+def test_reading_calls_are_not_checked(world: World) -> None:
+    """They change nothing; `checked` counts what could have gone wrong."""
+    world.call("elbv2", "DescribeListeners")
+    world.call("ssm", "PutParameter")
+
+    assert 0 == world.invariants.checked
+
+
+def test_a_late_write_that_is_undone_in_time_is_no_violation(world: World) -> None:
+    """Nobody can prevent it: a function that has passed its lease check may still write."""
+    world.healthy[ROUTE.green] = 2
+    world.intend(ALL_BLUE)
+    world.move(CANARY)
+    world.now = SETTLE_WITHIN_SECONDS - 1
+    world.move(ALL_BLUE, caller="settle")
+    world.now *= 2
+    world.call("dynamodb", "PutItem")
+    world.lease = {}
+    world.invariants.conclude()
+
+    assert [] == world.found
+
+
+def test_a_late_write_that_stays_is_reported_once_with_its_writer(world: World) -> None:
+    world.healthy[ROUTE.green] = 2
+    world.intend(ALL_BLUE)
+    world.move(CANARY)
+    world.now = SETTLE_WITHIN_SECONDS + 1
+    world.call("dynamodb", "PutItem", caller="record-rollback")
+    world.call("dynamodb", "PutItem", caller="record-rollback")
+
+    assert [(ONE_HOLDER, "switch: elbv2:ModifyListener (call 2)")] == world.found
+
+
+def test_a_late_write_that_nobody_saw_again_is_reported_at_the_end(world: World) -> None:
+    world.healthy[ROUTE.green] = 2
+    world.intend(ALL_BLUE)
+    world.move(CANARY)
+    world.lease = {}
+    world.invariants.conclude()
+
+    assert [(ONE_HOLDER, "switch: elbv2:ModifyListener (call 2)")] == world.found
+
+
+def test_a_human_may_move_the_listener(world: World) -> None:
+    """Invariants are about Runback; what it does about a human's change is for the machines to show."""
+    world.healthy[ROUTE.green] = 2
+    world.intend(ALL_BLUE)
+    world.move(CANARY, caller=None)
+    world.now = SETTLE_WITHIN_SECONDS + 1
+    world.call("dynamodb", "PutItem")
+
+    assert [] == world.found
+
+
+def test_a_way_back_that_shrinks_is_reported(world: World) -> None:
+    world.live = {"rollback_point": {"status": "valid", "color": "blue", "capacity": 2}}
+    world.call("dynamodb", "TransactWriteItems")
+    world.alive["blue"] = 1
+    world.call("autoscaling", "UpdateAutoScalingGroup", caller=None)
+
+    assert [(WAY_BACK, "nobody of ours: autoscaling:UpdateAutoScalingGroup (call 2)")] == world.found
+
+
+@pytest.mark.parametrize("status", ["consumed", "expired"])
+def test_what_is_no_way_back_any_more_may_shrink(world: World, status: str) -> None:
+    world.live = {"rollback_point": {"status": status, "color": "blue", "capacity": 2}}
+    world.alive["blue"] = 0
+    world.call("autoscaling", "UpdateAutoScalingGroup")
+
+    assert [] == world.found
+
+
+def test_a_lease_that_outlives_all_executions_is_reported(world: World) -> None:
+    world.lease = {"holder": "arn:dead"}
+    world.invariants.conclude()
+
+    assert [(LET_GO, "the end")] == world.found
+
+
+@pytest.mark.rehearsed
+def test_an_operator_who_sends_everybody_to_nobody_is_reported(quiet: Quiet) -> None:
+    """On the real account, and although the next call puts it right."""
+    stage, route = quiet.stage, quiet.stage.account.settings.routes[0]
+    elbv2 = stage.account.client("elbv2")
+    for target_group in (route.green, route.blue):
+        action = {"Type": "forward", "TargetGroupArn": target_group}
+        elbv2.modify_listener(ListenerArn=route.arn, DefaultActions=[action])
+
+    (violation,) = quiet.invariants.violations
+    guilty, _ = _calls_of_operator(stage, "ModifyListener")[-2:]
+    assert (SERVED, f"nobody of ours: elbv2:ModifyListener (call {guilty.number})") == (
+        violation.invariant,
+        violation.call,
+    )
+
+
+@pytest.mark.rehearsed
+def test_an_operator_who_scales_the_way_back_in_is_reported(released: Quiet) -> None:
+    stage = released.stage
+    blue = stage.account.settings.colors["blue"].auto_scaling_group
+    stage.account.client("autoscaling").update_auto_scaling_group(
+        AutoScalingGroupName=blue, MinSize=0, DesiredCapacity=0
+    )
+
+    violation, *_ = released.invariants.violations
+    (guilty,) = _calls_of_operator(stage, "UpdateAutoScalingGroup")
+    assert (WAY_BACK, f"nobody of ours: autoscaling:UpdateAutoScalingGroup (call {guilty.number})") == (
+        violation.invariant,
+        violation.call,
+    )
+
+
+def _calls_of_operator(stage: Stage, action: str) -> list[Call]:
+    return [call for call in stage.account.calls.log if call.action == action and call.caller is None]

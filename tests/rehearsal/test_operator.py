@@ -1,0 +1,62 @@
+"""What an operator can type, against the packaged functions: every answer is readable, and no slip hurts."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lambdas.release.rules import read_request
+from lambdas.rollback.rules import read_rollback_request
+from rehearsal.scenarios import NEW_VERSION, OLD_VERSION
+from tests.rehearsal.conftest import Quiet, quiet_account
+
+pytestmark = pytest.mark.rehearsed
+
+BAD_INPUTS = {
+    "no version": ("deploy", {}, "Field 'version' is missing"),
+    "a list": ("deploy", [], "must be a JSON object, but it is a list"),
+    "text": ("deploy", "text", "must be a JSON object, but it is text 'text'"),
+    "an unknown field": ("deploy", {"version": NEW_VERSION, "colour": "green"}, "Field 'colour' is not known"),
+    "no commit": ("deploy", {"version": "latest"}, "Field 'version' must be a git commit"),
+    "a list to roll back": ("rollback", [], "must be a JSON object, but it is a list"),
+    "text to roll back": ("rollback", "text", "must be a JSON object, but it is text 'text'"),
+    "an unknown field to roll back": ("rollback", {"version": OLD_VERSION}, "Field 'version' is not known"),
+}
+
+
+@pytest.fixture(scope="module")
+def fresh(assembly: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Quiet]:
+    """Return an account in which nothing was ever released; the tests that share it must leave it so."""
+    with quiet_account(assembly, tmp_path_factory.mktemp("fresh")) as account:
+        yield account
+
+
+@pytest.mark.parametrize(("machine", "given", "named"), BAD_INPUTS.values(), ids=BAD_INPUTS.keys())
+def test_bad_input_is_explained_and_changes_nothing(fresh: Quiet, machine: str, given: Any, named: str) -> None:
+    """Neither the execution itself changes anything, nor the rollback that the rule starts because it failed."""
+    before = len(fresh.stage.account.calls.log)
+    execution = fresh.stage.start_deployment(given) if machine == "deploy" else fresh.stage.start_rollback(given)
+    fresh.until_dealt_with(execution)
+
+    assert ("FAILED", "InvalidRequest") == (execution.status, execution.error)
+    reason, examples = str(execution.cause).split("Example of a valid input: ")
+    assert named in reason
+    assert {""} == {_problem(machine, json.loads(example)) for example in examples.split(" or ")}
+    assert [] == fresh.changes(before)
+
+
+def test_a_rollback_with_nothing_to_roll_back_succeeds(fresh: Quiet) -> None:
+    """Who is in a hurry must not have to find out first whether there is something to undo."""
+    before = len(fresh.stage.account.calls.log)
+    rollback = fresh.stage.until_ended(fresh.stage.start_rollback({}))
+
+    assert "SUCCEEDED" == rollback.status
+    assert "Nothing to roll back" == rollback.states[-1]
+    assert [] == fresh.changes(before)
+
+
+def _problem(machine: str, example: object) -> str:
+    read = read_request(example, "name") if machine == "deploy" else read_rollback_request(example)
+    return read.problem

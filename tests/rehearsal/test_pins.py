@@ -1,0 +1,208 @@
+"""
+What a rehearsal could pretend, and the proof that it does not.
+
+Each test takes one safeguard away, or makes one thing go wrong, and looks whether the rehearsal notices: a rehearsal
+that cannot fail proves nothing. Everything runs on production as shipped, but for what the test changes.
+"""
+
+import os
+import signal
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rehearsal.account import Account
+from rehearsal.engine.calls import Call
+from rehearsal.invariants import ONE_HOLDER
+from rehearsal.scenarios import NEW_VERSION
+from rehearsal.settings import Settings
+from rehearsal.stage import Execution, Stage, Stuck
+from tests.rehearsal.assemblies import changed_assembly, without_settling, without_status_rule, without_watchdog
+from tests.rehearsal.conftest import Rehearsal, Rehearse, scenario
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.rehearsed
+
+WATCHDOG_CLEARS_WITHIN_SECONDS = 120
+NOBODY_COMES_FOR_SECONDS = 300
+
+SETTINGS = Settings.read("production")
+ROUTE = SETTINGS.routes[0]
+STOPPED = scenario("stopped-deployment")
+
+
+def test_without_the_status_rule_the_watchdog_rolls_back(rehearse: Rehearse, assembly: Path, tmp_path: Path) -> None:
+    """The rule and the watchdog are independent: each is enough, and neither is the rehearsal itself."""
+    played = rehearse(
+        replace(STOPPED, play=_stop_in_first_bake_and_wait_for_rollback),
+        changed_assembly(assembly, tmp_path / "cdk.out", SETTINGS.stack_name, without_status_rule),
+    )
+
+    assert [] == played.broken_promises
+    assert all(_name(rollback).startswith("watchdog-") for rollback in played.stage.of_machine("rollback"))
+    (stopped,) = _calls(played.stage.account, "StopExecution")
+    back = _moves(played.stage.account)[-1]
+    assert back.at - stopped.at <= WATCHDOG_CLEARS_WITHIN_SECONDS
+
+
+def test_without_rule_and_watchdog_traffic_stays_divided(rehearse: Rehearse, assembly: Path, tmp_path: Path) -> None:
+    """Whatever rolls back is in the template; the rehearsal must not help, and must say what is missing."""
+
+    def stop_and_wait(stage: Stage) -> None:
+        _stop_in_first_bake(stage)
+        stage.account.clock.sleep(NOBODY_COMES_FOR_SECONDS)
+
+    played = rehearse(
+        replace(STOPPED, play=stop_and_wait),
+        changed_assembly(assembly, tmp_path / "cdk.out", SETTINGS.stack_name, without_status_rule, without_watchdog),
+    )
+
+    (deployment,) = played.stage.executions.values()
+    assert {"blue": 90, "green": 10} == played.report.weights
+    assert deployment.arn == played.report.lease_holder
+    assert "the release ended as unknown, not as rolled_back" in played.broken_promises
+    assert f"the environment is still held by {deployment.arn}" in played.broken_promises
+    assert "no rollback succeeded" in played.broken_promises
+
+
+def test_a_late_write_is_undone_by_settling(rehearse: Rehearse, assembly: Path) -> None:
+    """A function that has passed its lease check cannot be called back; what it writes has to be corrected."""
+    played, (first, back, late, correction) = _play_late_write(rehearse, assembly)
+
+    switch, settle = (played.stage.account.stack.function(name) for name in ("switch-listener", "settle"))
+    assert [switch, switch, switch, settle] == [call.caller for call in (first, back, late, correction)]
+    assert [{"green": 10, "blue": 90}, {"blue": 100, "green": 0}, {"green": 50, "blue": 50}] == [
+        _weights(call) for call in (first, back, late)
+    ]
+    assert _weights(back) == _weights(correction)
+    print("MEASURED", correction.at-late.at, late.wall-back.wall, correction.wall-late.wall)
+    assert {"blue": 100, "green": 0} == played.report.weights
+    assert [] == played.report.invariants["violated"]
+    assert "rolled_back" == played.report.outcome
+
+
+def test_without_settling_the_late_write_is_reported(rehearse: Rehearse, assembly: Path, tmp_path: Path) -> None:
+    """The counterpart of the test before: waiting alone corrects nothing, and the rehearsal names the writer."""
+    changed = changed_assembly(assembly, tmp_path / "cdk.out", SETTINGS.stack_name, without_settling)
+    played, (_, _, late) = _play_late_write(rehearse, changed)
+
+    assert {"blue": 50, "green": 50} == played.report.weights
+    (violation,) = played.report.invariants["violated"]
+    assert ONE_HOLDER == violation["invariant"]
+    assert f"{late.caller}: elbv2:ModifyListener (call {late.number})" == violation["call"]
+    assert any(violation["call"] in broken for broken in played.broken_promises)
+
+
+def test_dead_instances_are_felt_by_users(rehearse: Rehearse, assembly: Path) -> None:
+    """That no request failed would be worth nothing if the load balancer or the users tried again."""
+    green = SETTINGS.colors["green"].auto_scaling_group
+
+    def kill_green(stage: Stage) -> None:
+        deployment = stage.start_deployment({"version": NEW_VERSION})
+        stage.until_entered(deployment, _first_bake(stage))
+        for instance in stage.account.fleet.instances(green):
+            os.kill(instance.process.pid, signal.SIGKILL)
+        stage.until_ended(deployment)
+        stage.until(lambda: len(stage.of_machine("rollback")) >= 2, "not both the machine and the rule rolled back")
+
+    played = rehearse(replace(scenario("good-release"), play=kill_green), assembly)
+
+    failed = [sample for sample in played.report.samples if sample.failed]
+    assert {502} == {sample.status for sample in failed}
+    assert f"{len(failed)} requests failed" in played.broken_promises
+    assert "the release ended as rolled_back, not as promoted" in played.broken_promises
+    assert {"blue": 100, "green": 0} == played.report.weights
+
+
+def test_users_who_are_gone_are_missed(rehearse: Rehearse, assembly: Path) -> None:
+    """Nobody fails where nobody asks: a rehearsal without users is no rehearsal."""
+
+    def lose_users(stage: Stage) -> None:
+        os.kill(stage.traffic.pid, signal.SIGKILL)
+        eventually(lambda: not stage.traffic.is_running(), seconds=30)
+
+    with pytest.raises(Stuck, match="users were gone"):
+        rehearse(replace(STOPPED, play=lose_users), assembly)
+
+
+class LateWriter:
+    """
+    Fate: the deployment's second switch sleeps between its lease check and its write, until the rollback has switched.
+
+    The function's process really stops (SIGSTOP) and goes on (SIGCONT) where it was.
+    """
+
+    def __init__(self, account: Account) -> None:
+        self._functions = account.functions
+        self._switch = account.stack.function("switch-listener")
+        self._moves = 0
+        self._process_id = 0
+
+    @property
+    def is_asleep(self) -> bool:
+        """Say whether the function has gone to sleep, and perhaps woken up since."""
+        return self._process_id != 0
+
+    def observe(self, call: Call) -> None:
+        """To be added to Calls, which has not answered the call yet when it tells us of it."""
+        if call.caller != self._switch or not call.mutating:
+            return
+        if call.service == "elbv2":
+            self._moves += 1
+            if self.is_asleep:
+                with suppress(ProcessLookupError):
+                    os.kill(self._process_id, signal.SIGCONT)
+        elif self._moves and not self.is_asleep:
+            self._process_id = self._functions.process_ids(self._switch)[0]
+            os.kill(self._process_id, signal.SIGSTOP)
+
+
+def _play_late_write(rehearse: Rehearse, assembly: Path) -> tuple[Rehearsal, list[Call]]:
+    """Return the rehearsal, and every change of the live listener in order."""
+
+    def play(stage: Stage) -> None:
+        writer = LateWriter(stage.account)
+        stage.account.calls.add_observer(writer.observe)
+        deployment = stage.start_deployment({"version": NEW_VERSION})
+        stage.until(lambda: writer.is_asleep, "the second switch did not begin")
+        stage.stop(deployment)
+        stage.until_rollback_ended()
+
+    played = rehearse(replace(STOPPED, play=play), assembly)
+    return played, _moves(played.stage.account)
+
+
+def _stop_in_first_bake(stage: Stage) -> None:
+    deployment = stage.start_deployment({"version": NEW_VERSION})
+    stage.until_entered(deployment, _first_bake(stage))
+    stage.stop(deployment)
+    stage.until_ended(deployment)
+
+
+def _stop_in_first_bake_and_wait_for_rollback(stage: Stage) -> None:
+    _stop_in_first_bake(stage)
+    stage.until_rollback_ended()
+
+
+def _first_bake(stage: Stage) -> str:
+    return next(name for name in stage.states_of("deploy") if name.startswith("Bake"))
+
+
+def _calls(account: Account, action: str) -> list[Call]:
+    return [call for call in account.calls.log if call.action == action]
+
+
+def _moves(account: Account) -> list[Call]:
+    return [call for call in _calls(account, "ModifyListener") if call.parameters["ListenerArn"] == ROUTE.arn]
+
+
+def _weights(move: Call) -> dict[str, int]:
+    (action,) = move.parameters["DefaultActions"]
+    by_arn = {each["TargetGroupArn"]: each["Weight"] for each in action["ForwardConfig"]["TargetGroups"]}
+    return {color: by_arn.get(ROUTE.target_group(color), 0) for color in ("blue", "green")}
+
+
+def _name(execution: Execution) -> str:
+    return execution.arn.split(":")[7]

@@ -1,0 +1,195 @@
+"""The shipped scenarios, on production as shipped; and that a scenario which breaks a promise says so."""
+
+import hashlib
+from collections import Counter
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rehearsal.report import Switch
+from rehearsal.scenarios import MOST_CRITICAL_CALLS, NEW_VERSION, OLD_VERSION
+from rehearsal.settings import Settings
+from tests.rehearsal.conftest import Kept, scenario
+from tests.rehearsal.reports import report, users
+
+FIELDS: dict[str, Any] = {
+    "scenario": str,
+    "expected": str,
+    "outcome": str,
+    "seconds": {"total": float, "rollback_to_switched": float},
+    "simulated_seconds": float,
+    "clock": {"mode": str, "speeds": {"working": float, "waiting": float, "baking": float}},
+    "requests": {"total": int, "failed": int, "by_color": {"blue": int, "green": int}},
+    "final": {
+        "weights": {"blue": int, "green": int},
+        "phase": str,
+        "lease_holder": str,
+        "versions": {"blue": str, "green": str},
+    },
+    "executions": [{"machine": str, "status": str, "states": [str]}],
+    "invariants": {"checked": int, "violated": []},
+    "api_calls": {"rollback_critical_path": int},
+    "unsupported_calls": [],
+    "template_sha256": str,
+    "rehearsed_on": str,
+}
+
+LIVE = {"weights": {"blue": 0, "green": 100}, "phase": "committed"}
+BACK = {"weights": {"blue": 100, "green": 0}, "phase": "rolled_back"}
+ENDS = {
+    "good-release": (LIVE, [("deploy", "SUCCEEDED")]),
+    "manual-rollback": (BACK, [("deploy", "SUCCEEDED"), ("rollback", "SUCCEEDED")]),
+    "stopped-deployment": (BACK, [("deploy", "ABORTED"), ("rollback", "SUCCEEDED")]),
+}
+WITHOUT_ROLLBACK = {"good-release"}
+LONGEST_SILENCE_SECONDS = 3.0
+
+
+@pytest.mark.rehearsed
+def test_every_promise_is_kept(kept: Kept) -> None:
+    assert [] == kept.broken_promises
+
+
+@pytest.mark.rehearsed
+def test_the_report_has_the_documented_fields(kept: Kept) -> None:
+    """Null stands for what does not apply, so that a reader never has to ask whether a field is there."""
+    empty = {"lease_holder"}
+    if kept.scenario in WITHOUT_ROLLBACK:
+        empty |= {"rollback_to_switched", "rollback_critical_path"}
+
+    assert _with_types(FIELDS, empty) == _with_types(kept.report)
+
+
+@pytest.mark.rehearsed
+def test_the_report_tells_how_it_ended(kept: Kept) -> None:
+    end, executions = ENDS[kept.scenario]
+    versions = {"blue": OLD_VERSION, "green": NEW_VERSION}
+
+    assert {**end, "lease_holder": None, "versions": versions} == kept.report["final"]
+    shown = [(each["machine"], each["status"]) for each in kept.report["executions"]]
+    assert executions == list(dict.fromkeys(shown))  # rule and watchdog may both come, and one finds nothing to do
+    assert scenario(kept.scenario).expected == kept.report["outcome"]
+
+
+@pytest.mark.rehearsed
+def test_figures_can_be_recounted_from_the_raw_samples(kept: Kept) -> None:
+    by_color = Counter(sample["color"] for sample in kept.samples)
+    failed = sum(1 for sample in kept.samples if sample["status"] not in (200, 201))
+
+    assert {
+        "total": len(kept.samples),
+        "failed": failed,
+        "by_color": {"blue": by_color["blue"], "green": by_color["green"]},
+    } == kept.report["requests"]
+    assert by_color["green"] > 0
+
+
+@pytest.mark.rehearsed
+def test_traffic_was_there_all_the_time(kept: Kept) -> None:
+    """Users who were asleep when it failed would have seen nothing."""
+    sent = sorted(sample["sent_seconds"] for sample in kept.samples)
+
+    assert max(later - earlier for earlier, later in pairwise(sent)) < LONGEST_SILENCE_SECONDS
+
+
+@pytest.mark.rehearsed
+def test_what_was_rehearsed_is_what_ships(kept: Kept, assembly: Path) -> None:
+    """Rehearsal settings instead of production's would prove nothing about production."""
+    template = assembly / f"{Settings.read('production').stack_name}.template.json"
+
+    assert hashlib.sha256(template.read_bytes()).hexdigest() == kept.report["template_sha256"]
+
+
+GOOD, MANUAL, STOPPED = (scenario(name) for name in ENDS)
+RELEASED = report(outcome="promoted", weights={"blue": 0, "green": 100})
+ROLLED_BACK = report(
+    outcome="rolled_back",
+    weights={"blue": 100, "green": 0},
+    switch=Switch(seconds=0.5, calls=MOST_CRITICAL_CALLS, in_force=5.0),
+    samples=[*users(2.0, 4.9, color="green"), *users(5.1, 8.0, color="blue")],
+)
+VIOLATION = {"invariant": "law and order", "found": "chaos", "call": "somebody: elbv2:ModifyListener (call 7)"}
+
+
+def test_a_kept_promise_is_not_called_broken() -> None:
+    assert [] == list(GOOD.broken_promises(RELEASED))
+    assert [] == list(MANUAL.broken_promises(ROLLED_BACK))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        pytest.param({"outcome": "aborted"}, "the release ended as aborted, not as promoted", id="outcome"),
+        pytest.param({"lease_holder": "arn:x"}, "the environment is still held by arn:x", id="lease"),
+        pytest.param(
+            {"invariants": {"checked": 1, "violated": [VIOLATION]}},
+            "invariant broken by somebody: elbv2:ModifyListener (call 7): law and order: chaos",
+            id="invariant",
+        ),
+        pytest.param(
+            {"unsupported": ["rds:CreateDBSnapshot"]},
+            "the emulator cannot answer rds:CreateDBSnapshot, so nothing is proven",
+            id="unsupported call",
+        ),
+        pytest.param({"samples": users(0.0, 8.0, status=502)}, "481 requests failed", id="failed requests"),
+        pytest.param({"samples": users(0.0, 8.0, status=0)}, "481 requests failed", id="unanswered requests"),
+        pytest.param(
+            {"samples": users(0.0, 8.0, per_second=20)}, "only 20 requests per second, of 50", id="little traffic"
+        ),
+        pytest.param({"samples": []}, "only 0 requests per second, of 50", id="no traffic"),
+        pytest.param({"weights": {"blue": 10, "green": 90}}, "green has 90 % of the traffic", id="divided traffic"),
+        pytest.param(
+            {"versions": {"blue": OLD_VERSION, "green": OLD_VERSION}},
+            f"green runs {OLD_VERSION}, not {NEW_VERSION}",
+            id="version",
+        ),
+    ],
+)
+def test_a_release_says_which_promise_it_broke(changes: dict[str, Any], said: str) -> None:
+    assert [said] == list(GOOD.broken_promises(replace(RELEASED, **changes)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        pytest.param({"switch": None}, "no rollback switched the listener", id="no switch"),
+        pytest.param(
+            {"samples": [*ROLLED_BACK.samples, *users(8.1, 8.1, color="green")]},
+            "1 requests reached green after the rollback",
+            id="green",
+        ),
+        pytest.param(
+            {"switch": Switch(seconds=0.5, calls=MOST_CRITICAL_CALLS + 1, in_force=5.0)},
+            "7 AWS calls before the listener was back",
+            id="slow way",
+        ),
+    ],
+)
+def test_a_rollback_says_which_promise_it_broke(changes: dict[str, Any], said: str) -> None:
+    assert [said] == list(MANUAL.broken_promises(replace(ROLLED_BACK, **changes)))
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_no_scenario_is_proven_without_users(name: str) -> None:
+    """Nobody fails where nobody asks."""
+    assert "only 0 requests per second, of 50" in list(scenario(name).broken_promises(replace(RELEASED, samples=[])))
+
+
+def test_a_rollback_that_nobody_started_is_missed() -> None:
+    stopped = replace(ROLLED_BACK, executions=[each for each in ROLLED_BACK.executions if each.machine == "deploy"])
+
+    assert ["no rollback succeeded"] == list(STOPPED.broken_promises(stopped))
+
+
+def _with_types(value: Any, empty: set[str] | None = None) -> Any:
+    """Replace every leaf by its type, every list by its first element's, and the fields in `empty` by null."""
+    if isinstance(value, dict):
+        return {name: None if empty and name in empty else _with_types(inner, empty) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_types(inner, empty) for inner in value[:1]]
+    if value is None or isinstance(value, type):
+        return value
+    return type(value)

@@ -1,0 +1,138 @@
+"""A scenario sees what an operator sees, and is told when it waits in vain."""
+
+import threading
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from rehearsal import stage as stages
+from rehearsal.account import Account
+from rehearsal.scenarios import NEW_VERSION
+from rehearsal.stage import Execution, Speeds, Stage, Stuck
+from rehearsal.world.traffic import Traffic
+from tests.rehearsal.conftest import Quiet
+
+MACHINES = "arn:aws:states:eu-west-1:111122223333:stateMachine:receipt-vault-production"
+
+
+class Console:
+    """Stands for the account: whatever an execution does in it, the test says."""
+
+    def __init__(self) -> None:
+        self.interpreter = self.clock = self.stack = self
+        self.settings = SimpleNamespace(environment="production")
+        self.paces: list[float] = []
+        self.history: list[str] = []
+        self._started = 0
+
+    def client(self, _: str) -> "Console":
+        return self
+
+    def table(self) -> str:
+        return "record"
+
+    def state_machine(self, name: str) -> str:
+        return f"{MACHINES}-{name}"
+
+    def on_state_entered(self, callback: Any) -> None:
+        self._tell_state = callback
+
+    def on_status_change(self, callback: Any) -> None:
+        self._tell_status = callback
+
+    def pace(self, speed: float) -> None:
+        self.paces.append(speed)
+
+    def start_execution(self, **given: Any) -> dict[str, str]:
+        self._started += 1
+        machine = given["stateMachineArn"].replace(":stateMachine:", ":execution:")
+        return {"executionArn": f"{machine}:{self._started}"}
+
+    def get_paginator(self, _: str) -> "Console":
+        return self
+
+    def paginate(self, **_: str) -> list[dict[str, Any]]:
+        return [{"events": [{"stateEnteredEventDetails": {"name": name}}, {"type": "x"}]} for name in self.history]
+
+    def enter(self, execution: Execution, state: str) -> None:
+        self.history.append(state)
+        self._tell_state(execution.arn, state, "Task", datetime.now(UTC))
+
+    def end(self, arn: str, status: str, error: str | None = None) -> None:
+        self._tell_status({"executionArn": arn, "status": status, "error": error, "cause": None})
+
+
+@pytest.fixture
+def console() -> Console:
+    return Console()
+
+
+@pytest.fixture
+def stage(console: Console) -> Stage:
+    return Stage(cast("Account", console), cast("Traffic", None), Speeds(waiting=60, baking=120))
+
+
+def test_bakes_have_a_speed_of_their_own(console: Console, stage: Stage) -> None:
+    """There traffic is what is waited for, and it is as slow as it is."""
+    deployment = stage.start_deployment({})
+    for state in ("Shift 10 % of traffic", "Bake at 10 %", "Shift 50 % of traffic"):
+        console.enter(deployment, state)
+
+    assert [60, 120, 60] == console.paces
+
+
+def test_waiting_in_vain_ends_and_says_for_what(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stages, "PATIENCE_WALL_SECONDS", 0.1)
+
+    with pytest.raises(Stuck, match="Godot did not come"):
+        stage.until(lambda: False, "Godot did not come")
+
+
+def test_waiting_for_a_state_ends_with_the_execution(console: Console, stage: Stage) -> None:
+    """Or a scenario would wait for minutes for what cannot come any more."""
+    deployment = stage.start_deployment({})
+    console.enter(deployment, "Validate request")
+    console.end(deployment.arn, "FAILED")
+
+    with pytest.raises(Stuck, match="deploy ended as FAILED without reaching 'Promote release'"):
+        stage.until_entered(deployment, "Promote release")
+
+
+def test_a_rollback_that_somebody_else_starts_is_waited_for(console: Console, stage: Stage) -> None:
+    arn = f"{MACHINES}-rollback:by-the-rule".replace(":stateMachine:", ":execution:")
+    rule = threading.Thread(target=lambda: [console.end(arn, status) for status in ("RUNNING", "SUCCEEDED")])
+    rule.start()
+
+    assert Execution(arn, "rollback", "SUCCEEDED") == stage.until_rollback_ended()
+    rule.join()
+
+
+def test_what_an_execution_did_is_taken_from_its_history(console: Console, stage: Stage) -> None:
+    """What is told while it runs may come late, even after its end."""
+    deployment = stage.start_deployment({})
+    console.enter(deployment, "Validate request")
+    console.history.append("Reject request")
+    console.end(deployment.arn, "FAILED", error="InvalidRequest")
+    console.enter(deployment, "Reject request")
+
+    assert "InvalidRequest" == deployment.error
+    assert ["Validate request", "Reject request"] == deployment.states
+
+
+@pytest.mark.rehearsed
+def test_a_stop_shows_as_in_the_console_and_is_dealt_with_by_the_rule(quiet: Quiet) -> None:
+    """On the real account. Before the first shift there is nothing to roll back, only to give up."""
+    deployment = quiet.stage.start_deployment({"version": NEW_VERSION})
+    quiet.stage.until_entered(deployment, "Wait for idle color")
+    quiet.stage.stop(deployment)
+    quiet.until_dealt_with(deployment)
+    quiet.stage.until_all_ended()  # the watchdog may have come, too, and have been faster
+
+    assert ("ABORTED", "Operator", "Stopped by hand") == (deployment.status, deployment.error, deployment.cause)
+    assert "Wait for idle color" == deployment.states[-1]
+    assert "Aborted" in [rollback.states[-1] for rollback in quiet.stage.of_machine("rollback")]
+    assert "aborted" == quiet.stage.record.lease["phase"]
+    assert "holder" not in quiet.stage.record.lease
+    assert [] == quiet.invariants.violations

@@ -1,0 +1,194 @@
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+from pg8000.exceptions import DatabaseError, InterfaceError
+from pg8000.native import Connection
+
+from rehearsal.clock import TwoSpeedClock
+from rehearsal.world.database import Database, SnapshotPlan
+from rehearsal.world.network import HOST
+from rehearsal.world.postgres import PostgresServer
+from tests.rehearsal.world.conftest import client
+from tests.rehearsal.world.services import DATABASE, INSTANCE, PASSWORD, USER, create_database, create_instance
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.rehearsed
+
+
+@pytest.fixture(scope="module")
+def clock() -> TwoSpeedClock:
+    return TwoSpeedClock(speed=100.0)
+
+
+@pytest.fixture(scope="module")
+def shared_database(clock: TwoSpeedClock, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """Return an empty one for all tests: to make it takes longer than most of them."""
+    with mock_aws(), create_database(clock, tmp_path_factory.mktemp("database")) as installed:
+        create_instance(installed, StorageEncrypted=True)
+        yield installed
+
+
+@pytest.fixture
+def database(shared_database: Database) -> Iterator[Database]:
+    shared_database.snapshot_plan = SnapshotPlan(seconds=20)
+    yield shared_database
+    eventually(lambda: instance_status() == "available", seconds=20)
+    with closing(shared_database.connect(INSTANCE)) as connection:
+        connection.run("TRUNCATE receipts")
+
+
+@pytest.fixture
+def snapshot(request: pytest.FixtureRequest) -> str:
+    """Return an identifier that no other test uses."""
+    return str(request.node.name).replace("_", "-")
+
+
+def insert(database: Database, count: int) -> None:
+    with closing(database.connect(INSTANCE)) as connection:
+        connection.run(
+            "INSERT INTO receipts (owner, category, content)"
+            " SELECT 'a@b', 'food', convert_to(repeat('x', 500) || n, 'UTF8') FROM generate_series(1, :count) n",
+            count=count,
+        )
+
+
+def count(connection: Connection) -> int:
+    ((rows,),) = connection.run("SELECT count(*) FROM receipts")
+    return int(rows)
+
+
+def take_snapshot(identifier: str) -> dict[str, Any]:
+    made = client("rds").create_db_snapshot(DBInstanceIdentifier=INSTANCE, DBSnapshotIdentifier=identifier)
+    created: dict[str, Any] = made["DBSnapshot"]
+    return created
+
+
+def described(identifier: str) -> dict[str, Any]:
+    found: dict[str, Any]
+    (found,) = client("rds").describe_db_snapshots(DBSnapshotIdentifier=identifier)["DBSnapshots"]
+    return found
+
+
+def instance_status() -> str:
+    (instance,) = client("rds").describe_db_instances(DBInstanceIdentifier=INSTANCE)["DBInstances"]
+    return str(instance["DBInstanceStatus"])
+
+
+def test_an_instance_is_a_server_that_knows_its_users(database: Database) -> None:
+    def connect(user: str, password: str) -> Connection:
+        port = database.port(INSTANCE)
+        return Connection(user, host=HOST, port=port, database=DATABASE, password=password, timeout=5)
+
+    with closing(connect(USER, PASSWORD)) as application:
+        assert application.run("SHOW server_version_num")[0][0].startswith("18")
+        assert count(application) == 0
+        with pytest.raises(DatabaseError, match="permission denied"):
+            application.run("CREATE ROLE another")
+    with closing(connect("postgres_admin", "only the master's")) as master:
+        assert master.run("SELECT rolsuper FROM pg_roles WHERE rolname = current_user") == [[False]]
+    with pytest.raises(DatabaseError, match="password authentication failed"):
+        connect(USER, "wrong")
+
+
+def test_a_snapshot_is_a_copy_that_starts_with_the_rows_of_its_moment(
+    database: Database, clock: TwoSpeedClock, tmp_path: Path, snapshot: str
+) -> None:
+    insert(database, 1000)
+    before = clock.now()
+    take_snapshot(snapshot)
+    eventually(lambda: described(snapshot)["Status"] == "available", seconds=20)
+    insert(database, 500)
+    assert before <= described(snapshot)["SnapshotCreateTime"] <= clock.now()
+    restored = PostgresServer(database.copy_of(snapshot).parent, tmp_path / "restored.log")
+    restored.start()
+    try:
+        with closing(restored.connect(DATABASE)) as connection:
+            assert count(connection) == 1000
+    finally:
+        restored.kill()
+    with closing(database.connect(INSTANCE)) as connection:
+        assert count(connection) == 1500
+
+
+def test_a_snapshot_makes_progress_on_the_clock(database: Database, clock: TwoSpeedClock, snapshot: str) -> None:
+    database.snapshot_plan = SnapshotPlan(seconds=200)
+    began = clock.seconds()
+    created = take_snapshot(snapshot)
+    assert ("creating", 0, INSTANCE, True) == tuple(
+        created[name] for name in ("Status", "PercentProgress", "DBInstanceIdentifier", "Encrypted")
+    )
+    assert "SnapshotCreateTime" not in created
+    assert instance_status() == "backing-up"
+    progress: list[int] = []
+
+    def has_ended() -> bool:
+        now = described(snapshot)
+        progress.append(now["PercentProgress"])
+        return bool(now["Status"] == "available")
+
+    eventually(has_ended, seconds=20)
+    assert clock.seconds() - began >= 200
+    assert sorted(progress) == progress
+    assert len(set(progress)) > 3
+    assert progress[-1] == 100
+    assert instance_status() == "available"
+
+
+def test_a_snapshot_can_fail(database: Database, snapshot: str) -> None:
+    database.snapshot_plan = SnapshotPlan(seconds=10, fails=True)
+    take_snapshot(snapshot)
+    eventually(lambda: described(snapshot)["Status"] == "failed", seconds=20)
+    assert described(snapshot)["PercentProgress"] < 100
+    assert "SnapshotCreateTime" not in described(snapshot)
+    assert not database.copy_of(snapshot).exists()
+    assert instance_status() == "available"
+
+
+def test_a_snapshot_of_a_dead_server_fails(database: Database, snapshot: str) -> None:
+    database.stop(INSTANCE)
+    take_snapshot(snapshot)
+    eventually(lambda: described(snapshot)["Status"] == "failed", seconds=20)
+    database.start(INSTANCE)
+
+
+def test_one_snapshot_at_a_time_and_each_name_once(database: Database, snapshot: str) -> None:
+    database.snapshot_plan = SnapshotPlan(seconds=100)
+    take_snapshot(snapshot)
+    for identifier, error in ((snapshot, "DBSnapshotAlreadyExists"), ("another", "InvalidDBInstanceState")):
+        with pytest.raises(ClientError) as refused:
+            take_snapshot(identifier)
+        assert error == refused.value.response["Error"]["Code"]
+    eventually(lambda: described(snapshot)["Status"] == "available", seconds=20)
+    take_snapshot("another")
+
+
+def test_a_stopped_server_refuses_connections_and_recovers_what_was_committed(database: Database) -> None:
+    insert(database, 10)
+    port = database.port(INSTANCE)
+    open_before = database.connect(INSTANCE)
+    database.stop(INSTANCE)
+    with pytest.raises((InterfaceError, DatabaseError, OSError)):
+        count(open_before)
+    with suppress(InterfaceError):
+        open_before.close()
+    with pytest.raises(InterfaceError):
+        database.connect(INSTANCE)
+    database.start(INSTANCE)
+    assert port == database.port(INSTANCE)
+    with closing(database.connect(INSTANCE)) as connection:
+        assert count(connection) == 10
+
+
+@pytest.mark.usefixtures("database")
+def test_a_restore_is_refused_until_it_restores_something(snapshot: str) -> None:
+    """Moto would describe an instance that is available, and behind it were nothing."""
+    take_snapshot(snapshot)
+    with pytest.raises(NotImplementedError):
+        client("rds").restore_db_instance_from_db_snapshot(
+            DBInstanceIdentifier="restored", DBSnapshotIdentifier=snapshot
+        )

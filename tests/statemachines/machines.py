@@ -1,0 +1,268 @@
+"""The synthesized machines, run in the pretend account: functions answer by name, and waits pass at once."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from itertools import count
+from queue import Queue
+from typing import Any
+from unittest import mock
+
+from botocore.exceptions import ClientError
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_sfn import (
+    StateTaskServiceSfn,
+)
+
+from lambdas.release.rules import explain_failure, read_request
+from tests.rehearsal.engine.state_machines import PASS, ROLE_ARN, FunctionError, StateMachines, state_machines
+from tests.statemachines.definitions import Definition
+
+Json = Any
+Answer = Json | Exception | Callable[[Json], Json]
+"""What a function answers, the error that it raises, or how to work the answer out. A list has one for each call."""
+Answers = Mapping[str, Answer]
+"""Answers by the name of the state that calls, or else by that of the function."""
+
+PREFIX = "receipt-vault-production-"
+VERSION = "0123456789abcdef0123456789abcdef01234567"
+REQUEST = {"version": VERSION}
+DEPLOY_LEASE = {"holder": "the deployment", "token": 7}
+ROLLBACK_LEASE = {"holder": "the rollback", "token": 8}
+UNFORESEEN = FunctionError("KeyError", "'DBInstances'")
+"""An error that no machine knows, and that trying again would not help."""
+
+FASTEST = 1e6
+"""
+At this speed half an hour of baking takes two milliseconds, and what moto needs between two states takes minutes.
+
+Functions are called at real speed all the same. A test of how long a machine waits needs a speed at which that is more
+than what moto needs, a few milliseconds.
+"""
+_LONGEST_RUN_SECONDS = 20
+_START_EXECUTION = StateTaskServiceSfn._eval_service_task
+
+
+def claimed(action: str = "switch", reason: str = "Release two goes back to one.") -> dict[str, Any]:
+    """Return what the claim of a rollback answers."""
+    return {
+        "action": action,
+        "reason": reason,
+        "lease": ROLLBACK_LEASE,
+        "release_id": "release-two",
+        "active": "green",
+        "color": "blue",
+        "wanted_healthy": 2,
+        "last_healthy": 3,
+        "last_healthy_at": "2026-03-01T10:00:00.000Z",
+        "claimed_at": "2026-03-01T10:01:00.000Z",
+        "loser": "arn:of:the:deployment",
+    }
+
+
+ANSWERS: Answers = {
+    "validate-request": lambda given: asdict(read_request(given["input"], given["execution_name"])),
+    "claim-environment": {"lease": DEPLOY_LEASE, "active": "blue", "idle": "green"},
+    "record-rollback-point": {"version": "aaaaaaa", "capacity": 2},
+    "prepare-idle-color": {"refresh_id": "refresh-1", "wanted_healthy": 2, "ready_by": "2026-03-01T11:00:00.000Z"},
+    "check-idle-color": {"ready": True, "percent": 100, "healthy": 2},
+    "hold-old-color": {"held": 2},
+    "switch-listener": {"changed": True, "concern": ""},
+    "promote": {"window_ends_at": "2026-03-01T12:00:00.000Z"},
+    "resume-scaling": {"resumed": True},
+    "scale-back-idle-color": {"active": "blue"},
+    "release-environment": lambda given: {"issue": explain_failure(given["failure"])},
+    "claim-rollback": claimed(),
+    "stop-deployment": {"stopped": True},
+    "settle": {"settled": True},
+    "record-rollback": {"phase": "rolled_back"},
+    "notify": {"told": "[receipt-vault production] …"},
+}
+"""All goes well: a deployment goes live, and a rollback brings the old version back."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A Task was tried. `given` is the payload without `now`; `seconds` is when, on the simulated clock."""
+
+    state: str
+    given: dict[str, Any]
+    now: datetime
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """An execution that has ended."""
+
+    arn: str
+    ending: tuple[str, str | None, str | None]
+    """Status, error and cause, as the console and the status event show them."""
+    entered: list[str]
+    """Its states, in order."""
+    calls: list[Call]
+
+    @property
+    def name(self) -> str:
+        """The execution's name."""
+        return self.arn.rpartition(":")[2]
+
+    @property
+    def release_id(self) -> str:
+        """The id of the release of a deployment."""
+        return read_request(REQUEST, self.name).release_id
+
+    @property
+    def called(self) -> list[str]:
+        """The states that called something, in order, once per attempt."""
+        return [call.state for call in self.calls]
+
+    def calls_of(self, state: str) -> list[Call]:
+        """Return the attempts of one state."""
+        return [call for call in self.calls if call.state == state]
+
+    def given(self, state: str) -> dict[str, Any]:
+        """Return what the only attempt of a state was given."""
+        (call,) = self.calls_of(state)
+        return call.given
+
+    def after(self, state: str) -> list[str]:
+        """Return the states that were entered after this one was entered first."""
+        return self.entered[self.entered.index(state) + 1 :]
+
+
+class Machines:
+    """The machines of one environment in a pretend account, in which one execution after the other is run."""
+
+    def __init__(self, account: StateMachines, definitions: Mapping[str, Definition]) -> None:
+        self._account = account
+        self._names = (f"run-{number}" for number in count(1))
+        self._status_changes: Queue[dict[str, Any]] = Queue()
+        self._answers: Answers = {}
+        self._calls: list[Call] = []
+        self._running = ""
+        # What the deploy machine starts does nothing, so that a test sees one machine at a time.
+        self._started = self._create("started-rollback", {"StartAt": "Only", "States": {"Only": PASS}})
+        self._machines = {name: self._create(name, self._runnable(each)) for name, each in definitions.items()}
+        account.functions.update({name: self._stand_in(name) for name in ANSWERS})
+        account.interpreter.on_status_change(self._status_changes.put)
+
+    def run(
+        self,
+        machine: str,
+        answers: Answers | None = None,
+        given: Json = None,
+        *,
+        name: str = "",
+        speed: float = FASTEST,
+    ) -> Run:
+        """
+        Run an execution to its end. Whatever `answers` does not mention goes well.
+
+        `given` is the execution's input; without it, it is a valid one.
+        """
+        name = name or next(self._names)
+        self._account.clock.pace(speed)
+        self._calls = []
+        self._answers = {**ANSWERS, **(answers or {})}
+        self._running = _execution(self._machines[machine], name)
+        usual = REQUEST if machine == "deploy" else {}
+        execution_input = json.dumps(usual if given is None else given)
+        self._account.client.start_execution(stateMachineArn=self._machines[machine], name=name, input=execution_input)
+        end = self._end()
+        return Run(self._running, (end["status"], end["error"], end["cause"]), self._entered(), self._calls)
+
+    def started_rollback(self, name: str) -> Json:
+        """Return the input of the rollback that a deployment has started under this name."""
+        return json.loads(self._account.describe(_execution(self._started, name))["input"])
+
+    def start_rollback(self, name: str) -> None:
+        """Start a rollback under this name, with an input that no deployment gives."""
+        self._account.client.start_execution(stateMachineArn=self._started, name=name, input='{"other": 1}')
+
+    def start_execution(self, task: StateTaskServiceSfn, env: Any, *more: Any, **named: Any) -> None:
+        """Stand in for the Task that starts a machine: fail as its state is told to, or really start it."""
+        state = _state_of(env)
+        clock = self._account.clock
+        self._calls.append(Call(state, {}, clock.now(), clock.seconds()))
+        answer = self._answers.get(state)
+        if isinstance(answer, FunctionError):
+            raise _refusal(*answer.args)
+        _START_EXECUTION(task, env, *more, **named)
+
+    def _create(self, name: str, definition: Definition) -> str:
+        arn: str = self._account.client.create_state_machine(
+            name=PREFIX + name, roleArn=ROLE_ARN, definition=json.dumps(definition)
+        )["stateMachineArn"]
+        return arn
+
+    def _runnable(self, definition: Definition) -> Definition:
+        """Leave the time-out of the whole execution away: on so fast a clock a stall of this machine is an hour."""
+        runnable = deepcopy(definition)
+        del runnable["TimeoutSeconds"]
+        for state in runnable["States"].values():
+            if "StateMachineArn" in state.get("Parameters", {}):
+                state["Parameters"]["StateMachineArn"] = self._started
+        return runnable
+
+    def _end(self) -> dict[str, Any]:
+        while True:
+            change = self._status_changes.get(timeout=_LONGEST_RUN_SECONDS)
+            if change["executionArn"] == self._running and change["status"] != "RUNNING":
+                return change
+
+    def _entered(self) -> list[str]:
+        events = self._account.history(self._running)
+        return [event["stateEnteredEventDetails"]["name"] for event in events if "stateEnteredEventDetails" in event]
+
+    def _stand_in(self, function: str) -> Callable[[Json], Json]:
+        def answer(payload: Json) -> Json:
+            state = _state_of(self._account.environment(self._running))
+            now = datetime.strptime(payload.pop("now"), "%Y-%m-%dT%H:%M:%S.%f%z")  # as Step Functions writes it
+            self._calls.append(Call(state, payload, now, self._account.clock.seconds()))
+            return self._answer(state, function, payload)
+
+        return answer
+
+    def _answer(self, state: str, function: str, payload: Json) -> Json:
+        answer = self._answers[state if state in self._answers else function]
+        if isinstance(answer, list):
+            attempts = [call for call in self._calls if call.state == state]
+            answer = answer[len(attempts) - 1]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer(payload) if callable(answer) else answer
+
+
+@contextmanager
+def machines(definitions: Mapping[str, Definition]) -> Iterator[Machines]:
+    """Open a pretend account with these machines, by name."""
+    with state_machines() as account:
+        opened = Machines(account, definitions)
+
+        def start_execution(self: StateTaskServiceSfn, env: Any, *more: Any, **named: Any) -> None:
+            opened.start_execution(self, env, *more, **named)
+
+        with mock.patch.object(StateTaskServiceSfn, "_eval_service_task", start_execution):
+            yield opened
+
+
+def _execution(machine: str, name: str) -> str:
+    return f"{machine.replace(':stateMachine:', ':execution:')}:{name}"
+
+
+def _state_of(env: Any) -> str:
+    name: str = env.states.context_object.context_object_data["State"]["Name"]
+    return name
+
+
+def _refusal(error: str, message: str) -> ClientError:
+    """Return what boto3 raises, so that the Task's error has this name."""
+    code = error.removeprefix("StepFunctions.").removesuffix("Exception")
+    answer: Any = {
+        "Error": {"Code": code, "Message": message},
+        "ResponseMetadata": {"HTTPStatusCode": 400, "RequestId": "1"},
+    }
+    return ClientError(answer, "StartExecution")

@@ -1,0 +1,57 @@
+"""How a machine can end: one execution for each ending, which together enter every state and take every branch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lambdas.errors import EnvironmentBusy, IdleColorNotReady, LeaseLost, TargetGroupUnhealthy
+from tests.rehearsal.engine.state_machines import FunctionError
+from tests.statemachines.machines import UNFORESEEN, Answers, Json, claimed
+
+
+def error(kind: type[Exception], message: str = "as the test says") -> FunctionError:
+    """Return how a function fails with one of Runback's errors."""
+    return FunctionError(kind.__name__, message)
+
+
+@dataclass(frozen=True)
+class Road:
+    """An execution: what the functions answer, where it is not what makes all go well, and its last state."""
+
+    to: str
+    answers: Answers = field(default_factory=dict)
+    given: Json = None
+
+
+NOT_READY = {"ready": False, "percent": 50, "healthy": 1}
+READY = {"ready": True, "percent": 100, "healthy": 2}
+END_OF_ROLLBACK = {
+    "source": "execution-status",
+    "execution_arn": "arn:aws:states:eu-west-1:111122223333:execution:receipt-vault-production-rollback:one",
+    "status": "FAILED",
+}
+"""What the rule on failed executions gives to the rollback machine when a rollback has failed."""
+
+ROADS: Mapping[str, tuple[Road, ...]] = {
+    "deploy": (
+        Road("Release is live", {"Check idle color": [NOT_READY, READY]}),
+        Road("Request could not be checked", {"Validate request": UNFORESEEN}),
+        Road("Reject request", given={}),
+        Road("Release refused", {"Claim environment": error(EnvironmentBusy)}),
+        Road("Release aborted", {"Check idle color": error(IdleColorNotReady)}),
+        Road("Release rolled back", {"Shift 50 % of traffic": error(TargetGroupUnhealthy)}),
+        Road("Lease lost", {"Promote release": error(LeaseLost)}),
+        Road("Escalated", {"Claim environment": UNFORESEEN}),
+    ),
+    "rollback": (
+        Road("Rolled back", {"Settle listener": [{"settled": False}, {"settled": True}]}),
+        Road("Aborted", {"Claim rollback": claimed("abort")}),
+        Road("Release was live already", {"Claim rollback": claimed("finish")}),
+        Road("Escalated", {"Claim rollback": claimed("escalate")}),
+        Road("Rollback not possible", {"Claim rollback": claimed("impossible")}),
+        Road("Reject request", {"Claim rollback": claimed("invalid")}),
+        Road("Nothing to roll back", {"Claim rollback": claimed("nothing")}),
+        Road("Lease lost", {"Switch listener back": error(LeaseLost)}),
+        Road("Escalated without record", {"Claim rollback": UNFORESEEN}),
+        Road("Human was told before", {"Claim rollback": UNFORESEEN}, END_OF_ROLLBACK),
+    ),
+}

@@ -1,0 +1,321 @@
+"""The deploy machine: a way back at every moment, and an ending that says what became of the release."""
+
+from datetime import timedelta
+from itertools import pairwise
+
+import pytest
+
+from lambdas.errors import (
+    EnvironmentBusy,
+    ListenerDrifted,
+    RefreshFailed,
+    RollbackWindowOpen,
+    TargetGroupUnhealthy,
+)
+from lambdas.release.rules import read_request
+from lambdas.rollback.rules import Source, read_rollback_request
+from tests.rehearsal.engine.state_machines import FunctionError
+from tests.statemachines.machines import DEPLOY_LEASE, REQUEST, UNFORESEEN, VERSION, Json, Machines, Run
+from tests.statemachines.roads import NOT_READY, READY, error
+
+BEFORE_FIRST_SHIFT = ["Record rollback point", "Prepare idle color", "Check idle color", "Hold old color"]
+FROM_FIRST_SHIFT = ["Shift 10 % of traffic", "Shift 50 % of traffic", "Shift 100 % of traffic", "Promote release"]
+ABORT = ["Scale idle color back", "Resume scaling of old color", "Release environment after abort"]
+
+
+@pytest.fixture(scope="module")
+def live(account: Machines) -> Run:
+    """Return a release that went well, after its idle color was not ready at once."""
+    return account.run("deploy", {"Check idle color": [NOT_READY, NOT_READY, READY]}, speed=2000)
+
+
+def under_lease(run: Run, **given: Json) -> dict[str, Json]:
+    return {"release_id": run.release_id, "lease": DEPLOY_LEASE, **given}
+
+
+def notice(run: Run, kind: str, reason: str = "", failure: dict[str, str] | None = None) -> dict[str, Json]:
+    return {
+        "kind": kind,
+        "release_id": run.release_id,
+        "reason": reason,
+        "failure": failure or {},
+        "execution": run.arn,
+    }
+
+
+# A release that goes live
+
+
+def test_a_release_goes_through_the_runbook_in_its_order(live: Run) -> None:
+    poll = ["Wait for idle color", "Check idle color", "Is the idle color ready?"]
+    expected = [
+        "Validate request",
+        "Is the request valid?",
+        "Claim environment",
+        "Record rollback point",
+        "Prepare idle color",
+        *(poll * 3),
+        "Hold old color",
+        "Shift 10 % of traffic",
+        "Bake at 10 %",
+        "Shift 50 % of traffic",
+        "Bake at 50 %",
+        "Shift 100 % of traffic",
+        "Bake at 100 %",
+        "Promote release",
+        "Resume scaling",
+        "Release environment",
+        "Tell about the release",
+        "Release is live",
+    ]
+
+    assert live.entered == expected
+    assert live.ending == ("SUCCEEDED", None, None)
+
+
+def test_the_request_is_checked_as_it_was_given(live: Run) -> None:
+    assert live.given("Validate request") == {"input": REQUEST, "execution_name": live.name}
+
+
+def test_the_environment_is_claimed_for_this_execution(live: Run) -> None:
+    """The holder of the lease is found by its ARN when it dies."""
+    expected = {"execution": live.arn, "release_id": live.release_id, "version": VERSION}
+    assert expected == live.given("Claim environment")
+
+
+def test_the_new_version_comes_up_on_the_idle_color(live: Run) -> None:
+    preparation = {"refresh_id": "refresh-1", "wanted_healthy": 2, "ready_by": "2026-03-01T11:00:00.000Z"}
+
+    assert live.given("Prepare idle color") == under_lease(live, version=VERSION, color="green")
+    assert [call.given for call in live.calls_of("Check idle color")] == [
+        under_lease(live, color="green", **preparation)
+    ] * 3
+
+
+@pytest.mark.parametrize(("percent", "before_percent"), [(10, 0), (50, 10), (100, 50)])
+def test_a_shift_knows_the_weight_before_it(percent: int, before_percent: int, live: Run) -> None:
+    """So it can tell the listener that it left from one that somebody has moved."""
+    expected = under_lease(
+        live, color="green", percent=percent, before_percent=before_percent, wanted_healthy=2, back=False
+    )
+    assert expected == live.given(f"Shift {percent} % of traffic")
+
+
+def test_the_old_color_is_recorded_and_held_and_the_live_one_let_go(live: Run) -> None:
+    """What serves now is the way back, and must not shrink; what serves afterwards must be free to grow."""
+    assert live.given("Record rollback point") == under_lease(live, active="blue")
+    assert live.given("Hold old color") == under_lease(live, color="blue")
+    assert live.given("Resume scaling") == under_lease(live, color="green")
+
+
+def test_a_live_release_is_promoted_released_and_told(live: Run) -> None:
+    assert live.given("Promote release") == under_lease(live)
+    assert live.given("Release environment") == under_lease(live, phase="committed", failure={})
+    assert live.given("Tell about the release") == notice(live, "promoted")
+
+
+@pytest.mark.parametrize(
+    ("shift", "following", "seconds"),
+    [
+        ("Shift 10 % of traffic", "Shift 50 % of traffic", 300),
+        ("Shift 50 % of traffic", "Shift 100 % of traffic", 300),
+        ("Shift 100 % of traffic", "Promote release", 1800),
+    ],
+)
+def test_every_step_is_observed_for_as_long_as_the_settings_say(
+    shift: str, following: str, seconds: int, live: Run
+) -> None:
+    before, after = live.calls_of(shift)[0], live.calls_of(following)[0]
+    assert after.seconds - before.seconds >= seconds
+    assert after.now - before.now >= timedelta(seconds=seconds)
+
+
+def test_the_idle_color_is_looked_at_again_after_a_pause(live: Run) -> None:
+    """A request every moment would be throttled."""
+    assert all(after.seconds - before.seconds >= 15 for before, after in pairwise(live.calls_of("Check idle color")))
+
+
+def test_every_step_is_told_the_moment_at_which_it_began(live: Run) -> None:
+    moments = [call.now for call in live.calls]
+    assert moments == sorted(moments)
+
+
+# A release that does not begin
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({}, "Field 'version' is missing"),
+        ([], "The input must be a JSON object, but it is a list."),
+        ("main", "The input must be a JSON object, but it is text 'main'."),
+        ({"version": 7}, "Field 'version' must be a git commit"),
+        ({**REQUEST, "force": True}, "Field 'force' is not known."),
+    ],
+)
+def test_a_bad_input_is_explained_and_nothing_else_is_called(given: Json, problem: str, account: Machines) -> None:
+    """The operator reads the cause in the console, and corrects the input there."""
+    run = account.run("deploy", given=given)
+
+    status, name, cause = run.ending
+    assert (status, name) == ("FAILED", "InvalidRequest")
+    assert cause is not None
+    assert cause.startswith(problem)
+    assert 'Example of a valid input: {"version": ' in cause
+    assert run.called == ["Validate request"]
+
+
+@pytest.mark.parametrize("given", [[], "main", 7, False, {"failure": {"Cause": "forged"}}])
+def test_an_input_that_cannot_be_checked_changes_nothing(given: Json, account: Machines) -> None:
+    """Whatever the input is, it does not get in the way of saying so."""
+    run = account.run("deploy", {"Validate request": UNFORESEEN}, given)
+
+    assert run.ending[:2] == ("FAILED", "RequestNotChecked")
+    assert run.called == ["Validate request"]
+
+
+@pytest.mark.parametrize("kind", [EnvironmentBusy, RollbackWindowOpen, ListenerDrifted])
+def test_a_refused_release_says_why_and_changes_nothing(kind: type[Exception], account: Machines) -> None:
+    reason = 'Execution "other" works on it. Wait for its end, or stop it: {} rolls it back.'
+
+    run = account.run("deploy", {"Claim environment": FunctionError(kind.__name__, reason)})
+
+    assert run.ending == ("FAILED", "ReleaseRefused", reason)
+    assert run.called == ["Validate request", "Claim environment", "Tell about the refusal"]
+    assert run.given("Tell about the refusal") == notice(run, "refused", reason)
+
+
+def test_a_claim_of_unknown_outcome_is_left_to_a_human_and_the_rollback_machine(account: Machines) -> None:
+    """The lease may be taken or not; whoever guesses may abort another one's release."""
+    run = account.run("deploy", {"Claim environment": UNFORESEEN})
+
+    assert run.ending[:2] == ("FAILED", "Escalated")
+    assert run.after("Claim environment") == ["Page a human", "Escalated"]
+    assert run.given("Page a human")["failure"]["Error"] == "KeyError"
+
+
+# A release that is given up before traffic moved
+
+
+@pytest.mark.parametrize("state", BEFORE_FIRST_SHIFT)
+def test_a_failure_before_the_first_shift_leaves_everything_as_it_was_found(state: str, account: Machines) -> None:
+    """Traffic never moved, so nothing has to be moved back."""
+    run = account.run("deploy", {state: error(RefreshFailed, "Instance i-1 never became healthy.")})
+
+    assert run.ending == ("FAILED", "ReleaseAborted", "RefreshFailed: Instance i-1 never became healthy.")
+    assert run.after(state) == [*ABORT, "Tell about the abort", "Release aborted"]
+
+
+def test_an_abort_says_why_wherever_somebody_may_look(account: Machines) -> None:
+    """In the record, in the message and in the console, and not as the JSON of a stack trace."""
+    run = account.run("deploy", {"Check idle color": error(RefreshFailed, "Instance i-1 never became healthy.")})
+
+    cause = '{"errorType":"RefreshFailed","errorMessage":"Instance i-1 never became healthy."}'
+    assert run.given("Release environment after abort") == under_lease(
+        run, phase="aborted", failure={"Error": "RefreshFailed", "Cause": cause}
+    )
+    reason = "RefreshFailed: Instance i-1 never became healthy."
+    assert run.given("Tell about the abort") == notice(run, "aborted", reason)
+
+
+def test_an_abort_frees_both_colors(account: Machines) -> None:
+    run = account.run("deploy", {"Hold old color": UNFORESEEN})
+
+    assert run.given("Scale idle color back") == under_lease(run)
+    assert run.given("Resume scaling of old color") == under_lease(run, color="blue")
+
+
+@pytest.mark.parametrize("state", ABORT)
+def test_an_abort_that_fails_pages_a_human_with_what_failed(state: str, account: Machines) -> None:
+    """The lease is still held then, and the rollback machine, started by the failed execution, clears it."""
+    run = account.run(
+        "deploy", {"Prepare idle color": error(RefreshFailed), state: FunctionError("ValueError", "no size")}
+    )
+
+    assert run.ending[:2] == ("FAILED", "Escalated")
+    assert run.ending[2] == 'ValueError: {"errorType":"ValueError","errorMessage":"no size"}'
+    assert run.after(state) == ["Page a human", "Escalated"]
+    failure = {"Error": "ValueError", "Cause": '{"errorType":"ValueError","errorMessage":"no size"}'}
+    assert run.given("Page a human") == notice(run, "escalated", failure=failure)
+
+
+# A release that is rolled back
+
+
+@pytest.mark.parametrize("state", FROM_FIRST_SHIFT)
+def test_a_failure_from_the_first_shift_on_starts_the_rollback(state: str, account: Machines) -> None:
+    """Also the first shift itself: nobody knows how far it came."""
+    run = account.run("deploy", {state: error(TargetGroupUnhealthy, "green has 1 of 2")})
+
+    status, name, cause = run.ending
+    assert (status, name) == ("FAILED", "ReleaseRolledBack")
+    assert cause is not None
+    assert cause.startswith("The rollback machine took over after TargetGroupUnhealthy: ")
+    assert "green has 1 of 2" in cause
+    assert run.after(state) == ["Start rollback", "Release rolled back"]
+
+
+def test_a_rollback_is_started_in_the_name_of_the_release(account: Machines) -> None:
+    """A second start, by a repeated step, then is not a second rollback."""
+    run = account.run("deploy", {"Promote release": error(TargetGroupUnhealthy)})
+
+    given = account.started_rollback(f"rollback-{run.release_id}")
+
+    assert given == {
+        "source": "deployment",
+        "execution_arn": run.arn,
+        "release_id": run.release_id,
+        "reason": "TargetGroupUnhealthy",
+    }
+
+
+def test_the_rollback_machine_understands_what_it_is_started_with(account: Machines) -> None:
+    run = account.run("deploy", {"Promote release": UNFORESEEN})
+
+    request = read_rollback_request(account.started_rollback(f"rollback-{run.release_id}"))
+
+    assert (request.problem, request.source) == ("", Source.DEPLOYMENT)
+    assert (request.execution_arn, request.release_id) == (run.arn, run.release_id)
+
+
+def test_a_rollback_that_was_started_already_is_as_good(account: Machines) -> None:
+    """An earlier attempt worked, and only its answer was lost."""
+    rollback = f"rollback-{read_request(REQUEST, 'started-before').release_id}"
+    account.start_rollback(rollback)
+
+    run = account.run("deploy", {"Promote release": UNFORESEEN}, name="started-before")
+
+    assert run.ending[:2] == ("FAILED", "ReleaseRolledBack")
+    assert run.called.count("Start rollback") == 1
+    assert account.started_rollback(rollback) == {"other": 1}
+
+
+def test_a_rollback_that_cannot_be_started_is_paged_with_what_failed_first(account: Machines) -> None:
+    run = account.run(
+        "deploy",
+        {
+            "Shift 10 % of traffic": error(TargetGroupUnhealthy),
+            "Start rollback": FunctionError("StepFunctions.AccessDeniedException", "not allowed"),
+        },
+    )
+
+    assert run.ending[:2] == ("FAILED", "Escalated")
+    assert run.given("Page a human")["failure"]["Error"] == "TargetGroupUnhealthy"
+
+
+# A release that is live, but not at its end
+
+
+def test_a_live_release_is_not_taken_back_because_scaling_could_not_be_resumed(account: Machines) -> None:
+    """It keeps too many instances, which is no harm to anybody."""
+    run = account.run("deploy", {"Resume scaling": UNFORESEEN})
+
+    assert run.entered[-1] == "Release is live"
+
+
+def test_a_live_release_whose_lease_cannot_be_given_back_is_for_a_human(account: Machines) -> None:
+    """It is promoted, so nothing is rolled back; the next release would be refused without anybody knowing why."""
+    run = account.run("deploy", {"Release environment": UNFORESEEN})
+
+    assert run.ending[:2] == ("FAILED", "Escalated")
+    assert run.after("Release environment") == ["Page a human", "Escalated"]

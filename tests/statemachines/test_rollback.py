@@ -1,0 +1,328 @@
+"""The rollback machine: traffic first, everything else later, and a human where it cannot go on."""
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from lambdas.errors import AwsCallFailed, EnvironmentBusy, ListenerDrifted, TargetGroupUnhealthy
+from lambdas.rollback.rules import Action
+from tests.rehearsal.engine.state_machines import FunctionError
+from tests.statemachines.machines import ROLLBACK_LEASE, UNFORESEEN, Json, Machines, Run, claimed
+from tests.statemachines.roads import END_OF_ROLLBACK, error
+
+SETTLING = {"settled": False}
+SETTLED = {"settled": True}
+HOLDER = {"release_id": "release-two", "lease": ROLLBACK_LEASE}
+ENDINGS = {
+    Action.SWITCH: ("Rolled back", "SUCCEEDED", None),
+    Action.ABORT: ("Aborted", "SUCCEEDED", None),
+    Action.FINISH: ("Release was live already", "SUCCEEDED", None),
+    Action.ESCALATE: ("Escalated", "FAILED", "Escalated"),
+    Action.IMPOSSIBLE: ("Rollback not possible", "FAILED", "RollbackNotPossible"),
+    Action.NOTHING: ("Nothing to roll back", "SUCCEEDED", None),
+    Action.INVALID: ("Reject request", "FAILED", "InvalidRequest"),
+}
+EXECUTIONS = "arn:aws:states:eu-west-1:111122223333:execution:receipt-vault-production"
+
+
+@pytest.fixture(scope="module")
+def rolled_back(account: Machines) -> Run:
+    """Return a rollback that went well, after the listener had not settled at once."""
+    return account.run("rollback", {"Settle listener": [SETTLING, SETTLING, SETTLED]}, speed=50)
+
+
+def notice(run: Run, kind: str, reason: str = "", failure: dict[str, str] | None = None) -> dict[str, Json]:
+    return {
+        "kind": kind,
+        "release_id": "release-two",
+        "reason": reason,
+        "failure": failure or {},
+        "execution": run.arn,
+    }
+
+
+def deciding(account: Machines, action: Action, **answers: Any) -> Run:
+    return account.run("rollback", {"Claim rollback": claimed(action.value, "because the record says so"), **answers})
+
+
+# The decision
+
+
+@pytest.mark.parametrize("action", ENDINGS)
+def test_every_decision_of_the_claim_has_its_ending(action: Action, account: Machines) -> None:
+    run = deciding(account, action)
+
+    assert (run.entered[-1], *run.ending[:2]) == ENDINGS[action]
+
+
+def test_no_decision_is_forgotten() -> None:
+    """One that the machine does not know would end as "Nothing to roll back"."""
+    assert set(Action) == set(ENDINGS)
+
+
+@pytest.mark.parametrize("action", [Action.IMPOSSIBLE, Action.NOTHING, Action.INVALID])
+def test_who_claims_nothing_changes_nothing(action: Action, account: Machines) -> None:
+    """Without a lease, not even a message is sent: the operator looks at this very execution."""
+    assert deciding(account, action).called == ["Claim rollback"]
+
+
+@pytest.mark.parametrize("action", [Action.IMPOSSIBLE, Action.INVALID])
+def test_an_operator_reads_why_it_cannot_be_done(action: Action, account: Machines) -> None:
+    assert deciding(account, action).ending[2] == "because the record says so"
+
+
+@pytest.mark.parametrize("given", [{}, {"reason": "checkout is broken"}, [], "back", END_OF_ROLLBACK])
+def test_the_claim_judges_the_input_as_it_was_given(given: Json, account: Machines) -> None:
+    run = account.run("rollback", given=given)
+
+    assert run.given("Claim rollback") == {"input": given, "execution": run.arn}
+
+
+# Traffic goes back
+
+
+def test_a_rollback_claims_and_switches_before_everything_else(rolled_back: Run) -> None:
+    settle = ["Wait for late writes", "Settle listener", "Has the listener settled?"]
+    expected = [
+        "Claim rollback",
+        "What is there to roll back?",
+        "Switch listener back",
+        "Stop deployment",
+        *(settle * 3),
+        "Resume scaling",
+        "Record rollback",
+        "Tell about the rollback",
+        "Rolled back",
+    ]
+
+    assert rolled_back.entered == expected
+    assert rolled_back.ending == ("SUCCEEDED", None, None)
+
+
+def test_traffic_goes_back_to_the_recorded_color_at_once(rolled_back: Run) -> None:
+    expected = {
+        **HOLDER,
+        "color": "blue",
+        "percent": 100,
+        "before_percent": 0,
+        "wanted_healthy": 2,
+        "last_healthy": 3,
+        "last_healthy_at": "2026-03-01T10:00:00.000Z",
+        "back": True,
+    }
+    assert expected == rolled_back.given("Switch listener back")
+
+
+def test_the_deployment_that_has_lost_is_stopped(rolled_back: Run) -> None:
+    assert rolled_back.given("Stop deployment") == {**HOLDER, "loser": "arn:of:the:deployment"}
+
+
+def test_the_time_to_settle_runs_from_the_claim(rolled_back: Run) -> None:
+    """From then on the loser's functions can start no write that is allowed."""
+    expected = {**HOLDER, "color": "blue", "claimed_at": "2026-03-01T10:01:00.000Z"}
+    assert [expected] * 3 == [call.given for call in rolled_back.calls_of("Settle listener")]
+
+
+def test_the_listener_is_watched_every_few_seconds(rolled_back: Run) -> None:
+    stopped, *settling = rolled_back.calls_of("Stop deployment") + rolled_back.calls_of("Settle listener")
+    assert all(after.seconds - before.seconds >= 5 for before, after in pairwise([stopped, *settling]))
+
+
+def test_a_rollback_is_recorded_and_told(rolled_back: Run) -> None:
+    assert rolled_back.given("Resume scaling") == {**HOLDER, "color": "blue"}
+    assert rolled_back.given("Record rollback") == {**HOLDER, "reason": "Release two goes back to one."}
+    reason = "Release two goes back to one. "  # what is worrying would follow
+    assert rolled_back.given("Tell about the rollback") == notice(rolled_back, "rolled_back", reason)
+
+
+def test_what_is_worrying_about_the_old_color_is_told(account: Machines) -> None:
+    """Traffic is back on too few instances: good enough to switch, but somebody has to know."""
+    run = account.run("rollback", {"Switch listener back": {"concern": "blue has 1 of 2 healthy targets."}})
+
+    reason = "Release two goes back to one. blue has 1 of 2 healthy targets."
+    assert run.given("Tell about the rollback") == notice(run, "rolled_back", reason)
+
+
+def test_a_rollback_is_recorded_even_if_scaling_cannot_be_resumed(account: Machines) -> None:
+    """Too many instances are no harm to anybody; a record that names the wrong version is."""
+    run = account.run("rollback", {"Resume scaling": UNFORESEEN})
+
+    assert run.after("Resume scaling")[0] == "Record rollback"
+    assert run.entered[-1] == "Rolled back"
+
+
+# There is nothing to switch
+
+
+def test_what_was_only_prepared_is_given_up(account: Machines) -> None:
+    run = deciding(account, Action.ABORT)
+
+    assert run.after("What is there to roll back?") == [
+        "Stop preparation",
+        "Wait for its last step",
+        "Scale idle color back",
+        "Resume scaling after abort",
+        "Release environment after abort",
+        "Tell about the abort",
+        "Aborted",
+    ]
+    assert run.given("Stop preparation") == {**HOLDER, "loser": "arn:of:the:deployment"}
+    assert run.given("Scale idle color back") == HOLDER
+    assert run.given("Release environment after abort") == {
+        **HOLDER,
+        "phase": "aborted",
+        "failure": {"Error": "Aborted", "Cause": "because the record says so"},
+    }
+    assert run.given("Tell about the abort") == notice(run, "aborted", "because the record says so")
+
+
+def test_an_abort_lets_the_color_scale_that_serves(account: Machines) -> None:
+    """Before the first shift the record may name no live color yet, so whoever scales back says which one it is."""
+    run = deciding(account, Action.ABORT, **{"Scale idle color back": {"active": "from the release"}})
+
+    assert run.given("Resume scaling after abort") == {**HOLDER, "color": "from the release"}
+
+
+def test_an_abort_waits_for_the_last_step_of_the_deployment(account: Machines) -> None:
+    """It may still be starting the refresh that is to be cancelled."""
+    run = account.run("rollback", {"Claim rollback": claimed("abort")}, speed=300)
+
+    (stopped,), (scaled_back,) = run.calls_of("Stop preparation"), run.calls_of("Scale idle color back")
+    assert scaled_back.seconds - stopped.seconds >= 65
+
+
+def test_a_release_that_is_promoted_is_only_brought_to_its_end(account: Machines) -> None:
+    run = deciding(account, Action.FINISH)
+
+    assert run.called == ["Claim rollback", "Resume scaling of live color", "Release environment"]
+    assert run.given("Resume scaling of live color") == {**HOLDER, "color": "green"}
+    assert run.given("Release environment") == {**HOLDER, "phase": "committed", "failure": {}}
+
+
+def test_a_promoted_release_is_brought_to_its_end_even_if_scaling_cannot_be_resumed(account: Machines) -> None:
+    run = deciding(account, Action.FINISH, **{"Resume scaling of live color": UNFORESEEN})
+
+    assert run.entered[-2:] == ["Release environment", "Release was live already"]
+
+
+# A human has to go on
+
+
+def escalated(run: Run, state: str, name: str, cause: str) -> None:
+    failure = {"Error": name, "Cause": cause}
+    assert run.ending == ("FAILED", "Escalated", f"{name}: {cause}")
+    assert run.after(state) == ["Record escalation", "Page a human", "Escalated"]
+    assert run.given("Record escalation") == {**HOLDER, "phase": "escalated", "failure": failure}
+    assert run.given("Page a human") == notice(run, "escalated", failure=failure)
+
+
+def test_a_release_with_nothing_to_go_back_to_is_for_a_human(account: Machines) -> None:
+    run = deciding(account, Action.ESCALATE)
+
+    escalated(run, "Explain the escalation", "NoWayBack", "because the record says so")
+
+
+@pytest.mark.parametrize(
+    ("state", "kind"),
+    [
+        ("Switch listener back", TargetGroupUnhealthy),
+        ("Settle listener", ListenerDrifted),
+        ("Stop deployment", RuntimeError),
+        ("Record rollback", RuntimeError),
+    ],
+)
+def test_a_rollback_that_cannot_go_on_is_recorded_and_paged(
+    state: str, kind: type[Exception], account: Machines
+) -> None:
+    """A drifted listener is another human's doing, and traffic never goes to a color that cannot serve."""
+    run = account.run("rollback", {state: error(kind, "no")})
+
+    escalated(run, state, kind.__name__, f'{{"errorType":"{kind.__name__}","errorMessage":"no"}}')
+
+
+@pytest.mark.parametrize(
+    "state",
+    ["Stop preparation", "Scale idle color back", "Resume scaling after abort", "Release environment after abort"],
+)
+def test_an_abort_that_cannot_go_on_is_recorded_and_paged(state: str, account: Machines) -> None:
+    run = deciding(account, Action.ABORT, **{state: error(RuntimeError, "no")})
+
+    escalated(run, state, "RuntimeError", '{"errorType":"RuntimeError","errorMessage":"no"}')
+
+
+def test_drift_is_noticed_whenever_it_happens(account: Machines) -> None:
+    run = account.run("rollback", {"Settle listener": [SETTLING, SETTLING, error(ListenerDrifted, "no")]})
+
+    assert run.entered[-3:] == ["Record escalation", "Page a human", "Escalated"]
+
+
+def test_a_human_is_paged_even_if_the_escalation_cannot_be_recorded(account: Machines) -> None:
+    """And with what failed first, not with what failed while it was written down."""
+    run = account.run(
+        "rollback", {"Settle listener": error(ListenerDrifted), "Record escalation": FunctionError("ValueError", "no")}
+    )
+
+    assert run.given("Page a human")["failure"]["Error"] == "ListenerDrifted"
+    assert run.ending[:2] == ("FAILED", "Escalated")
+    assert run.ending[2] is not None
+    assert run.ending[2].startswith("ListenerDrifted: ")
+
+
+# The record cannot be reached
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        [],
+        "back",
+        {"source": 7},
+        {"source": "operator", "execution_arn": f"{EXECUTIONS}-rollback:one"},
+        {"source": "deployment", "execution_arn": f"{EXECUTIONS}-deploy:one"},
+        {"source": "watchdog", "execution_arn": f"{EXECUTIONS}-rollback:one"},
+        {"source": "execution-status", "execution_arn": f"{EXECUTIONS}-deploy:one", "status": "FAILED"},
+        {"source": "execution-status", "execution_arn": f"{EXECUTIONS}-deploy:after-rollback", "status": "ABORTED"},
+        {"source": "execution-status", "execution_arn": 7},
+        {"source": "execution-status"},
+    ],
+    ids=str,
+)
+def test_without_the_record_a_human_gets_the_commands_once(given: Json, account: Machines) -> None:
+    """Whatever the input is: when nothing can be decided, a human has to."""
+    run = account.run("rollback", {"Claim rollback": error(AwsCallFailed, "no route to DynamoDB")}, given)
+
+    cause = '{"errorType":"AwsCallFailed","errorMessage":"no route to DynamoDB"}'
+    assert run.called == ["Claim rollback", "Claim rollback", "Page the commands"]
+    assert run.given("Page the commands") == {
+        **notice(run, "record_unreachable", failure={"Error": "AwsCallFailed", "Cause": cause}),
+        "release_id": "",
+    }
+    assert run.ending == ("FAILED", "Escalated", f"AwsCallFailed: {cause}")
+
+
+def test_the_end_of_a_failed_rollback_does_not_page_again(account: Machines) -> None:
+    """Its end starts the next rollback: while the record stays away, that would page for ever."""
+    without_record = {"Claim rollback": error(AwsCallFailed)}
+    first = account.run("rollback", without_record)
+    started_by_event = {"source": "execution-status", "execution_arn": first.arn, "status": first.ending[0]}
+
+    second = account.run("rollback", without_record, started_by_event)
+
+    assert first.called.count("Page the commands") == 1
+    assert "Page the commands" not in second.called
+    assert second.ending == ("SUCCEEDED", None, None)
+
+
+def test_the_end_of_a_failed_rollback_is_still_acted_upon(account: Machines) -> None:
+    """With the record back, what the failed one has left undone is done."""
+    assert account.run("rollback", given=END_OF_ROLLBACK).entered[-1] == "Rolled back"
+
+
+def test_a_claim_that_others_were_faster_than_is_paged(account: Machines) -> None:
+    """It is not known then whether the winner brings the traffic back."""
+    run = account.run("rollback", {"Claim rollback": error(EnvironmentBusy)})
+
+    assert run.called == ["Claim rollback", "Page the commands"]
+    assert run.ending[:2] == ("FAILED", "Escalated")
