@@ -77,7 +77,6 @@ def test_a_late_write_is_undone_by_settling(rehearse: Rehearse, assembly: Path) 
         _weights(call) for call in (first, back, late)
     ]
     assert _weights(back) == _weights(correction)
-    print("MEASURED", correction.at-late.at, late.wall-back.wall, correction.wall-late.wall)
     assert {"blue": 100, "green": 0} == played.report.weights
     assert [] == played.report.invariants["violated"]
     assert "rolled_back" == played.report.outcome
