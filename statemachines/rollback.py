@@ -22,6 +22,7 @@ class _Endings:
 
     lease_lost: sfn.IChainable
     escalated: sfn.IChainable
+    told: sfn.IChainable
 
 
 def rollback_definition(steps: Steps) -> sfn.IChainable:
@@ -56,7 +57,7 @@ def rollback_definition(steps: Steps) -> sfn.IChainable:
         starts_anew=True,
         patience=BACK,
     )
-    on_error(claim, _record_unreachable(steps), result_path="$")
+    on_error(claim, _record_unreachable(steps, endings.told), result_path="$")
     question = steps.ask("What is there to roll back?", "Follows the decision of the claim.")
     question.when(_decided(Action.SWITCH), _switch(steps, endings))
     question.when(_decided(Action.ABORT), _abort(steps, endings))
@@ -193,7 +194,7 @@ def _invalid(steps: Steps) -> sfn.IChainable:
     )
 
 
-def _record_unreachable(steps: Steps) -> sfn.IChainable:
+def _record_unreachable(steps: Steps, told: sfn.IChainable) -> sfn.IChainable:
     """
     Page the AWS CLI commands of the way back.
 
@@ -220,17 +221,18 @@ def _record_unreachable(steps: Steps) -> sfn.IChainable:
     )
     on_error(page, escalated, result_path=sfn.JsonPath.DISCARD)
     page.next(escalated)
-    after_rollback = sfn.Condition.and_(
+    question = steps.ask("Has a rollback paged already?", "The end of a failed rollback starts this machine again.")
+    return question.when(_follows_failed_rollback(), told).otherwise(page)
+
+
+def _follows_failed_rollback() -> sfn.Condition:
+    """Say that this execution was started by the status rule because another rollback had ended."""
+    return sfn.Condition.and_(
         sfn.Condition.is_present("$$.Execution.Input.source"),
         sfn.Condition.string_equals("$$.Execution.Input.source", Source.EXECUTION_STATUS.value),
         sfn.Condition.is_present("$$.Execution.Input.execution_arn"),
         sfn.Condition.string_matches("$$.Execution.Input.execution_arn", "*-rollback:*"),
     )
-    question = steps.ask("Has a rollback paged already?", "The end of a failed rollback starts this machine again.")
-    told = steps.succeed(
-        "Human was told before", "The rollback before this one has paged; the watchdog goes on trying."
-    )
-    return question.when(after_rollback, told).otherwise(page)
 
 
 def _endings(steps: Steps) -> _Endings:
@@ -261,10 +263,17 @@ def _endings(steps: Steps) -> _Endings:
         cause_path=sfn.JsonPath.format("{}: {}", at("$.failure.Error"), at("$.failure.Cause")),
     )
     on_error(record, lease_lost, LeaseLost, result_path=sfn.JsonPath.DISCARD)
-    on_error(record, tell, result_path=sfn.JsonPath.DISCARD)
+    told = steps.succeed(
+        "Human was told before", "The rollback before this one has paged; the watchdog goes on trying."
+    )
+    # The lease stays with this execution, whose end starts the next one: only the first of them pages
+    unrecorded = steps.ask("Did the rollback before page?", "The escalation could not be written into the record.")
+    unrecorded.when(_follows_failed_rollback(), told).otherwise(tell)
+    on_error(record, lease_lost, LeaseLost, result_path=sfn.JsonPath.DISCARD)
+    on_error(record, unrecorded, result_path=sfn.JsonPath.DISCARD)
     on_error(tell, escalated, result_path=sfn.JsonPath.DISCARD)
     record.next(tell).next(escalated)
-    return _Endings(lease_lost=lease_lost, escalated=record)
+    return _Endings(lease_lost=lease_lost, escalated=record, told=told)
 
 
 def _stop(steps: Steps, name: str) -> sfn.TaskStateBase:

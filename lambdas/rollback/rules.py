@@ -17,11 +17,11 @@ from lambdas.release.rules import (
 )
 from lambdas.traffic.rules import Route
 
-STALE_AFTER_SECONDS = 120
-"""A running rollback writes progress at every step, at most 40 s apart. After this long without any it is stuck."""
-
-WATCHDOG_PERIOD_SECONDS = 60
-"""How often the watchdog looks; EventBridge schedules cannot run more often."""
+STALE_AFTER_SECONDS = 300
+"""
+A running rollback that wrote no progress for so long is stuck. A step that is tried again keeps the moment of its first
+attempt, and the most patient one gives up after 205 s.
+"""
 
 
 class Source(StrEnum):

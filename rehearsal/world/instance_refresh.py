@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from threading import Thread
 from typing import Any, Literal, Protocol
 
 from moto.autoscaling.exceptions import AutoscalingClientError, ValidationError
@@ -135,6 +136,7 @@ class InstanceRefreshes:
         self._fleet = fleet
         self._patience_seconds = patience_seconds
         self._refreshes: list[InstanceRefresh] = []
+        self._workers: list[Thread] = []
 
     def start(self, group_name: str, preferences: Mapping[str, Any], desired: Mapping[str, Any]) -> str:
         """Raises moto's errors with AWS's codes, NotImplementedError for what is not rehearsed."""
@@ -145,7 +147,9 @@ class InstanceRefreshes:
             raise AutoscalingClientError("InstanceRefreshInProgress", message)
         refresh = InstanceRefresh(group, Preferences(preferences), desired, self._clock.now(), self._clock.event())
         self._refreshes.append(refresh)
-        self._clock.thread(self._run, (refresh,), name=f"refresh-{group_name}", daemon=True).start()
+        worker = self._clock.thread(self._run, (refresh,), name=f"refresh-{group_name}", daemon=True)
+        self._workers.append(worker)
+        worker.start()
         return refresh.refresh_id
 
     def describe(self, group_name: str, refresh_ids: Sequence[str]) -> list[dict[str, Any]]:
@@ -169,9 +173,11 @@ class InstanceRefreshes:
         return refresh.refresh_id
 
     def end(self) -> None:
-        """Wake all that still work, so that their threads end."""
+        """Wake all that still work, and wait for them: one that is just launching would leave an application behind."""
         for refresh in self._refreshes:
             refresh.cancelled.set()
+        for worker in self._workers:
+            worker.join()
 
     def _group(self, name: str) -> FakeAutoScalingGroup:
         group = self._fleet.backend.autoscaling_groups.get(name)

@@ -31,6 +31,9 @@ END_OF_ROLLBACK = {
 }
 """What the rule on failed executions gives to the rollback machine when a rollback has failed."""
 
+UNRECORDED: Answers = {"Claim rollback": claimed("escalate"), "Record escalation": UNFORESEEN}
+"""An escalation that cannot be written down, so that the lease stays with the execution that ends."""
+
 ROADS: Mapping[str, tuple[Road, ...]] = {
     "deploy": (
         Road("Release is live", {"Check idle color": [NOT_READY, READY]}),
@@ -53,5 +56,7 @@ ROADS: Mapping[str, tuple[Road, ...]] = {
         Road("Lease lost", {"Switch listener back": error(LeaseLost)}),
         Road("Escalated without record", {"Claim rollback": UNFORESEEN}),
         Road("Human was told before", {"Claim rollback": UNFORESEEN}, END_OF_ROLLBACK),
+        Road("Human was told before", UNRECORDED, END_OF_ROLLBACK),
+        Road("Escalated", UNRECORDED),
     ),
 }

@@ -101,7 +101,12 @@ class World:
     def serve_from(self, color: str, capacity: int = 1) -> None:
         """Scale a color whose target group is in use, and wait until all of it is healthy."""
         self.scale(color, capacity)
-        eventually(lambda: self.load_balancer.healthy_targets(TARGET_GROUPS[color]) == capacity, seconds=5)
+
+        def is_healthy() -> bool:
+            assert all(instance.process.is_running() for instance in self.fleet.instances(color))
+            return self.load_balancer.healthy_targets(TARGET_GROUPS[color]) == capacity
+
+        eventually(is_healthy)
 
     def both_colors_serve(self) -> None:
         self.forward(TEST_LISTENER, {GREEN: 1})
@@ -147,7 +152,7 @@ class World:
 
     def refreshed(self, group: str) -> dict[str, Any]:
         """Wait for the newest refresh to end."""
-        eventually(lambda: "EndTime" in self.refresh_described(group), seconds=10)
+        eventually(lambda: "EndTime" in self.refresh_described(group))
         return self.refresh_described(group)
 
     def _build_target_group(self, color: str, arn: str, vpc: str) -> None:
@@ -208,7 +213,6 @@ def world(tmp_path: Path, data_plane: DataPlane) -> Iterator[World]:
             log_directory=tmp_path,
             colors={"blue": "blue", "green": "green"},
             behaviours={BAD_SHA: Behaviour(health_status=503)},
-            refresh_patience_seconds=200,
         )
         open_things.enter_context(fleet)
         calls.add_observer(fleet.observe)

@@ -38,7 +38,7 @@ class TwoColors:
         arguments += ["--behaviour", (behaviour or Behaviour()).to_json()]
         process = ChildProcess("rehearsal.world.application", arguments, self.folder / f"{color}.log")
         self.processes[color] = process
-        eventually(lambda: self.network.answers(color), seconds=10)
+        eventually(lambda: self.network.answers(color))
 
     def replace(self, color: str, behaviour: Behaviour) -> None:
         self.processes[color].stop()
@@ -81,10 +81,10 @@ def test_no_request_fails_while_weights_change(colors: TwoColors) -> None:
     traffic = colors.traffic()
     for step in itertools.count():
         colors.route(blue=100 - step % 101, green=step % 101)
-        if eventually(lambda: traffic.live().requests, seconds=10) >= 3 * REQUESTS_PER_SECOND:
+        assert traffic.is_running()
+        if step > 100 and traffic.live().requests >= 3 * REQUESTS_PER_SECOND:
             break
     seen = summary(traffic)
-    assert step >= 28
     assert seen.failed == 0
     assert {"blue", "green"} == set(seen.by_color)
     assert {"blue-sha", "green-sha"} == set(seen.by_version)
@@ -94,12 +94,12 @@ def test_a_drained_application_loses_no_request(colors: TwoColors) -> None:
     """What scaling in does: take it out of the routing, wait until nobody waits for it, stop it."""
     colors.route(blue=50, green=50)
     traffic = colors.traffic()
-    eventually(lambda: traffic.live().last_second.get("green", 0) > 10, seconds=10)
+    eventually(lambda: traffic.live().last_second.get("green", 0) > 10)
     colors.route(blue=1)
-    eventually(lambda: colors.data_plane.in_flight("green") == 0, seconds=5)
+    eventually(lambda: colors.data_plane.in_flight("green") == 0)
     colors.processes["green"].stop()
     stopped_at = traffic.live().requests
-    eventually(lambda: traffic.live().requests > stopped_at + REQUESTS_PER_SECOND / 2, seconds=10)
+    eventually(lambda: traffic.live().requests > stopped_at + REQUESTS_PER_SECOND / 2)
     assert summary(traffic).failed == 0
 
 
@@ -107,12 +107,12 @@ def test_a_killed_color_at_ten_percent_is_seen_as_502(colors: TwoColors) -> None
     """Neither the data plane nor the users retry: a fault must show, or "0 failed" means nothing."""
     colors.route(blue=90, green=10)
     traffic = colors.traffic()
-    eventually(lambda: traffic.live().last_second.get("green"), seconds=10)
+    eventually(lambda: traffic.live().last_second.get("green"))
     assert traffic.live().failed == 0
     os.kill(colors.processes["green"].pid, signal.SIGKILL)
-    eventually(lambda: not colors.processes["green"].is_running(), seconds=5)
+    eventually(lambda: not colors.processes["green"].is_running())
     killed = time.monotonic()
-    eventually(lambda: traffic.live().failed > 10, seconds=10)
+    eventually(lambda: traffic.live().failed > 10)
     traffic.stop()
     after = summarise(read_samples(traffic.samples_path), after_seconds=killed)
     assert after.failed == after.by_status[502] == after.by_color[""].requests
@@ -123,7 +123,7 @@ def test_a_declared_error_rate_is_what_users_see(colors: TwoColors) -> None:
     colors.replace("green", Behaviour(error_rates={"/api/v2/receipts": 1.0}))
     colors.route(green=1)
     traffic = colors.traffic()
-    eventually(lambda: traffic.live().requests >= 50, seconds=10)
+    eventually(lambda: traffic.live().requests >= 50)
     traffic.stop()
     samples = list(read_samples(traffic.samples_path))
     assert {500} == {sample.status for sample in samples if sample.path == "/api/v2/receipts"}
@@ -137,7 +137,7 @@ def test_a_target_that_does_not_answer_is_a_504(tmp_path: Path) -> None:
     os.kill(two.processes["green"].pid, signal.SIGSTOP)
     two.route(green=1)
     traffic = two.traffic()
-    eventually(lambda: traffic.live().requests > 0, seconds=10)
+    eventually(lambda: traffic.live().requests > 0)
     assert {504} == set(summary(traffic).by_status)
     assert {"504"} == set(data_plane.report()["listeners"]["listener"]["elb"])
     two.stop()
@@ -168,7 +168,7 @@ def test_children_are_gone_when_their_parent_is_killed(tmp_path: Path) -> None:
         pids = [int(pid) for pid in parent.stdout.readline().split()]
         assert len(pids) == 4
         parent.kill()
-    eventually(lambda: not any(_is_alive(pid) for pid in pids), seconds=10)
+    eventually(lambda: not any(_is_alive(pid) for pid in pids))
 
 
 def _is_alive(pid: int) -> bool:

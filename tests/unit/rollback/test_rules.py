@@ -140,7 +140,7 @@ def test_second_rollback_leaves_a_fresh_running_one_alone() -> None:
     ("request_", "holder_runs", "progress_at"),
     [
         (OPERATOR, False, NOW),
-        (OPERATOR, True, at(7, 59)),
+        (OPERATOR, True, at(4, 59)),
         (about(OTHER_ROLLBACK), True, NOW),
         (about(OTHER_ROLLBACK, Source.WATCHDOG), True, NOW),
     ],

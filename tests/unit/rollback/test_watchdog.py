@@ -64,7 +64,7 @@ def test_rollback_without_progress_is_recovered_although_it_runs(
     record: ReleaseRecord, executions: FakeExecutions
 ) -> None:
     executions.running.add(ROLLBACK)
-    held_by(record, ROLLBACK, Phase.ROLLING_BACK, progress_at=at(7, 59))
+    held_by(record, ROLLBACK, Phase.ROLLING_BACK, progress_at=at(4, 59))
     assert function.watch(NOW) == ROLLBACK
 
 
