@@ -22,6 +22,7 @@ from cdk.permissions import (
     READ_RECORD,
     READ_REFRESHES,
     READ_RELEASE,
+    READ_SNAPSHOTS,
     READ_TARGET_HEALTH,
     READ_WAY_BACK,
     REPLACE_IN_RECORD,
@@ -30,6 +31,7 @@ from cdk.permissions import (
     START_ROLLBACKS,
     STOP_DEPLOYMENTS,
     SUSPEND_SCALING,
+    TAKE_SNAPSHOTS,
     UPDATE_GROUPS,
     UPDATE_RECORD,
     USE_LAUNCH_TEMPLATES,
@@ -90,7 +92,7 @@ FUNCTIONS = (
         description="Accepts the release after its last bake, and opens its rollback window.",
         machines=DEPLOY,
         variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES", "RELEASE", "PARAMETERS"),
-        permissions=(READ_RECORD, UPDATE_RECORD, REPLACE_IN_RECORD, WRITE_PARAMETERS),
+        permissions=(READ_LISTENERS, READ_RECORD, UPDATE_RECORD, REPLACE_IN_RECORD, WRITE_PARAMETERS),
     ),
     FunctionSpec(
         module="release.release_environment",
@@ -145,6 +147,20 @@ FUNCTIONS = (
         machines=NO_MACHINE,
         variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES", "ROLLBACK_MACHINE_ARN"),
         permissions=(READ_RECORD, REPLACE_IN_RECORD, READ_EXECUTIONS, START_ROLLBACKS, READ_TARGET_HEALTH),
+    ),
+    FunctionSpec(
+        module="database.take_snapshot",
+        description="Begins the snapshot of the database, before anything changes.",
+        machines=DEPLOY,
+        variables=("SERVICE", "ENVIRONMENT", "RECORD_TABLE", "DATABASE"),
+        permissions=(UPDATE_RECORD, TAKE_SNAPSHOTS),
+    ),
+    FunctionSpec(
+        module="database.check_snapshot",
+        description="Looks whether the snapshot of the database is complete.",
+        machines=DEPLOY,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "DATABASE"),
+        permissions=(UPDATE_RECORD, READ_SNAPSHOTS),
     ),
     FunctionSpec(
         module="fleet.prepare_idle_color",
@@ -243,6 +259,7 @@ VARIABLES: Mapping[str, Callable[[EnvironmentSettings], str]] = {
         }
     ),
     "RELEASE": lambda settings: _json(settings.release.model_dump()),
+    "DATABASE": lambda settings: _json(settings.database.model_dump()),
     "PARAMETERS": lambda settings: _json(
         {**settings.parameters.model_dump(), "way_back": settings.way_back_parameter},
     ),

@@ -60,6 +60,14 @@ def _auto_scaling_groups(settings: EnvironmentSettings) -> list[str]:
     ]
 
 
+def _database(settings: EnvironmentSettings) -> list[str]:
+    return [settings.arn("rds", f"db:{settings.database.instance}")]
+
+
+def _our_snapshots(settings: EnvironmentSettings) -> list[str]:
+    return [settings.arn("rds", f"snapshot:runback-{settings.prefix}-*")]
+
+
 def _launch_templates(settings: EnvironmentSettings) -> list[str]:
     return [settings.arn("ec2", f"launch-template/{each.launch_template_id}") for each in settings.colors.both]
 
@@ -164,3 +172,9 @@ WRITE_WAY_BACK = Permission(("ssm:PutParameter",), lambda settings: [_parameter(
 READ_WAY_BACK = Permission(("ssm:GetParameter",), lambda settings: [_parameter(settings, settings.way_back_parameter)])
 
 PUBLISH_NOTICES = Permission(("sns:Publish",), _topic)
+
+TAKE_SNAPSHOTS = Permission(
+    ("rds:CreateDBSnapshot", "rds:AddTagsToResource"),
+    lambda settings: [*_database(settings), *_our_snapshots(settings)],
+)
+READ_SNAPSHOTS = Permission(("rds:DescribeDBSnapshots",), _our_snapshots)

@@ -76,6 +76,11 @@ TargetGroupArn = Annotated[
         "the ARN of a target group (…:targetgroup/<name>/<id>)",
     ),
 ]
+InstanceName = Annotated[
+    str,
+    # https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html
+    _text(r"[a-z](?!.*--)[a-z0-9-]{0,61}[a-z0-9]", "the identifier of an RDS instance, in lower case"),
+]
 RoleArn = Annotated[str, _text(rf"{_ARN}iam::\d{{12}}:role/[\w+=,.@/-]+", "the ARN of an IAM role (…:role/<name>)")]
 GroupName = Annotated[str, _text(r"[\w+=,.@ -]{1,255}", "the name of an Auto Scaling group")]
 LaunchTemplateId = Annotated[str, _text(r"lt-[0-9a-f]{8,17}", 'a launch template id, such as "lt-0a20c965061f64abc"')]
@@ -143,17 +148,19 @@ class Release(_Table):
     rollback_window_seconds: Annotated[int, Field(ge=0)] = 3600
     next_release_in_window: Literal["refuse", "expire"] = "refuse"
 
-    @property
-    def planned_seconds(self) -> int:
-        """How long a release takes when all it does is to prepare and bake for as long as it may."""
-        return self.prepare_timeout_seconds + sum(step.bake_seconds for step in self.steps)
-
 
 class Parameters(_Table):
     """SSM parameters in which Runback tells other tools what is live."""
 
     target_group: ParameterName
     previous_target_group: ParameterName
+
+
+class Database(_Table):
+    """The RDS instance that every release takes a snapshot of before it changes anything."""
+
+    instance: InstanceName
+    snapshot_timeout_seconds: Annotated[int, Field(ge=60)] = 3600
 
 
 class Notifications(_Table):
@@ -172,8 +179,15 @@ class EnvironmentSettings(_Table):
     routes: Annotated[tuple[Route, ...], Field(min_length=1, strict=False)]
     colors: Colors
     release: Release
+    database: Database
     parameters: Parameters
     notifications: Notifications
+
+    @property
+    def planned_seconds(self) -> int:
+        """How long a release takes that waits for snapshot and instances, and bakes, for as long as it may."""
+        bakes = sum(step.bake_seconds for step in self.release.steps)
+        return self.database.snapshot_timeout_seconds + self.release.prepare_timeout_seconds + bakes
 
     @property
     def prefix(self) -> str:

@@ -17,7 +17,7 @@ from statemachines.steps import Steps
 
 _ROLLBACK_TIMEOUT = Duration.minutes(30)
 _OVERHEAD_SECONDS = 900
-"""What a release may need beside preparing and baking; with more, something hangs, and the rollback takes over."""
+"""What a release may need beside waiting and baking; with more, something hangs, and the rollback takes over."""
 
 
 class EnvironmentStack(Stack):
@@ -55,7 +55,7 @@ class EnvironmentStack(Stack):
             functions,
             "deploy",
             lambda scope, versions: deploy_definition(Steps(scope, versions), _plan(settings), rollback.state_machine),
-            timeout=Duration.seconds(settings.release.planned_seconds + _OVERHEAD_SECONDS),
+            timeout=Duration.seconds(settings.planned_seconds + _OVERHEAD_SECONDS),
         )
 
         lost_events = LostEvents(self, "LostEvents", settings)

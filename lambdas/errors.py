@@ -9,6 +9,7 @@ Everything that a step may refuse or fail with.
     ├── TargetGroupUnhealthy   a color that would receive traffic cannot serve it
     ├── RefreshFailed          the new version could not be brought up
     ├── IdleColorNotReady      the new version is not healthy in time
+    ├── SnapshotFailed         there is no complete snapshot of the database to go back to
     └── AwsCallFailed          an AWS request failed, and trying again may help
 
 A class's name is its error name in the state machines: import the class there, never type the name. The docstring of
@@ -46,6 +47,10 @@ class RefreshFailed(RunbackError):
 
 class IdleColorNotReady(RunbackError):
     """The idle color did not become healthy in time. Look at the health check's answers and the application's log."""
+
+
+class SnapshotFailed(RunbackError):
+    """The database could not be saved before the release. Look at the snapshot in RDS; nothing was changed."""
 
 
 class AwsCallFailed(RunbackError):

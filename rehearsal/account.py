@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ import boto3
 from moto import mock_aws
 from moto.server import ThreadedMotoServer
 
+from rehearsal.circumstances import Circumstances
 from rehearsal.clock import TwoSpeedClock
 from rehearsal.engine import interpreter, template
 from rehearsal.engine.calls import Calls
@@ -20,13 +21,16 @@ from rehearsal.engine.functions import FunctionService
 from rehearsal.engine.interpreter import Interpreter
 from rehearsal.settings import Settings
 from rehearsal.world import customer
-from rehearsal.world.application import Behaviour
+from rehearsal.world.cache import Cache
+from rehearsal.world.customer import World
 from rehearsal.world.data_plane import DataPlane
+from rehearsal.world.database import Database
 from rehearsal.world.fleet import Fleet
 from rehearsal.world.load_balancer import LoadBalancer
 from rehearsal.world.network import Network
 
 BUILD = Path("build")
+GOOD_WEATHER = Circumstances()
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ def pretend_account(
     *,
     version: str,
     speed: float,
-    behaviours: Mapping[str, Behaviour] | None = None,
+    circumstances: Circumstances = GOOD_WEATHER,
 ) -> Iterator[Account]:
     """
     Build the account, with `version` live on blue, and take it down again.
@@ -74,10 +78,8 @@ def pretend_account(
         with clock.at_real_speed():
             calls = stack.enter_context(Calls(clock))
             endpoint_url = stack.enter_context(_endpoint())
-            load_balancer, fleet = stack.enter_context(
-                _world(settings, clock, calls, folder / "logs", behaviours or {})
-            )
-            customer.build(settings, load_balancer, version)
+            world = stack.enter_context(_world(settings, clock, calls, folder / "logs", circumstances))
+            customer.build(settings, world, version, sticky=circumstances.sticky_share > 0)
             machines = stack.enter_context(interpreter.install(clock))
             functions = stack.enter_context(
                 FunctionService(
@@ -93,7 +95,7 @@ def pretend_account(
             events = stack.enter_context(EventBus(clock, account=settings.account, session=session))
             loaded = template.load(assembly, settings.stack_name, functions, session=session)
             machines.on_status_change(lambda detail: events.put(_status_event(detail)))
-        yield Account(settings, folder, clock, calls, machines, functions, events, load_balancer, fleet, loaded)
+        yield Account(settings, folder, clock, calls, machines, functions, events, world.load_balancer, world.fleet, loaded)
 
 
 def _status_event(detail: dict[str, Any]) -> dict[str, Any]:
@@ -145,25 +147,38 @@ def _endpoint() -> Iterator[str]:
 
 @contextmanager
 def _world(
-    settings: Settings, clock: TwoSpeedClock, calls: Calls, logs: Path, behaviours: Mapping[str, Behaviour]
-) -> Iterator[tuple[LoadBalancer, Fleet]]:
-    network, data_plane = Network(), DataPlane(logs)
-    try:
-        load_balancer = LoadBalancer(clock, network, data_plane, settings.account, settings.region)
-        fleet = Fleet(
-            clock,
-            network,
-            load_balancer,
-            settings.account,
-            settings.region,
-            account_lock=calls.lock,
-            log_directory=logs,
-            colors={color.auto_scaling_group: name for name, color in settings.colors.items()},
-            behaviours=behaviours,
+    settings: Settings, clock: TwoSpeedClock, calls: Calls, logs: Path, circumstances: Circumstances
+) -> Iterator[World]:
+    """Start what the customer's part of the account stands on; `customer.build` then makes the resources."""
+    place = (settings.account, settings.region)
+    with ExitStack() as stack:
+        network, data_plane = Network(), DataPlane(logs)
+        stack.callback(data_plane.stop)
+        database = stack.enter_context(
+            Database(
+                clock,
+                *place,
+                account_lock=calls.lock,
+                log_directory=logs,
+                snapshot_plan=circumstances.snapshot,
+            )
         )
-        with load_balancer, fleet:
-            calls.add_observer(fleet.observe)
-            calls.add_observer(load_balancer.observe)
-            yield load_balancer, fleet
-    finally:
-        data_plane.stop()
+        cache = stack.enter_context(Cache(logs))
+        load_balancer = stack.enter_context(LoadBalancer(clock, network, data_plane, *place))
+        fleet = stack.enter_context(
+            Fleet(
+                clock,
+                network,
+                load_balancer,
+                *place,
+                account_lock=calls.lock,
+                log_directory=logs,
+                colors={color.auto_scaling_group: name for name, color in settings.colors.items()},
+                behaviours=circumstances.behaviours,
+                refresh_patience_seconds=circumstances.refresh_patience_seconds,
+                services=lambda: customer.services(settings, database, cache),
+            )
+        )
+        calls.add_observer(fleet.observe)
+        calls.add_observer(load_balancer.observe)
+        yield World(load_balancer, fleet, database)

@@ -37,9 +37,9 @@ def play(scenario: Scenario, settings: Settings, assembly: Path, folder: Path, s
             folder,
             version=OLD_VERSION,
             speed=speeds.waiting,
-            behaviours=scenario.behaviours,
+            circumstances=scenario.circumstances,
         ) as account,
-        _traffic(account, folder) as traffic,
+        _traffic(account, folder, scenario.circumstances.sticky_share) as traffic,
     ):
         stage = Stage(account, traffic, speeds)
         invariants = Invariants(settings, account.clock, account.load_balancer, account.fleet, stage.record)
@@ -57,11 +57,11 @@ def play(scenario: Scenario, settings: Settings, assembly: Path, folder: Path, s
 
 
 @contextmanager
-def _traffic(account: Account, folder: Path) -> Iterator[Traffic]:
+def _traffic(account: Account, folder: Path, sticky_share: float) -> Iterator[Traffic]:
     """Send real requests to the first route, once the old version answers them."""
     _until_served(account)
     url = account.load_balancer.url(account.settings.routes[0].arn)
-    traffic = Traffic.start(url, REQUESTS_PER_SECOND, folder / "samples.jsonl")
+    traffic = Traffic.start(url, REQUESTS_PER_SECOND, folder / "samples.jsonl", sticky_share)
     try:
         yield traffic
     finally:

@@ -44,6 +44,7 @@ class Report:
     versions: dict[str, str | None]
     executions: Sequence[Execution]
     invariants: dict[str, Any]
+    messages: Sequence[str]
     unsupported: Sequence[str]
     template_sha256: str
 
@@ -73,6 +74,7 @@ class Report:
             ],
             "invariants": self.invariants,
             "api_calls": {"rollback_critical_path": self.switch.calls if self.switch else None},
+            "messages": list(self.messages),
             "unsupported_calls": list(self.unsupported),
             "template_sha256": self.template_sha256,
             "rehearsed_on": "an emulated account: no claim on latency, permissions or propagation of real AWS",
@@ -107,6 +109,7 @@ def make_report(
         versions=_versions(account),
         executions=executions,
         invariants=invariants.as_json(),
+        messages=[call.parameters["Subject"] for call in account.calls.log if call.action == "Publish"],
         unsupported=[f"{each.call.service}:{each.call.action}" for each in account.calls.unsupported],
         template_sha256=account.stack.sha256,
     )

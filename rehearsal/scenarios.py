@@ -4,13 +4,15 @@ What can be rehearsed. A scenario plays, and then keeps its promises or says whi
 They stand in the order in which a newcomer should see them; the first is what `make rehearse` plays.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from rehearsal.circumstances import Circumstances
 from rehearsal.report import Report
 from rehearsal.stage import Stage
 from rehearsal.world.application import Behaviour
-from rehearsal.world.traffic import summarise
+from rehearsal.world.database import SnapshotPlan
+from rehearsal.world.traffic import colors_by_client, summarise
 
 OLD_VERSION = "1a2b3c4"
 NEW_VERSION = "5d6e7f8"
@@ -31,7 +33,7 @@ class Scenario:
     expected: str
     play: Callable[[Stage], None]
     promises: tuple[Promise, ...] = ()
-    behaviours: Mapping[str, Behaviour] = field(default_factory=dict)
+    circumstances: Circumstances = field(default_factory=Circumstances)
 
     def broken_promises(self, report: Report) -> Iterator[str]:
         """Name everything that is not as this scenario promises."""
@@ -56,12 +58,28 @@ def _roll_back_by_hand(stage: Stage) -> None:
 
 
 def _stop_in_the_middle(stage: Stage) -> None:
-    bakes = [name for name in stage.states_of("deploy") if name.startswith("Bake")]
+    bakes = _bakes(stage)
     deployment = stage.start_deployment({"version": NEW_VERSION})
     stage.until_entered(deployment, bakes[len(bakes) // 2])
     stage.stop(deployment)
     stage.until_ended(deployment)
     stage.until_rollback_ended()
+
+
+def _release_onto_a_moved_listener(stage: Stage) -> None:
+    stage.move_listener({"blue": 70, "green": 30})
+    _release(stage)
+
+
+def _move_the_listener_during_the_shift(stage: Stage) -> None:
+    deployment = stage.start_deployment({"version": NEW_VERSION})
+    stage.until_entered(deployment, _bakes(stage)[0])
+    stage.move_listener({"blue": 70, "green": 30})
+    stage.until_ended(deployment)
+
+
+def _bakes(stage: Stage) -> list[str]:
+    return [name for name in stage.states_of("deploy") if name.startswith("Bake")]
 
 
 def _no_failed_requests(report: Report) -> str:
@@ -106,6 +124,38 @@ def _rollback_by_rule(report: Report) -> str:
     return "" if any(each.status == "SUCCEEDED" for each in rollbacks) else "no rollback succeeded"
 
 
+def _traffic_never_moved(report: Report) -> str:
+    green = summarise(report.samples).by_color.get("green")
+    if green:
+        return f"{green.requests} requests reached green"
+    return "" if report.weights == {"blue": 100, "green": 0} else f"the listener shows {report.weights}"
+
+
+def _green_is_as_it_was(report: Report) -> str:
+    return f"green still runs {report.versions['green']}" if report.versions["green"] else ""
+
+
+def _listener_left_to_the_human(report: Report) -> str:
+    moved = {"blue": 70, "green": 30}
+    return "" if report.weights == moved else f"the listener shows {report.weights}, not the human's {moved}"
+
+
+def _human_was_paged(report: Report) -> str:
+    return "" if any("ACTION NEEDED" in subject for subject in report.messages) else "nobody was paged"
+
+
+def _sticky_clients_came_back(report: Report) -> str:
+    """Clients that a cookie held on green must be on blue for every request after the switch."""
+    if report.switch is None:
+        return "no rollback switched the listener"
+    held = [client for client, colors in colors_by_client(report.samples).items() if client and "green" in colors]
+    if not held:
+        return "no sticky client was ever on green, so nothing is proven"
+    after = [sample for sample in report.samples if sample.sent_seconds > report.switch.in_force]
+    stayed = {sample.client for sample in after if sample.client and sample.color == "green"}
+    return f"{len(stayed)} sticky clients stayed on green" if stayed else ""
+
+
 SCENARIOS = (
     Scenario(
         "good-release",
@@ -137,5 +187,61 @@ SCENARIOS = (
             _nothing_reaches_green_after_the_switch,
             _rollback_by_rule,
         ),
+    ),
+    Scenario(
+        "unhealthy-green",
+        "The new version never becomes healthy: given up, traffic never moved",
+        expected="aborted",
+        play=_release,
+        promises=(_no_failed_requests, _traffic_never_moved, _green_is_as_it_was),
+        circumstances=Circumstances(behaviours={NEW_VERSION: Behaviour(health_status=503)}),
+    ),
+    Scenario(
+        "refresh-fails",
+        "The instance refresh of the idle color fails: given up, traffic never moved",
+        expected="aborted",
+        play=_release,
+        promises=(_no_failed_requests, _traffic_never_moved, _green_is_as_it_was),
+        circumstances=Circumstances(
+            behaviours={NEW_VERSION: Behaviour(health_status=503)}, refresh_patience_seconds=120.0
+        ),
+    ),
+    Scenario(
+        "slow-snapshot",
+        "The snapshot of the database takes half an hour: the release waits for it, and goes live",
+        expected="promoted",
+        play=_release,
+        promises=(_no_failed_requests, _all_traffic_on("green", NEW_VERSION)),
+        circumstances=Circumstances(snapshot=SnapshotPlan(seconds=1800.0)),
+    ),
+    Scenario(
+        "snapshot-fails",
+        "The snapshot of the database fails: given up before anything was changed",
+        expected="aborted",
+        play=_release,
+        promises=(_no_failed_requests, _traffic_never_moved, _green_is_as_it_was),
+        circumstances=Circumstances(snapshot=SnapshotPlan(fails=True)),
+    ),
+    Scenario(
+        "drift",
+        "Somebody moved the listener by hand before the release: refused, nothing changed",
+        expected="refused",
+        play=_release_onto_a_moved_listener,
+        promises=(_listener_left_to_the_human, _green_is_as_it_was),
+    ),
+    Scenario(
+        "drift-mid-shift",
+        "Somebody moves the listener by hand during the shift: left alone, a human is paged",
+        expected="escalated",
+        play=_move_the_listener_during_the_shift,
+        promises=(_no_failed_requests, _listener_left_to_the_human, _human_was_paged),
+    ),
+    Scenario(
+        "sticky-clients",
+        "A tenth of the users is held to a color by a cookie: after a rollback none stays on the bad one",
+        expected="rolled_back",
+        play=_stop_in_the_middle,
+        promises=(_no_failed_requests, _all_traffic_on("blue", OLD_VERSION), _sticky_clients_came_back),
+        circumstances=Circumstances(sticky_share=0.1),
     ),
 )

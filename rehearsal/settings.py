@@ -46,6 +46,7 @@ class Settings:
     region: str
     routes: tuple[Route, ...]
     colors: dict[str, Color]
+    database_instance: str
 
     @property
     def stack_name(self) -> str:
@@ -67,6 +68,7 @@ class Settings:
             region=given["region"],
             routes=tuple(_route(route) for route in given["routes"]),
             colors={name: Color(**color) for name, color in given["colors"].items()},
+            database_instance=given["database"]["instance"],
         )
 
 

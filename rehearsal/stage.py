@@ -88,6 +88,19 @@ class Stage:
             executionArn=execution.arn, error="Operator", cause="Stopped by hand"
         )
 
+    def move_listener(self, percent: dict[str, int]) -> None:
+        """Give the first route other weights, by color, as somebody does in the load balancer's console."""
+        route = self.account.settings.routes[0]
+        groups = [
+            {"TargetGroupArn": route.target_group(color), "Weight": weight} for color, weight in percent.items()
+        ]
+        action = {"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}
+        elbv2 = self.account.client("elbv2")
+        if ":listener-rule/" in route.arn:
+            elbv2.modify_rule(RuleArn=route.arn, Actions=[action])
+        else:
+            elbv2.modify_listener(ListenerArn=route.arn, DefaultActions=[action])
+
     # -- what a scenario waits for
 
     def until_ended(self, execution: Execution) -> Execution:

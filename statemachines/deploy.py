@@ -35,6 +35,7 @@ class _Endings:
     aborted: sfn.IChainable
     rolled_back: sfn.IChainable
     lease_lost: sfn.IChainable
+    drifted: sfn.IChainable
     escalated: sfn.IChainable
 
 
@@ -50,7 +51,8 @@ def deploy_definition(steps: Steps, plan: ReleasePlan, rollback: sfn.IStateMachi
     live = _accept(steps, endings)
     shifted = _shift(steps, plan.steps, endings, then=live)
     prepared = _prepare(steps, endings, then=shifted)
-    return _claim(steps, endings, then=prepared)
+    saved = _save_database(steps, endings, then=prepared)
+    return _claim(steps, endings, then=saved)
 
 
 def _claim(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChainable:
@@ -109,6 +111,36 @@ def _claim(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChaina
     question.when(valid, claim).otherwise(invalid)
     claim.next(record).next(then)
     return validate.next(question)
+
+
+def _save_database(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChainable:
+    take = steps.task(
+        "Take snapshot",
+        "database.take_snapshot",
+        "Begins a snapshot of the database, before anything changes. Its name comes from the release.",
+        given=_RELEASE,
+        returns=("snapshot_id", "ready_by"),
+        into="snapshot",
+    )
+    wait = steps.wait("Wait for snapshot", "RDS copies the database; it serves meanwhile.", _CHECK_EVERY_SECONDS)
+    check = steps.task(
+        "Check snapshot",
+        "database.check_snapshot",
+        "Looks whether the snapshot is complete. Fails when it failed, is of another database, or time is up.",
+        given={
+            **_RELEASE,
+            "snapshot_id": at("$.snapshot.snapshot_id"),
+            "ready_by": at("$.snapshot.ready_by"),
+        },
+        returns=("available", "percent"),
+        into="saved",
+    )
+    for task in (take, check):
+        on_error(task, endings.lease_lost, LeaseLost)
+        on_error(task, endings.aborted)
+    question = steps.ask("Is the snapshot available?", "Nothing is changed before there is something to go back to.")
+    available = sfn.Condition.boolean_equals("$.saved.available", value=True)
+    return take.next(steps.poll(wait, check, question, available, then=then))
 
 
 def _prepare(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChainable:
@@ -185,6 +217,7 @@ def _shift_and_bake(
         shift.bake_seconds,
     )
     on_error(switch, endings.lease_lost, LeaseLost)
+    on_error(switch, endings.drifted, ListenerDrifted)
     on_error(switch, endings.rolled_back)
     return switch.next(bake).next(then)
 
@@ -193,7 +226,7 @@ def _accept(steps: Steps, endings: _Endings) -> sfn.IChainable:
     promote = steps.task(
         "Promote release",
         "release.promote",
-        "Accepts the release: it is live, its rollback window begins, and the runbook's parameters name its target"
+        "Accepts the release, if the listener still shows it: it is live, its rollback window begins, and the runbook's parameters name its target"
         " group. Until the window ends, the rollback machine brings the old version back in seconds.",
         given=_RELEASE,
         returns=("window_ends_at",),
@@ -214,6 +247,7 @@ def _accept(steps: Steps, endings: _Endings) -> sfn.IChainable:
     tell = _tell(steps, "Tell about the release", "promoted", reason="", failure=_NO_FAILURE)
     live = steps.succeed("Release is live", "The new version has all traffic.")
     on_error(promote, endings.lease_lost, LeaseLost)
+    on_error(promote, endings.drifted, ListenerDrifted)
     on_error(promote, endings.rolled_back)
     on_error(resume, endings.lease_lost, LeaseLost)
     on_error(resume, release)
@@ -237,6 +271,7 @@ def _endings(steps: Steps, rollback: sfn.IStateMachine) -> _Endings:
         aborted=_aborted(steps, lease_lost, escalated),
         rolled_back=_rolled_back(steps, rollback, escalated),
         lease_lost=lease_lost,
+        drifted=_drifted(steps, lease_lost, escalated),
         escalated=escalated,
     )
 
@@ -319,6 +354,20 @@ def _rolled_back(steps: Steps, rollback: sfn.IStateMachine, escalated: sfn.IChai
     on_error(start, handed_over, ALREADY_STARTED, result_path=sfn.JsonPath.DISCARD)
     on_error(start, escalated, result_path=sfn.JsonPath.DISCARD)
     return start.next(handed_over)
+
+
+def _drifted(steps: Steps, lease_lost: sfn.Fail, escalated: sfn.IChainable) -> sfn.IChainable:
+    """A human has moved the listener: give the lease back, so that no rollback moves it once more, and page."""
+    release = steps.task(
+        "Leave the listener to a human",
+        "release.release_environment",
+        "Somebody else moved the listener during the release. Runback does not fight over it: it lets the environment go"
+        " and tells a human.",
+        given={**_RELEASE, "phase": "escalated", "failure": object_at(FAILURE)},
+    )
+    on_error(release, lease_lost, LeaseLost, result_path=sfn.JsonPath.DISCARD)
+    on_error(release, escalated, result_path=sfn.JsonPath.DISCARD)
+    return release.next(escalated)
 
 
 def _escalated(steps: Steps) -> sfn.IChainable:

@@ -34,6 +34,7 @@ RELEASE = {
     "rollback_window_seconds": 3600,
     "next_release_in_window": "refuse",
 }
+DATABASE = {"instance": "receipts-test", "snapshot_timeout_seconds": 3600}
 PARAMETERS = {
     "target_group": "/receipts/test/target-group-arn",
     "previous_target_group": "/receipts/test/previous-target-group",

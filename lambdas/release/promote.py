@@ -8,10 +8,13 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.clients import client
+from lambdas.errors import ListenerDrifted
 from lambdas.observability import step
 from lambdas.release.parameters import Parameters
 from lambdas.release.record import ReleaseRecord
 from lambdas.release.rules import Lease, later, other_color
+from lambdas.traffic.load_balancer import LoadBalancer
+from lambdas.traffic.rules import Route, active_color
 
 
 @dataclass(frozen=True)
@@ -20,14 +23,17 @@ class Settings:
 
     environment: str
     table: str
+    routes: tuple[Route, ...]
     rollback_window_seconds: int
 
 
 settings = Settings(
     environ["ENVIRONMENT"],
     environ["RECORD_TABLE"],
+    Route.all_from_json(environ["ROUTES"]),
     int(loads(environ["RELEASE"])["rollback_window_seconds"]),
 )
+load_balancer = LoadBalancer(client("elbv2"))
 parameters = Parameters.from_json(client("ssm"), environ["PARAMETERS"], environ["ROUTES"])
 record = ReleaseRecord(client("dynamodb"), settings.table, settings.environment)
 
@@ -42,13 +48,17 @@ def promote(lease: Lease, release_id: str, now: str) -> str:
     """
     Commit the release, and return the end of its rollback window.
 
-    Safe to repeat: the window is counted from the first promotion. Raises LeaseLost when a rollback was faster.
+    Safe to repeat: the window is counted from the first promotion. Raises LeaseLost when a rollback was faster, and
+    ListenerDrifted when somebody has moved the listener since the last shift.
     """
     record.require_lease(lease, now)
     live = record.read().live
     if live is None or live.release_id != release_id or live.rollback_point is None:
         message = f"Release {release_id} is not the one that receives the traffic"
         raise ValueError(message)
+    active = active_color(settings.routes, load_balancer.forwards(route.arn for route in settings.routes))
+    if active != live.color:
+        raise ListenerDrifted(f"All traffic is on {active}, while release {release_id} baked on {live.color}.")
     ends_at = live.rollback_point.window_ends_at or later(now, settings.rollback_window_seconds)
     committed = replace(live, rollback_point=replace(live.rollback_point, window_ends_at=ends_at))
     parameters.point_at(live.color, other_color(live.color))

@@ -91,6 +91,6 @@ def _forwarding(action: Action, weights: Weights) -> Action:
     if "Order" in action:
         changed["Order"] = action["Order"]
     stickiness = config.get("TargetGroupStickinessConfig")
-    if stickiness is not None and len(groups) > 1:
+    if stickiness is not None:
         changed["ForwardConfig"]["TargetGroupStickinessConfig"] = stickiness
     return changed

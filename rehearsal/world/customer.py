@@ -5,12 +5,17 @@ Everything has exactly the names and ARNs of the settings, so that the shipped t
 """
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 import boto3
 from moto.ec2.models import ec2_backends
 
 from rehearsal.settings import Color, Settings
+from rehearsal.world.application import Services
+from rehearsal.world.cache import Cache
+from rehearsal.world.database import Database
+from rehearsal.world.fleet import Fleet
 from rehearsal.world.launch_templates import VERSION_TAG
 from rehearsal.world.load_balancer import LoadBalancer
 
@@ -25,16 +30,71 @@ _HEALTH_CHECK = {
 }
 
 
-def build(settings: Settings, load_balancer: LoadBalancer, version: str) -> None:
-    """Build it with all traffic on blue, which runs `version`, and green scaled to zero."""
+_DATABASE_USER, _DATABASE_PASSWORD = "receipts", "a pretend password"
+
+
+@dataclass(frozen=True)
+class World:
+    """What stands behind the resources: real routing, real processes, a real database."""
+
+    load_balancer: LoadBalancer
+    fleet: Fleet
+    database: Database
+
+
+def services(settings: Settings, database: Database, cache: Cache) -> Services:
+    """Tell an application where its database and its cache are."""
+    dsn = database.dsn(settings.database_instance, _DATABASE_USER, _DATABASE_PASSWORD)
+    return Services(database=dsn, cache=cache.address)
+
+
+def build(settings: Settings, world: World, version: str, *, sticky: bool) -> None:
+    """
+    Build it with all traffic on blue, which runs `version`, and green scaled to zero.
+
+    `sticky` lets the live listeners hold clients to their color by a cookie.
+    """
     session = boto3.Session(region_name=settings.region)
+    load_balancer = world.load_balancer
+    _database(session, settings, world.database)
     network = _network(session)
     groups = {arn: _target_group(session, arn, network, load_balancer) for arn in _target_group_arns(settings)}
     _listeners(session, settings, groups, network, load_balancer)
+    if sticky:
+        _hold_clients(session, settings)
     for name, color in settings.colors.items():
         _role(session, color)
         _launch_template(session, settings, color, version)
         _auto_scaling_group(session, settings, name, network)
+
+
+def _database(session: boto3.Session, settings: Settings, database: Database) -> None:
+    session.client("rds").create_db_instance(
+        DBInstanceIdentifier=settings.database_instance,
+        DBInstanceClass="db.t4g.small",
+        Engine="postgres",
+        EngineVersion="18.4",
+        AllocatedStorage=20,
+        DBName="receiptvault",
+        MasterUsername="postgres",
+        MasterUserPassword=_DATABASE_PASSWORD,
+        StorageEncrypted=True,
+    )
+    database.create_receipts(settings.database_instance, _DATABASE_USER, _DATABASE_PASSWORD)
+
+
+def _hold_clients(session: boto3.Session, settings: Settings) -> None:
+    elbv2 = session.client("elbv2")
+    for route in settings.routes:
+        config = {
+            "TargetGroups": [{"TargetGroupArn": route.blue, "Weight": 100}],
+            "TargetGroupStickinessConfig": {"Enabled": True, "DurationSeconds": 3600},
+        }
+        action: Any = {"Type": "forward", "ForwardConfig": config}
+        if _listener_of(route.arn) == route.arn:
+            elbv2.modify_listener(ListenerArn=route.arn, DefaultActions=[action])
+        else:
+            elbv2.modify_rule(RuleArn=route.arn, Actions=[action])
 
 
 def _network(session: boto3.Session) -> dict[str, Any]:

@@ -511,18 +511,25 @@ async def serve(target_timeout_seconds: float, seed: int) -> None:
                 answer = balancer.report.as_json()
             sys.stdout.write(json.dumps(answer) + "\n")
             sys.stdout.flush()
-        continue_siblings()
         await listeners.close()
 
 
 async def _questions() -> Any:
-    """Lines from our parent until it is gone, or has had enough of us."""
+    """Lines from our parent until it has had enough of us, or is gone; only then what it froze is continued."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=_LARGEST_LINE)
+    told_to_stop = asyncio.Event()
+
+    def stop() -> None:
+        told_to_stop.set()
+        reader.feed_eof()
+
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    loop.add_signal_handler(signal.SIGTERM, reader.feed_eof)
+    loop.add_signal_handler(signal.SIGTERM, stop)
     while line := await reader.readline():
         yield json.loads(line)
+    if not told_to_stop.is_set():
+        continue_siblings()
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ LAUNCH = {"ec2:CreateTags", "ec2:RunInstances", "iam:PassRole"}
 ACTIONS: dict[str, set[str]] = {
     "validate-request": set(),
     "claim-environment": READ | UPDATE | REPLACE | LISTENERS,
-    "promote": READ | UPDATE | REPLACE | {"ssm:PutParameter"},
+    "promote": READ | UPDATE | REPLACE | LISTENERS | {"ssm:PutParameter"},
     "release-environment": READ | UPDATE,
     "record-rollback-point": READ
     | READ_RELEASE
@@ -43,6 +43,8 @@ ACTIONS: dict[str, set[str]] = {
     "stop-deployment": UPDATE | {"states:DescribeExecution", "states:StopExecution"},
     "record-rollback": READ | UPDATE | REPLACE | {"ssm:PutParameter"},
     "watchdog": READ | REPLACE | HEALTH | {"states:DescribeExecution", "states:StartExecution"},
+    "take-snapshot": UPDATE | {"rds:AddTagsToResource", "rds:CreateDBSnapshot"},
+    "check-snapshot": UPDATE | {"rds:DescribeDBSnapshots"},
     "prepare-idle-color": READ
     | READ_RELEASE
     | UPDATE

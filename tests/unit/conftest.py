@@ -19,6 +19,7 @@ os.environ.update(
         "ROUTES": json.dumps(builders.ROUTES),
         "COLORS": json.dumps(builders.COLORS),
         "RELEASE": json.dumps(builders.RELEASE),
+        "DATABASE": json.dumps(builders.DATABASE),
         "PARAMETERS": json.dumps(builders.PARAMETERS),
         "TOPIC_ARN": builders.TOPIC_ARN,
         "ROLLBACK_MACHINE_ARN": builders.ROLLBACK_MACHINE_ARN,

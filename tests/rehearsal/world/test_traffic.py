@@ -171,13 +171,28 @@ def test_children_are_gone_when_their_parent_is_killed(tmp_path: Path) -> None:
     eventually(lambda: not any(_is_alive(pid) for pid in pids))
 
 
+def test_a_data_plane_that_is_stopped_leaves_frozen_what_is_frozen(colors: TwoColors, tmp_path: Path) -> None:
+    """Rehearsals at the same time share a process group: the end of one must not mend a fault of the other."""
+    frozen = colors.processes["green"].pid
+    os.kill(frozen, signal.SIGSTOP)
+    eventually(lambda: _state(frozen) == "T")
+    other = DataPlane(tmp_path)
+    assert other.report()["listeners"] == {}
+    other.stop()
+    assert _state(frozen) == "T"
+
+
 def _is_alive(pid: int) -> bool:
     """Whether a process is there and not merely a zombie that nobody has fetched yet."""
+    return _state(pid) not in {"", "Z"}
+
+
+def _state(pid: int) -> str:
+    """One letter, as in proc(5); empty for a process that is not there."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
     except FileNotFoundError:
-        return False
-    return state != "Z"
+        return ""
 
 
 def test_a_child_that_ended_is_a_failed_rehearsal(tmp_path: Path) -> None:

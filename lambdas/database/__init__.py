@@ -1,0 +1,1 @@
+"""The RDS database: its snapshot before anything changes."""

@@ -1,0 +1,40 @@
+"""Snapshots of an RDS instance."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from lambdas.database.rules import Snapshot
+
+# A repeated request meets the snapshot of the first one, and possibly an instance that is busy making it
+_ALREADY_TAKEN = frozenset({"DBSnapshotAlreadyExists", "InvalidDBInstanceState"})
+
+
+@dataclass(frozen=True)
+class Snapshots:
+    """`rds` is a boto3 client."""
+
+    rds: Any
+
+    def take(self, instance: str, snapshot_id: str, tags: dict[str, str]) -> None:
+        """Begin a snapshot. Safe to repeat: whether there is one now is for `describe` to say."""
+        try:
+            self.rds.create_db_snapshot(
+                DBInstanceIdentifier=instance,
+                DBSnapshotIdentifier=snapshot_id,
+                Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _ALREADY_TAKEN:
+                raise
+
+    def describe(self, snapshot_id: str) -> Snapshot:
+        """Read how far a snapshot is."""
+        found = self.rds.describe_db_snapshots(DBSnapshotIdentifier=snapshot_id)["DBSnapshots"][0]
+        return Snapshot(
+            snapshot_id=found["DBSnapshotIdentifier"],
+            instance=found["DBInstanceIdentifier"],
+            status=found["Status"],
+            percent=int(found.get("PercentProgress", 0)),
+        )
