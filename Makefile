@@ -34,9 +34,10 @@ cdk.out/manifest.json: .venv/ready $(SYNTH_INPUTS)
 	@rm -rf cdk.out
 	@$(PYTHON_IN_VENV) app.py
 
+# By file: the tests of a scenario wait for one rehearsal of it, and a second worker would only wait with them.
 .PHONY: test
 test: .venv/ready ## Run all tests, rehearsals included
-	@$(PYTHON_IN_VENV) -m pytest -n $(TEST_WORKERS)
+	@$(PYTHON_IN_VENV) -m pytest -n $(TEST_WORKERS) --dist loadfile
 
 .PHONY: test-fast
 test-fast: .venv/ready ## Run the tests that rehearse nothing (under a minute)

@@ -79,7 +79,7 @@ def pretend_account(
             calls = stack.enter_context(Calls(clock))
             endpoint_url = stack.enter_context(_endpoint())
             world = stack.enter_context(_world(settings, clock, calls, folder / "logs", circumstances))
-            customer.build(settings, world, version, sticky=circumstances.sticky_share > 0)
+            customer.build(settings, world, version, circumstances)
             machines = stack.enter_context(interpreter.install(clock))
             functions = stack.enter_context(
                 FunctionService(
@@ -95,7 +95,9 @@ def pretend_account(
             events = stack.enter_context(EventBus(clock, account=settings.account, session=session))
             loaded = template.load(assembly, settings.stack_name, functions, session=session)
             machines.on_status_change(lambda detail: events.put(_status_event(detail)))
-        yield Account(settings, folder, clock, calls, machines, functions, events, world.load_balancer, world.fleet, loaded)
+        yield Account(
+            settings, folder, clock, calls, machines, functions, events, world.load_balancer, world.fleet, loaded
+        )
 
 
 def _status_event(detail: dict[str, Any]) -> dict[str, Any]:

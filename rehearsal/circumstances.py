@@ -11,11 +11,15 @@ from rehearsal.world.instance_refresh import PATIENCE_SECONDS
 @dataclass(frozen=True)
 class Circumstances:
     """
-    How versions behave (unnamed ones: well), how the next snapshot goes, how long an instance refresh waits for an
-    instance (simulated seconds), and which share of the users keeps the load balancer's stickiness cookie.
+    How everything behaves that a release meets.
+
+    Versions without a behaviour behave well. `refresh_patience_seconds` is how long an instance refresh waits for an
+    instance, in simulated seconds; `idle_instances` is the idle color's size before the release; `sticky_share` is the
+    share of users that keep the load balancer's stickiness cookie.
     """
 
     behaviours: Mapping[str, Behaviour] = field(default_factory=dict)
     snapshot: SnapshotPlan = field(default_factory=SnapshotPlan)
     refresh_patience_seconds: float = PATIENCE_SECONDS
+    idle_instances: int = 0
     sticky_share: float = 0.0

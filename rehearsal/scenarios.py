@@ -135,6 +135,16 @@ def _green_is_as_it_was(report: Report) -> str:
     return f"green still runs {report.versions['green']}" if report.versions["green"] else ""
 
 
+def _because(error: str) -> Promise:
+    """Promise that the deployment's cause, which an operator reads, begins with this error."""
+
+    def promise(report: Report) -> str:
+        causes = [each.cause or "" for each in report.executions if each.machine == "deploy"]
+        return "" if any(cause.startswith(error) for cause in causes) else f"the cause was {causes}"
+
+    return promise
+
+
 def _listener_left_to_the_human(report: Report) -> str:
     moved = {"blue": 70, "green": 30}
     return "" if report.weights == moved else f"the listener shows {report.weights}, not the human's {moved}"
@@ -193,7 +203,7 @@ SCENARIOS = (
         "The new version never becomes healthy: given up, traffic never moved",
         expected="aborted",
         play=_release,
-        promises=(_no_failed_requests, _traffic_never_moved, _green_is_as_it_was),
+        promises=(_no_failed_requests, _traffic_never_moved, _green_is_as_it_was, _because("IdleColorNotReady")),
         circumstances=Circumstances(behaviours={NEW_VERSION: Behaviour(health_status=503)}),
     ),
     Scenario(
@@ -201,9 +211,9 @@ SCENARIOS = (
         "The instance refresh of the idle color fails: given up, traffic never moved",
         expected="aborted",
         play=_release,
-        promises=(_no_failed_requests, _traffic_never_moved, _green_is_as_it_was),
+        promises=(_no_failed_requests, _traffic_never_moved, _because("RefreshFailed")),
         circumstances=Circumstances(
-            behaviours={NEW_VERSION: Behaviour(health_status=503)}, refresh_patience_seconds=120.0
+            behaviours={NEW_VERSION: Behaviour(health_status=503)}, refresh_patience_seconds=120.0, idle_instances=2
         ),
     ),
     Scenario(
@@ -219,7 +229,7 @@ SCENARIOS = (
         "The snapshot of the database fails: given up before anything was changed",
         expected="aborted",
         play=_release,
-        promises=(_no_failed_requests, _traffic_never_moved, _green_is_as_it_was),
+        promises=(_no_failed_requests, _traffic_never_moved, _green_is_as_it_was, _because("SnapshotFailed")),
         circumstances=Circumstances(snapshot=SnapshotPlan(fails=True)),
     ),
     Scenario(

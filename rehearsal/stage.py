@@ -69,6 +69,8 @@ class Stage:
         self._listeners: list[Callable[[Step], None]] = []
         self._speeds = speeds
         self._changed = threading.Condition()
+        rules = account.client("events").list_rules()["Rules"]
+        self._has_status_rule = any("aws.states" in rule.get("EventPattern", "") for rule in rules)
         account.interpreter.on_state_entered(self._entered)
         account.interpreter.on_status_change(self._status_changed)
 
@@ -91,9 +93,7 @@ class Stage:
     def move_listener(self, percent: dict[str, int]) -> None:
         """Give the first route other weights, by color, as somebody does in the load balancer's console."""
         route = self.account.settings.routes[0]
-        groups = [
-            {"TargetGroupArn": route.target_group(color), "Weight": weight} for color, weight in percent.items()
-        ]
+        groups = [{"TargetGroupArn": route.target_group(color), "Weight": weight} for color, weight in percent.items()]
         action = {"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}
         elbv2 = self.account.client("elbv2")
         if ":listener-rule/" in route.arn:
@@ -120,8 +120,8 @@ class Stage:
         return self.until_ended(self.of_machine("rollback")[0])
 
     def until_all_ended(self) -> None:
-        """Wait until nothing runs any more."""
-        self.until(lambda: all(each.ended for each in self.executions.values()), "executions still run")
+        """Wait until nothing runs any more, and nothing that has ended badly is still about to start something."""
+        self.until(lambda: self._all_known() and self._all_ended() and self._all_followed_up(), "executions still run")
 
     def until(self, condition: Callable[[], bool], otherwise: str) -> None:
         """Wait, in wall time, for a condition on what executions have done."""
@@ -150,6 +150,20 @@ class Stage:
         self._listeners.append(listener)
 
     # -- inside
+
+    def _all_known(self) -> bool:
+        return len(self.executions) == len(self.account.interpreter.executions)
+
+    def _all_ended(self) -> bool:
+        return all(each.ended for each in list(self.executions.values()))
+
+    def _all_followed_up(self) -> bool:
+        """Whether the status rule, where there is one, has delivered every end that it is made for."""
+        if not self._has_status_rule:
+            return True
+        details = [delivery.event.get("detail", {}) for delivery in list(self.account.events.deliveries)]
+        told = {detail.get("executionArn") for detail in details}
+        return all(each.arn in told for each in list(self.executions.values()) if each.status != "SUCCEEDED")
 
     def _start(self, machine: str, given: Any) -> Execution:
         arn = self.account.client("stepfunctions").start_execution(

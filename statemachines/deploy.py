@@ -226,8 +226,9 @@ def _accept(steps: Steps, endings: _Endings) -> sfn.IChainable:
     promote = steps.task(
         "Promote release",
         "release.promote",
-        "Accepts the release, if the listener still shows it: it is live, its rollback window begins, and the runbook's parameters name its target"
-        " group. Until the window ends, the rollback machine brings the old version back in seconds.",
+        "Accepts the release, if the listener still shows it: it is live, its rollback window begins, and the"
+        " runbook's parameters name its target group. Until the window ends, the rollback machine brings the old version"
+        " back in seconds.",
         given=_RELEASE,
         returns=("window_ends_at",),
         into="promotion",
@@ -361,8 +362,8 @@ def _drifted(steps: Steps, lease_lost: sfn.Fail, escalated: sfn.IChainable) -> s
     release = steps.task(
         "Leave the listener to a human",
         "release.release_environment",
-        "Somebody else moved the listener during the release. Runback does not fight over it: it lets the environment go"
-        " and tells a human.",
+        "Somebody else moved the listener during the release. Runback does not fight over it: it lets the environment"
+        " go and tells a human.",
         given={**_RELEASE, "phase": "escalated", "failure": object_at(FAILURE)},
     )
     on_error(release, lease_lost, LeaseLost, result_path=sfn.JsonPath.DISCARD)

@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 from moto.ec2.models import ec2_backends
 
+from rehearsal.circumstances import Circumstances
 from rehearsal.settings import Color, Settings
 from rehearsal.world.application import Services
 from rehearsal.world.cache import Cache
@@ -48,24 +49,21 @@ def services(settings: Settings, database: Database, cache: Cache) -> Services:
     return Services(database=dsn, cache=cache.address)
 
 
-def build(settings: Settings, world: World, version: str, *, sticky: bool) -> None:
-    """
-    Build it with all traffic on blue, which runs `version`, and green scaled to zero.
-
-    `sticky` lets the live listeners hold clients to their color by a cookie.
-    """
+def build(settings: Settings, world: World, version: str, circumstances: Circumstances) -> None:
+    """Build it with all traffic on blue, which runs `version`; so does green, as far as it has instances."""
     session = boto3.Session(region_name=settings.region)
     load_balancer = world.load_balancer
     _database(session, settings, world.database)
     network = _network(session)
     groups = {arn: _target_group(session, arn, network, load_balancer) for arn in _target_group_arns(settings)}
     _listeners(session, settings, groups, network, load_balancer)
-    if sticky:
+    if circumstances.sticky_share:
         _hold_clients(session, settings)
     for name, color in settings.colors.items():
         _role(session, color)
         _launch_template(session, settings, color, version)
-        _auto_scaling_group(session, settings, name, network)
+        size = CAPACITY if name == "blue" else circumstances.idle_instances
+        _auto_scaling_group(session, settings, name, network, size)
 
 
 def _database(session: boto3.Session, settings: Settings, database: Database) -> None:
@@ -202,9 +200,10 @@ def _adopt_launch_template(settings: Settings, created_id: str, wanted_id: str) 
     order[order.index(created_id)] = wanted_id
 
 
-def _auto_scaling_group(session: boto3.Session, settings: Settings, name: str, network: dict[str, Any]) -> None:
+def _auto_scaling_group(
+    session: boto3.Session, settings: Settings, name: str, network: dict[str, Any], size: int
+) -> None:
     color = settings.colors[name]
-    size = CAPACITY if name == "blue" else 0
     session.client("autoscaling").create_auto_scaling_group(
         AutoScalingGroupName=color.auto_scaling_group,
         LaunchTemplate={"LaunchTemplateId": color.launch_template_id, "Version": "1"},

@@ -51,6 +51,7 @@ def report(**changes: Any) -> Report:
         versions={"blue": OLD_VERSION, "green": NEW_VERSION},
         executions=[deployment],
         invariants={"checked": 10, "violated": []},
+        messages=[],
         unsupported=[],
         template_sha256="0" * 64,
     )

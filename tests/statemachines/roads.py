@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lambdas.errors import EnvironmentBusy, IdleColorNotReady, LeaseLost, TargetGroupUnhealthy
+from lambdas.errors import EnvironmentBusy, IdleColorNotReady, LeaseLost, ListenerDrifted, TargetGroupUnhealthy
 from tests.rehearsal.engine.state_machines import FunctionError
 from tests.statemachines.machines import UNFORESEEN, Answers, Json, claimed
 
@@ -22,6 +22,8 @@ class Road:
     given: Json = None
 
 
+NOT_SAVED = {"available": False, "percent": 50}
+SAVED = {"available": True, "percent": 100}
 NOT_READY = {"ready": False, "percent": 50, "healthy": 1}
 READY = {"ready": True, "percent": 100, "healthy": 2}
 END_OF_ROLLBACK = {
@@ -36,7 +38,7 @@ UNRECORDED: Answers = {"Claim rollback": claimed("escalate"), "Record escalation
 
 ROADS: Mapping[str, tuple[Road, ...]] = {
     "deploy": (
-        Road("Release is live", {"Check idle color": [NOT_READY, READY]}),
+        Road("Release is live", {"Check snapshot": [NOT_SAVED, SAVED], "Check idle color": [NOT_READY, READY]}),
         Road("Request could not be checked", {"Validate request": UNFORESEEN}),
         Road("Reject request", given={}),
         Road("Release refused", {"Claim environment": error(EnvironmentBusy)}),
@@ -44,6 +46,7 @@ ROADS: Mapping[str, tuple[Road, ...]] = {
         Road("Release rolled back", {"Shift 50 % of traffic": error(TargetGroupUnhealthy)}),
         Road("Lease lost", {"Promote release": error(LeaseLost)}),
         Road("Escalated", {"Claim environment": UNFORESEEN}),
+        Road("Escalated", {"Shift 50 % of traffic": error(ListenerDrifted)}),
     ),
     "rollback": (
         Road("Rolled back", {"Settle listener": [{"settled": False}, {"settled": True}]}),

@@ -18,7 +18,14 @@ from tests.rehearsal.engine.state_machines import FunctionError
 from tests.statemachines.machines import DEPLOY_LEASE, REQUEST, UNFORESEEN, VERSION, Json, Machines, Run
 from tests.statemachines.roads import NOT_READY, READY, error
 
-BEFORE_FIRST_SHIFT = ["Record rollback point", "Prepare idle color", "Check idle color", "Hold old color"]
+BEFORE_FIRST_SHIFT = [
+    "Record rollback point",
+    "Take snapshot",
+    "Check snapshot",
+    "Prepare idle color",
+    "Check idle color",
+    "Hold old color",
+]
 FROM_FIRST_SHIFT = ["Shift 10 % of traffic", "Shift 50 % of traffic", "Shift 100 % of traffic", "Promote release"]
 ABORT = ["Scale idle color back", "Resume scaling of old color", "Release environment after abort"]
 
@@ -53,6 +60,10 @@ def test_a_release_goes_through_the_runbook_in_its_order(live: Run) -> None:
         "Is the request valid?",
         "Claim environment",
         "Record rollback point",
+        "Take snapshot",
+        "Wait for snapshot",
+        "Check snapshot",
+        "Is the snapshot available?",
         "Prepare idle color",
         *(poll * 3),
         "Hold old color",
@@ -319,3 +330,14 @@ def test_a_live_release_whose_lease_cannot_be_given_back_is_for_a_human(account:
 
     assert run.ending[:2] == ("FAILED", "Escalated")
     assert run.after("Release environment") == ["Page a human", "Escalated"]
+
+
+@pytest.mark.parametrize("state", ["Shift 50 % of traffic", "Promote release"])
+def test_a_listener_moved_by_somebody_else_is_left_to_a_human(state: str, account: Machines) -> None:
+    """No rollback is started, and none can begin: the lease is given back before this execution ends."""
+    run = account.run("deploy", {state: error(ListenerDrifted, "Route 'api' forwards 70/30")})
+
+    assert run.after(state) == ["Leave the listener to a human", "Page a human", "Escalated"]
+    assert run.given("Leave the listener to a human")["phase"] == "escalated"
+    assert run.ending[:2] == ("FAILED", "Escalated")
+    assert "70/30" in run.ending[2]

@@ -151,6 +151,7 @@ def test_a_process_stays_warm_and_takes_one_event_at_a_time(functions: Lambda) -
     assert pids == set(functions.service.process_ids("pid"))
 
 
+@pytest.mark.rehearsed
 def test_reserved_concurrency_throttles(functions: Lambda) -> None:
     """The rollback's first functions reserve concurrency: a rehearsal must show what happens beyond it."""
     functions.deploy("slow", "import time\ndef handler(event, context):\n    time.sleep(event['seconds'])")
@@ -207,6 +208,7 @@ def test_a_handlers_exception_tells_where_it_was_raised(functions: Lambda) -> No
     assert "app.py" in payload["stackTrace"][-1]
 
 
+@pytest.mark.rehearsed
 def test_after_a_time_out_the_process_is_gone_and_the_next_event_gets_a_fresh_one(functions: Lambda) -> None:
     """Lambda kills the sandbox: a handler that timed out does not go on writing."""
     functions.deploy(
@@ -355,6 +357,7 @@ def test_stop_leaves_no_process(functions: Lambda) -> None:
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
 
 
+@pytest.mark.rehearsed
 def test_processes_die_with_the_rehearsal_even_when_it_is_killed(tmp_path: Path, build_dir: Path) -> None:
     """A rehearsal that crashed must not leave functions behind, not even one in an endless handler."""
     (tmp_path / "app.py").write_text(

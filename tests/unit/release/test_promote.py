@@ -1,15 +1,35 @@
 """Promotion makes the window begin, once."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 import pytest
 
-from lambdas.errors import LeaseLost
+from lambdas.errors import LeaseLost, ListenerDrifted
 from lambdas.release import promote as function
 from lambdas.release.record import ReleaseRecord
 from lambdas.release.rules import Lease, Live, Phase, PointStatus, RollbackPoint, Work
-from tests.builders import BLUE, DEPLOYMENT, ROLLBACK, at
+from tests.builders import BLUE, DEPLOYMENT, GREEN, ROLLBACK, at
 from tests.fakes import FakeParameters
 
 LIVE = Live("new", "2222222", "green", at(2), RollbackPoint(PointStatus.VALID, "blue", "1", "old", {"api": BLUE}, 2))
+
+
+@dataclass
+class ShownListener:
+    """A load balancer whose only route shows these weights."""
+
+    weights: dict[str, int]
+
+    def forwards(self, arns: Iterable[str]) -> dict[str, dict[str, int]]:
+        return dict.fromkeys(arns, self.weights)
+
+
+@pytest.fixture(autouse=True)
+def listener(monkeypatch: pytest.MonkeyPatch) -> ShownListener:
+    shown = ShownListener({GREEN: 100})
+    monkeypatch.setattr(function, "load_balancer", shown)
+    return shown
 
 
 @pytest.fixture
@@ -55,3 +75,19 @@ def test_release_that_was_rolled_back_meanwhile_is_not_promoted(
         function.promote(baking, "new", at(3))
     assert parameters.active == ""
     assert record.read().live == LIVE
+
+
+@pytest.mark.parametrize("shown", [{BLUE: 100}, {BLUE: 30, GREEN: 70}])
+def test_release_whose_listener_was_moved_during_the_bake_is_not_promoted(
+    record: ReleaseRecord,
+    parameters: FakeParameters,
+    baking: Lease,
+    listener: ShownListener,
+    shown: dict[str, int],
+) -> None:
+    """The console would be green for a release that is not live."""
+    listener.weights = shown
+    with pytest.raises(ListenerDrifted):
+        function.promote(baking, "new", at(3))
+    assert parameters.active == ""
+    assert record.read().work.phase is Phase.BAKING
