@@ -227,8 +227,8 @@ def _accept(steps: Steps, endings: _Endings) -> sfn.IChainable:
         "Promote release",
         "release.promote",
         "Accepts the release, if the listener still shows it: it is live, its rollback window begins, and the"
-        " runbook's parameters name its target group. Until the window ends, the rollback machine brings the old version"
-        " back in seconds.",
+        " runbook's parameters name its target group. Until the window ends, the rollback machine brings the old"
+        " version back in seconds.",
         given=_RELEASE,
         returns=("window_ends_at",),
         into="promotion",
