@@ -51,16 +51,20 @@ def _run(name: str, environment: str) -> int:
         print(unknown, file=sys.stderr)
         return USAGE
     console = Console()
-    console.print(f"Rehearsing {scenario.name} on {environment} as shipped: {scenario.summary}.", highlight=False)
+    console.print(
+        f"Rehearsing {scenario.name} on {environment} as shipped: {scenario.summary}.", highlight=False, soft_wrap=True
+    )
     folder = REPORTS / scenario.name
     try:
         report = play(scenario, settings, ASSEMBLY, folder, lambda stage: Screen(stage, console).shown())
     except Stuck as stuck:
-        console.print(f"The rehearsal is stuck. {stuck}. The logs are in {folder}.", style="red", highlight=False)
+        console.print(
+            f"The rehearsal is stuck. {stuck}. The logs are in {folder}.", style="red", highlight=False, soft_wrap=True
+        )
         return BROKEN
     broken = list(scenario.broken_promises(report))
     for line in summary(report, broken, folder / "report.json"):
-        console.print(line, style="red" if line.startswith("BROKEN") else None, highlight=False)
+        console.print(line, style="red" if line.startswith("BROKEN") else None, highlight=False, soft_wrap=True)
     return BROKEN if broken else KEPT
 
 

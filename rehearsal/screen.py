@@ -54,10 +54,10 @@ class Screen:
 
     def _print(self) -> None:
         while not self._ended.wait(_PLAIN_EVERY_SECONDS):
-            self._console.print(self._traffic_line(), highlight=False)
+            self._console.print(self._traffic_line(), highlight=False, soft_wrap=True)
 
     def _print_step(self, step: Step) -> None:
-        self._console.print(f"{self._moment(step)}  {_machine(step):9} {step.state}", highlight=False)
+        self._console.print(f"{self._moment(step)}  {_machine(step):9} {step.state}", highlight=False, soft_wrap=True)
 
     def _picture(self) -> RenderableType:
         steps = list(self._stage.steps)[-_STEPS_SHOWN:]

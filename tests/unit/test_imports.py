@@ -9,12 +9,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 AWS = {"boto3", "botocore"}
-ROOMS = ("release", "traffic", "fleet", "rollback", "notices")
+ROOMS = ("release", "traffic", "fleet", "database", "rollback", "notices")
 STANDS_ON = {
     "release": set(),
     "traffic": {"release"},
     "fleet": {"release", "traffic"},
-    "rollback": {"release", "traffic", "fleet"},
+    "database": {"release"},
+    "rollback": {"release", "traffic", "fleet", "database"},
     "notices": {"release"},
 }
 COMMON = {"lambdas.clients", "lambdas.errors", "lambdas.observability"}
