@@ -61,3 +61,48 @@ class LostEventsAlarm(Construct):
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
         alarm.add_alarm_action(cloudwatch_actions.SnsAction(notices))
+
+
+class WatchdogAlarm(Construct):
+    """
+    Tells humans that nobody watches any more.
+
+    The watchdog is what is left when events are lost, so its own silence must not be silent. A round counts when it was
+    begun and did not fail. Of five minutes three must lack one, because the newest minute is always filled up with
+    nothing: CloudWatch learns of an invocation a minute late.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, settings: EnvironmentSettings, notices: sns.ITopic) -> None:
+        super().__init__(scope, construct_id)
+        names = Names(settings)
+        counts = {
+            name.lower(): cloudwatch.Metric(
+                namespace="AWS/Lambda",
+                metric_name=name,
+                dimensions_map={"FunctionName": names.named("watchdog")},
+                period=Duration.minutes(1),
+                statistic="Sum",
+            )
+            for name in ("Invocations", "Errors")
+        }
+        alarm = cloudwatch.Alarm(
+            self,
+            "Alarm",
+            alarm_name=names.named("watchdog-silent"),
+            alarm_description=(
+                "The watchdog does not complete its rounds. A deployment or rollback that dies now may stay unnoticed:"
+                " look at the function's log, and at running executions."
+            ),
+            metric=cloudwatch.MathExpression(
+                expression="FILL(invocations, 0) - FILL(errors, 0)",
+                using_metrics=counts,
+                label="Completed rounds",
+                period=Duration.minutes(1),
+            ),
+            threshold=1,
+            comparison_operator=cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
+            evaluation_periods=5,
+            datapoints_to_alarm=3,
+            treat_missing_data=cloudwatch.TreatMissingData.BREACHING,
+        )
+        alarm.add_alarm_action(cloudwatch_actions.SnsAction(notices))

@@ -5,7 +5,7 @@ from constructs import Construct
 
 from cdk.functions import Functions
 from cdk.machines import Machine
-from cdk.monitoring import LostEventsAlarm, Notices
+from cdk.monitoring import LostEventsAlarm, Notices, WatchdogAlarm
 from cdk.names import Names
 from cdk.record import Record
 from cdk.settings import EnvironmentSettings
@@ -68,6 +68,7 @@ class EnvironmentStack(Stack):
             lost_events=lost_events.queue,
         )
         Watchdog(self, "Watchdog", settings, functions.version("rollback.watchdog"), lost_events.queue)
+        WatchdogAlarm(self, "WatchdogAlarm", settings, notices.topic)
         LostEventsAlarm(self, "LostEventsAlarm", lost_events.queue, notices.topic, Names(settings).named("lost-events"))
 
 

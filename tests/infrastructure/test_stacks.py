@@ -168,7 +168,7 @@ def test_an_event_that_cannot_be_delivered_is_kept_and_told(
     """EventBridge drops what it could not deliver, unless there is a queue for it."""
     (target,) = _rule(resources, name)["Targets"]
     (queue_id,) = of_type(resources, "AWS::SQS::Queue")
-    alarm = only(resources, "AWS::CloudWatch::Alarm")
+    alarm = _alarm(resources, "lost-events")
     (topic_id,) = of_type(resources, "AWS::SNS::Topic")
 
     assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": [queue_id, "Arn"]}}
@@ -177,6 +177,25 @@ def test_an_event_that_cannot_be_delivered_is_kept_and_told(
     assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": [queue_id, "QueueName"]}}]
     assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (1, "GreaterThanOrEqualToThreshold")
     assert alarm["AlarmActions"] == [{"Ref": topic_id}]
+
+
+def test_a_watchdog_that_does_not_complete_its_rounds_is_told(resources: Resources) -> None:
+    """Nobody would miss it before the day on which an event is lost."""
+    alarm = _alarm(resources, "watchdog-silent")
+    (topic_id,) = of_type(resources, "AWS::SNS::Topic")
+    watched = [metric["MetricStat"]["Metric"] for metric in alarm["Metrics"] if "MetricStat" in metric]
+
+    assert {each["MetricName"] for each in watched} == {"Invocations", "Errors"}
+    assert {each["Dimensions"][0]["Value"] for each in watched} == {"receipt-vault-production-watchdog"}
+    assert (alarm["DatapointsToAlarm"], alarm["EvaluationPeriods"]) == (3, 5)
+    assert alarm["TreatMissingData"] == "breaching"
+    assert alarm["AlarmActions"] == [{"Ref": topic_id}]
+
+
+def _alarm(resources: Resources, suffix: str) -> dict[str, Any]:
+    alarms = of_type(resources, "AWS::CloudWatch::Alarm").values()
+    (alarm,) = (each for each in alarms if each["AlarmName"].endswith(suffix))
+    return alarm
 
 
 @pytest.mark.parametrize("kind", ["AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy"])
