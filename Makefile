@@ -35,6 +35,7 @@ cdk.out/manifest.json: .venv/ready $(SYNTH_INPUTS)
 	@$(PYTHON_IN_VENV) app.py
 
 # By file: the tests of a scenario wait for one rehearsal of it, and a second worker would only wait with them.
+# Nothing comes after pytest, so that its closing line is the last one on the screen.
 .PHONY: test
 test: .venv/ready ## Run all tests, rehearsals included
 	@$(PYTHON_IN_VENV) -m pytest -n $(TEST_WORKERS) --dist loadfile

@@ -69,8 +69,6 @@ class Stage:
         self._listeners: list[Callable[[Step], None]] = []
         self._speeds = speeds
         self._changed = threading.Condition()
-        rules = account.client("events").list_rules()["Rules"]
-        self._has_status_rule = any("aws.states" in rule.get("EventPattern", "") for rule in rules)
         account.interpreter.on_state_entered(self._entered)
         account.interpreter.on_status_change(self._status_changed)
 
@@ -159,7 +157,8 @@ class Stage:
 
     def _all_followed_up(self) -> bool:
         """Whether the status rule, where there is one, has delivered every end that it is made for."""
-        if not self._has_status_rule:
+        rules = self.account.client("events").list_rules()["Rules"]
+        if not any("aws.states" in rule.get("EventPattern", "") for rule in rules):
             return True
         details = [delivery.event.get("detail", {}) for delivery in list(self.account.events.deliveries)]
         told = {detail.get("executionArn") for detail in details}

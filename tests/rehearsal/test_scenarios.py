@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -73,9 +74,11 @@ def test_every_promise_is_kept(kept: Kept) -> None:
 def test_the_report_has_the_documented_fields(kept: Kept) -> None:
     """Null stands for what does not apply, so that a reader never has to ask whether a field is there."""
     end, versions, _ = ENDS[kept.scenario]
-    empty = {"lease_holder", *(name for name, value in {**end, **versions}.items() if value is None)}
+    empty = {"final.lease_holder"}
+    empty |= {f"final.{name}" for name, value in end.items() if value is None}
+    empty |= {f"final.versions.{color}" for color, version in versions.items() if version is None}
     if kept.scenario in WITHOUT_ROLLBACK:
-        empty |= {"rollback_to_switched", "rollback_critical_path"}
+        empty |= {"seconds.rollback_to_switched", "api_calls.rollback_critical_path"}
 
     assert _with_types(FIELDS, empty) == _with_types(kept.report)
 
@@ -200,12 +203,12 @@ def test_a_rollback_that_nobody_started_is_missed() -> None:
     assert ["no rollback succeeded"] == list(BY_RULE.broken_promises(stopped))
 
 
-def _with_types(value: Any, empty: set[str] | None = None) -> Any:
-    """Replace every leaf by its type, every list by its first element's, and the fields in `empty` by null."""
+def _with_types(value: Any, empty: Collection[str] = (), path: str = "") -> Any:
+    """Replace every leaf by its type, every list by its first element's, and what is at a path in `empty` by null."""
+    if path in empty:
+        return None
     if isinstance(value, dict):
-        return {name: None if empty and name in empty else _with_types(inner, empty) for name, inner in value.items()}
+        return {name: _with_types(inner, empty, f"{path}.{name}".lstrip(".")) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_with_types(inner, empty) for inner in value[:1]]
-    if value is None or isinstance(value, type):
-        return value
-    return type(value)
+        return [_with_types(inner, empty, path) for inner in value[:1]]
+    return value if value is None or isinstance(value, type) else type(value)
