@@ -71,7 +71,7 @@ class StateMachines:
 
     def ended(self, execution_arn: str) -> dict[str, Any]:
         """Describe the execution, once it has ended."""
-        eventually(lambda: self.describe(execution_arn)["status"] != "RUNNING", 10)
+        eventually(lambda: self.describe(execution_arn)["status"] != "RUNNING")
         return self.describe(execution_arn)
 
     def run(self, states: States, payload: Json = None, **machine: Json) -> dict[str, Any]:
@@ -97,7 +97,7 @@ class StateMachines:
         def has_come() -> bool:
             return [event["type"] for event in self.history(execution_arn)][-1:] == [event_type]
 
-        eventually(has_come, 5)
+        eventually(has_come)
 
     def stop(self, execution_arn: str) -> dict[str, Any]:
         """Call StopExecution with an error and a cause."""
@@ -149,14 +149,14 @@ class Gate:
     def __call__(self, _: Json) -> dict[str, Any]:
         """Handle an invocation."""
         self._is_entered.set()
-        assert self._may_leave.wait(10)
+        assert self._may_leave.wait(60)
         if self._error:
             raise self._error
         return {}
 
     def until_entered(self) -> None:
         """Wait until the handler runs."""
-        assert self._is_entered.wait(5)
+        assert self._is_entered.wait(60)
 
     def release(self) -> None:
         """Let the handler end."""

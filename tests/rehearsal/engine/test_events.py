@@ -71,7 +71,7 @@ class Account:
         """Send it, and wait until every delivery of it has ended."""
         before = len(self.bus.deliveries)
         self.bus.put(FAILED | event)
-        eventually(lambda: len(self.bus.deliveries) > before, 5)
+        eventually(lambda: len(self.bus.deliveries) > before)
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_only_events_that_fit_the_pattern_arrive(account: Account, pattern: dict
 
     account.bus.put(FAILED)
 
-    eventually(lambda: len(account.bus.deliveries) == 1 + expected, 5)
+    eventually(lambda: len(account.bus.deliveries) == 1 + expected)
     assert bool(account.states.list_executions(stateMachineArn=ROLLBACK)["executions"]) == expected
 
 
@@ -251,7 +251,7 @@ def test_a_deleted_schedule_ticks_no_more(account: Account) -> None:
     account.events.put_targets(Rule="slower", Targets=[{"Id": "t", "Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:inbox"}])
     before = [delivery.rule for delivery in account.bus.deliveries].count("rule")
 
-    eventually(lambda: [delivery.rule for delivery in account.bus.deliveries].count("slower") >= 1, 5)
+    eventually(lambda: [delivery.rule for delivery in account.bus.deliveries].count("slower") >= 1)
 
     assert [delivery.rule for delivery in account.bus.deliveries].count("rule") <= before + 1
 

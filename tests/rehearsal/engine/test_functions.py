@@ -138,31 +138,44 @@ def test_a_process_stays_warm_and_takes_one_event_at_a_time(functions: Lambda) -
         """
         import os, time
         def handler(event, context):
-            time.sleep(event.get("seconds", 0))
+            if "meet" in event:
+                open(os.path.join(event["meet"], str(os.getpid())), "w").close()
+                while len(os.listdir(event["meet"])) < 2:
+                    time.sleep(0.01)
             return os.getpid()
         """,
     )
     first, second = functions.invoke("pid"), functions.invoke("pid")
     assert first == second
 
+    meeting = functions.folder / "meeting"
+    meeting.mkdir()
     with ThreadPoolExecutor() as callers:
-        pids = set(callers.map(lambda _: functions.invoke("pid", {"seconds": 0.5})[0], range(2)))
+        pids = set(callers.map(lambda _: functions.invoke("pid", {"meet": str(meeting)})[0], range(2)))
     assert len(pids) == 2
     assert pids == set(functions.service.process_ids("pid"))
 
 
-@pytest.mark.rehearsed
 def test_reserved_concurrency_throttles(functions: Lambda) -> None:
     """The rollback's first functions reserve concurrency: a rehearsal must show what happens beyond it."""
-    functions.deploy("slow", "import time\ndef handler(event, context):\n    time.sleep(event['seconds'])")
+    functions.deploy(
+        "slow",
+        """
+        import os, time
+        def handler(event, context):
+            while not os.path.exists(event["until"]):
+                time.sleep(0.01)
+        """,
+    )
     functions.client.put_function_concurrency(FunctionName="slow", ReservedConcurrentExecutions=1)
-    functions.invoke("slow", {"seconds": 0})
-    busy = threading.Thread(target=functions.invoke, args=("slow", {"seconds": 1.0}))
+    until = functions.folder / "until"
+    busy = threading.Thread(target=functions.invoke, args=("slow", {"until": str(until)}))
     busy.start()
-    eventually(lambda: functions.service.logs("slow").count("START") == 2, 5)
+    eventually(lambda: "START" in functions.service.logs("slow"))
 
     with pytest.raises(functions.client.exceptions.TooManyRequestsException):
-        functions.invoke("slow", {"seconds": 0})
+        functions.invoke("slow", {"until": "/"})
+    until.touch()
     busy.join()
 
 
@@ -221,7 +234,7 @@ def test_after_a_time_out_the_process_is_gone_and_the_next_event_gets_a_fresh_on
 
     assert not Path(f"/proc/{pid}").exists()
     assert functions.invoke("slow", {"seconds": 0}) == (None, None)
-    assert "Task timed out after 0.50 seconds" in functions.service.logs("slow")
+    eventually(lambda: "Task timed out after 0.50 seconds" in functions.service.logs("slow"))
 
 
 def test_a_function_sees_its_own_variables_and_lambdas_and_nothing_else(
@@ -305,8 +318,8 @@ def test_an_asynchronous_event_is_accepted_at_once_and_printed_lines_can_be_read
     answer = functions.client.invoke(FunctionName="echo", InvocationType="Event", Payload=b'{"n": 7}')
 
     assert answer["StatusCode"] == 202
-    eventually(lambda: ("echo", "saw {'n': 7}") in lines, 5)
-    assert "saw {'n': 7}" in functions.service.logs("echo")
+    eventually(lambda: ("echo", "saw {'n': 7}") in lines)
+    eventually(lambda: "saw {'n': 7}" in functions.service.logs("echo"))
 
 
 def test_an_asynchronous_event_is_tried_three_times_and_then_told_to_the_destination(functions: Lambda) -> None:
@@ -321,7 +334,7 @@ def test_an_asynchronous_event_is_tried_three_times_and_then_told_to_the_destina
 
     functions.client.invoke(FunctionName="faulty", InvocationType="Event", Payload=b'{"n": 7}')
 
-    message = eventually(lambda: sqs.receive_message(QueueUrl=url, WaitTimeSeconds=0).get("Messages"), 10)[0]
+    message = eventually(lambda: sqs.receive_message(QueueUrl=url, WaitTimeSeconds=0).get("Messages"))[0]
     record = json.loads(message["Body"])
     assert record["requestContext"]["condition"] == "RetriesExhausted"
     assert record["requestContext"]["approximateInvokeCount"] == 3
@@ -348,7 +361,7 @@ def test_stop_leaves_no_process(functions: Lambda) -> None:
     functions.deploy("busy", "import time\ndef handler(event, context): time.sleep(30)", timeout_seconds=60)
     functions.invoke("echo")
     functions.client.invoke(FunctionName="busy", InvocationType="Event")
-    eventually(lambda: "START" in functions.service.logs("busy"), 5)
+    eventually(lambda: "START" in functions.service.logs("busy"))
     pids = functions.service.process_ids("echo") + functions.service.process_ids("busy")
 
     functions.service.stop()
@@ -393,7 +406,7 @@ def test_processes_die_with_the_rehearsal_even_when_it_is_killed(tmp_path: Path,
     parent.send_signal(signal.SIGKILL)
     parent.wait()
 
-    eventually(lambda: not _running(pid), 5)
+    eventually(lambda: not _running(pid))
 
 
 def _running(pid: int) -> bool:

@@ -20,7 +20,7 @@ def test_a_success_is_told_as_on_aws() -> None:
         account.interpreter.on_status_change(told.append)
         arn = account.start({"Only": {**PASS, "Result": {"outcome": "live"}}}, {"release_id": "r-1"})
         described = account.ended(arn)
-        eventually(lambda: len(told) == 2, 5)
+        eventually(lambda: len(told) == 2)
 
     common = {
         "executionArn": arn,
@@ -63,7 +63,7 @@ def test_each_end_is_told_once(status: str) -> None:
             account.stop(arn)
             account.stop(arn)
         gate.release()
-    eventually(lambda: set(threading.enumerate()) <= before, 5)
+    eventually(lambda: set(threading.enumerate()) <= before)
 
     errors = {"FAILED": "RefreshFailed", "TIMED_OUT": None, "ABORTED": "Superseded"}
     assert told == [("RUNNING", None), (status, errors[status])]
@@ -77,7 +77,7 @@ def test_a_slow_listener_delays_neither_the_interpreter_nor_another_listener() -
         account.interpreter.on_status_change(gate)
         account.interpreter.on_status_change(lambda detail: told.append(detail["status"]))
         status = account.run({"Only": PASS})["status"]
-        eventually(lambda: len(told) == 2, 5)
+        eventually(lambda: len(told) == 2)
         gate.release()
 
     assert status == "SUCCEEDED"
@@ -97,7 +97,7 @@ def test_a_listener_that_fails_is_reported_and_called_again(monkeypatch: pytest.
     with state_machines() as account:
         account.interpreter.on_status_change(listen)
         account.run({"Only": PASS})
-        eventually(lambda: len(reported) == 2, 5)
+        eventually(lambda: len(reported) == 2)
 
     assert told == ["RUNNING", "SUCCEEDED"]
     assert reported == [ConnectionError, ConnectionError]
@@ -110,8 +110,8 @@ def test_what_still_runs_at_the_end_is_abandoned_in_silence() -> None:
     with state_machines() as account:
         account.interpreter.on_status_change(lambda detail: told.append(detail["status"]))
         account.start(LONG_WAIT)
-        eventually(lambda: told, 5)
-    eventually(lambda: set(threading.enumerate()) <= before, 5)
+        eventually(lambda: told)
+    eventually(lambda: set(threading.enumerate()) <= before)
 
     assert told == ["RUNNING"]
 
@@ -130,7 +130,7 @@ def test_an_execution_of_an_earlier_rehearsal_is_not_told() -> None:
         account.interpreter.on_status_change(lambda detail: told.append(detail["status"]))
         listening = set(threading.enumerate()) - before
         gate.release()
-        eventually(lambda: len(listening & set(threading.enumerate())) == 1, 5)
+        eventually(lambda: len(listening & set(threading.enumerate())) == 1)
 
     assert told == []
 
@@ -148,7 +148,7 @@ def test_every_state_entered_is_told_with_its_type_and_time() -> None:
         account.interpreter.on_state_entered(lambda *entry: entered.append(entry))
         arn = account.start(states)
         account.ended(arn)
-        eventually(lambda: len(entered) == 4, 5)
+        eventually(lambda: len(entered) == 4)
 
     assert [entry[:3] for entry in entered] == [
         (arn, "Bake", "Wait"),

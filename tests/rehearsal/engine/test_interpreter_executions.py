@@ -233,7 +233,7 @@ def test_a_task_that_fails_after_the_stop_changes_nothing() -> None:
         gate.until_entered()
         account.stop(arn)
         gate.release()
-        eventually(lambda: set(threading.enumerate()) <= before, 5)
+        eventually(lambda: set(threading.enumerate()) <= before)
         return account.describe(arn)["status"], type(account.environment(arn).program_state()).__name__
 
     assert repaired_and_stock(observe) == (("ABORTED", "ProgramStopped"), ("FAILED", "ProgramError"))
@@ -249,7 +249,7 @@ def test_a_machine_time_out_ends_the_execution_while_its_task_still_runs() -> No
         described = account.ended(arn)
         events_then = [event["type"] for event in account.history(arn)]
         gate.release()
-        eventually(lambda: set(threading.enumerate()) <= before, 5)
+        eventually(lambda: set(threading.enumerate()) <= before)
         events_later = [event["type"] for event in account.history(arn)]
         lasted = (described.get("stopDate", described["startDate"]) - described["startDate"]).total_seconds()
         return described["status"], lasted, events_then[-1], events_later == events_then
@@ -267,11 +267,14 @@ def test_a_list_of_executions_says_when_each_one_stopped() -> None:
     def observe(account: StateMachines) -> list[tuple[str, bool]]:
         machine = account.create(LONG_WAIT, TimeoutSeconds=60)
         start = account.client.start_execution
-        account.stop(start(stateMachineArn=machine, name="stopped")["executionArn"])
+        stopped = start(stateMachineArn=machine, name="stopped")["executionArn"]
+        account.until_last_event("WaitStateEntered", stopped)
+        account.stop(stopped)
         timed_out = start(stateMachineArn=machine, name="timed-out")["executionArn"]
         account.ended(timed_out)
-        start(stateMachineArn=machine, name="running")
-        listed = account.client.list_executions(stateMachineArn=machine)["executions"]
+        with account.clock.at_real_speed():  # or it may be over before anybody looks
+            start(stateMachineArn=machine, name="running")
+            listed = account.client.list_executions(stateMachineArn=machine)["executions"]
         return sorted((execution["status"], "stopDate" in execution) for execution in listed)
 
     repaired, stock = repaired_and_stock(observe)

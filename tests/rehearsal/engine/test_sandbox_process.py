@@ -20,6 +20,7 @@ from rehearsal.engine.sandbox import Internet
 from rehearsal.world.certificates import Certificate, issue
 from rehearsal.world.data_plane import DataPlane
 from rehearsal.world.names import Names
+from tests.waiting import eventually
 
 API, DATABASE = "api.receiptvault.pro", "receipt-vault.c1a2b3d4e5f6.eu-west-1.rds.amazonaws.com"
 POSTGRESQL = 5432
@@ -241,7 +242,7 @@ def test_ways_around_a_connection_are_closed_too(functions: Functions) -> None:
         """
     )
     assert ["sendto", "sendmsg", "gethostbyname", "gethostbyaddr", "connect_ex"] == answer
-    assert "8.8.8.8:53 is not in the pretend account" in functions.service.logs("function")
+    eventually(lambda: "8.8.8.8:53 is not in the pretend account" in functions.service.logs("function"))
 
 
 def test_loopback_stays_in_reach(functions: Functions) -> None:
