@@ -4,7 +4,8 @@ What can be rehearsed. A scenario plays, and then keeps its promises or says whi
 They stand in the order in which a newcomer should see them; the first is what `make rehearse` plays.
 """
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from rehearsal.circumstances import Circumstances
@@ -12,7 +13,7 @@ from rehearsal.report import Report
 from rehearsal.stage import Stage
 from rehearsal.world.application import Behaviour
 from rehearsal.world.database import SnapshotPlan
-from rehearsal.world.traffic import colors_by_client, summarise
+from rehearsal.world.traffic import Sample, sticky_clients, summarise
 
 OLD_VERSION = "1a2b3c4"
 NEW_VERSION = "5d6e7f8"
@@ -64,6 +65,23 @@ def _stop_in_the_middle(stage: Stage) -> None:
     stage.stop(deployment)
     stage.until_ended(deployment)
     stage.until_rollback_ended()
+
+
+def _stop_once_clients_stick(stage: Stage) -> None:
+    """Stop the deployment when a cookie holds somebody on green, and wait until they have come again."""
+    deployment = stage.start_deployment({"version": NEW_VERSION})
+    stage.until_entered(deployment, _bakes(stage)[0])
+    stage.until_answered(lambda samples: bool(sticky_clients(samples, "green")), "no client stuck to green")
+    stage.stop(deployment)
+    stage.until_ended(deployment)
+    stage.until_rollback_ended()
+    ended = time.monotonic()
+    stage.until_answered(lambda samples: _came_again(samples, ended), "no client that stuck to green came again")
+
+
+def _came_again(samples: Sequence[Sample], after_seconds: float) -> bool:
+    held = sticky_clients(samples, "green")
+    return any(each.client in held and each.sent_seconds > after_seconds for each in samples)
 
 
 def _release_onto_a_moved_listener(stage: Stage) -> None:
@@ -158,11 +176,9 @@ def _sticky_clients_came_back(report: Report) -> str:
     """Clients that a cookie held on green must be on blue for every request after the switch."""
     if report.switch is None:
         return "no rollback switched the listener"
-    held = [client for client, colors in colors_by_client(report.samples).items() if client and "green" in colors]
-    if not held:
-        return "no sticky client was ever on green, so nothing is proven"
-    after = [sample for sample in report.samples if sample.sent_seconds > report.switch.in_force]
-    stayed = {sample.client for sample in after if sample.client and sample.color == "green"}
+    if not _came_again(report.samples, report.switch.in_force):
+        return "no client that stuck to green came again, so nothing is proven"
+    stayed = sticky_clients(report.samples, "green", after_seconds=report.switch.in_force)
     return f"{len(stayed)} sticky clients stayed on green" if stayed else ""
 
 
@@ -250,7 +266,7 @@ SCENARIOS = (
         "sticky-clients",
         "A tenth of the users is held to a color by a cookie: after a rollback none stays on the bad one",
         expected="rolled_back",
-        play=_stop_in_the_middle,
+        play=_stop_once_clients_stick,
         promises=(_no_failed_requests, _all_traffic_on("blue", OLD_VERSION), _sticky_clients_came_back),
         circumstances=Circumstances(sticky_share=0.1),
     ),

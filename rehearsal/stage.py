@@ -3,14 +3,14 @@
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from rehearsal.account import Account
 from rehearsal.record import RecordView
-from rehearsal.world.traffic import Traffic
+from rehearsal.world.traffic import Sample, Traffic
 
 PATIENCE_WALL_SECONDS = 150.0
 _POLL_WALL_SECONDS = 0.05
@@ -120,6 +120,10 @@ class Stage:
     def until_all_ended(self) -> None:
         """Wait until nothing runs any more, and nothing that has ended badly is still about to start something."""
         self.until(lambda: self._all_known() and self._all_ended() and self._all_followed_up(), "executions still run")
+
+    def until_answered(self, enough: Callable[[Sequence[Sample]], bool], otherwise: str) -> None:
+        """Wait until the users have got answers that are `enough`."""
+        self.until(lambda: enough(self.traffic.so_far()), otherwise)
 
     def until(self, condition: Callable[[], bool], otherwise: str) -> None:
         """Wait, in wall time, for a condition on what executions have done."""

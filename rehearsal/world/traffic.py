@@ -27,8 +27,8 @@ from aiohttp.abc import AbstractCookieJar
 from rehearsal.world.processes import ChildProcess, end_with_parent
 
 NO_CONNECTION = 0
-STICKY_CLIENTS = 20
-"""So many that the first tenth of the traffic is likely to hold some of them."""
+STICKY_CLIENTS = 60
+"""So many that some of them send their first request only when the new version already has a part of the traffic."""
 _EMAIL = "test@receipts.invalid"
 
 
@@ -119,6 +119,13 @@ def summarise(samples: Iterable[Sample], after_seconds: float = -math.inf, until
     )
 
 
+def sticky_clients(samples: Iterable[Sample], color: str, after_seconds: float = -math.inf) -> set[str]:
+    """Return the clients with cookies that a color has answered, from one moment of time.monotonic() on."""
+    return {
+        each.client for each in samples if each.client and each.color == color and each.sent_seconds > after_seconds
+    }
+
+
 def colors_by_client(samples: Iterable[Sample]) -> dict[str, list[str]]:
     """
     For each client that keeps cookies: the colors that answered it, in order of sending, each change once.
@@ -185,6 +192,11 @@ class Traffic:
     def stop(self) -> None:
         """Send no more, wait for the answers still under way, and leave a complete file; safe to repeat."""
         self._process.stop(patience_seconds=15.0)
+
+    def so_far(self) -> list[Sample]:
+        """Return every sample that is written by now, while more are under way."""
+        content = self.samples_path.read_bytes()
+        return [Sample(**json.loads(line)) for line in content.splitlines(keepends=True) if line.endswith(b"\n")]
 
     def live(self) -> Live:
         """Read on from where the last call stopped."""
