@@ -10,7 +10,7 @@ ENV ?= production
 TEST_WORKERS ?= 2
 
 REQUIREMENTS := $(wildcard requirements/*.txt)
-SYNTH_INPUTS := app.py cdk.json requirements/layer.txt \
+SYNTH_INPUTS := app.py cdk.json requirements/layer.txt requirements/drivers.txt \
 	$(shell find cdk lambdas statemachines environments -not -path '*/__pycache__*' 2>/dev/null)
 
 .PHONY: help
@@ -55,7 +55,7 @@ format: .venv/ready ## Correct what can be corrected mechanically
 	@$(PYTHON_IN_VENV) -m ruff check --fix .
 	@$(PYTHON_IN_VENV) -m ruff format .
 
-# The layer is for Lambda's own Python; everything else has to fit every Python that a developer may have.
+# The layers are for Lambda's own Python; everything else has to fit every Python that a developer may have.
 COMPILE := $(PYTHON_IN_VENV) -m uv pip compile --quiet --universal --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements"
 
@@ -63,7 +63,8 @@ COMPILE := $(PYTHON_IN_VENV) -m uv pip compile --quiet --universal --generate-ha
 requirements: .venv/ready ## Pin anew what requirements/*.in ask for
 	@for name in bootstrap node development; do \
 		$(COMPILE) --python-version 3.11 requirements/$$name.in --output-file requirements/$$name.txt || exit 1; done
-	@$(COMPILE) --python-version 3.13 requirements/layer.in --output-file requirements/layer.txt
+	@for name in layer drivers; do \
+		$(COMPILE) --python-version 3.13 requirements/$$name.in --output-file requirements/$$name.txt || exit 1; done
 
 .PHONY: clean
 clean: ## Remove all that was set up or built

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_iam as iam
@@ -14,7 +15,9 @@ from cdk.names import Names
 from cdk.packaging import function_code, layer_code
 from cdk.permissions import (
     CANCEL_REFRESHES,
+    CONNECT_TO_NETWORK,
     PUBLISH_NOTICES,
+    READ_APPLICATION_LOG,
     READ_EXECUTIONS,
     READ_GROUPS,
     READ_LAUNCH_TEMPLATES,
@@ -22,6 +25,8 @@ from cdk.permissions import (
     READ_RECORD,
     READ_REFRESHES,
     READ_RELEASE,
+    READ_SECRETS_OF_CHECKS,
+    READ_SECRETS_OF_DATA_STORES,
     READ_SNAPSHOTS,
     READ_TARGET_HEALTH,
     READ_WAY_BACK,
@@ -46,7 +51,9 @@ from cdk.settings import COLORS, EnvironmentSettings
 
 DEPLOY = frozenset({"deploy"})
 ROLLBACK = frozenset({"rollback"})
+CLEAN_UP = frozenset({"clean-up"})
 BOTH = DEPLOY | ROLLBACK
+ALL_MACHINES = BOTH | CLEAN_UP
 NO_MACHINE: frozenset[str] = frozenset()
 
 
@@ -57,7 +64,8 @@ class FunctionSpec:
 
     A function that writes a live listener, or that stands between an event and safe traffic, may take ten seconds at
     most: as long as that a rollback has to wait before it knows that no slower one can still write. Those of the
-    rollback's way have concurrency reserved, so that nothing else in the account can use it up.
+    rollback's way have concurrency reserved, so that nothing else in the account can use it up. `drivers` are what
+    checks ask the product with. A function that is in the VPC reaches what settings name there, and nothing else.
     """
 
     module: str
@@ -67,6 +75,8 @@ class FunctionSpec:
     variables: tuple[str, ...] = ()
     permissions: tuple[Permission, ...] = ()
     reserved_concurrency: int | None = None
+    drivers: bool = False
+    in_vpc: bool = False
 
     @property
     def name(self) -> str:
@@ -97,9 +107,16 @@ FUNCTIONS = (
     FunctionSpec(
         module="release.release_environment",
         description="Lets the environment go, for the next release.",
-        machines=BOTH,
+        machines=ALL_MACHINES,
         variables=("ENVIRONMENT", "RECORD_TABLE"),
         permissions=(READ_RECORD, UPDATE_RECORD),
+    ),
+    FunctionSpec(
+        module="release.claim_clean_up",
+        description="Decides whether it is time to give the way back up, and takes the environment for it.",
+        machines=CLEAN_UP,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES"),
+        permissions=(READ_RECORD, REPLACE_IN_RECORD, READ_LISTENERS),
     ),
     FunctionSpec(
         module="rollback.record_rollback_point",
@@ -163,6 +180,32 @@ FUNCTIONS = (
         permissions=(UPDATE_RECORD, READ_SNAPSHOTS),
     ),
     FunctionSpec(
+        module="checks.run_smoke_checks",
+        description="Asks a version, or the whole system, what users would ask of it.",
+        machines=BOTH,
+        timeout_seconds=60,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "CHECKS"),
+        permissions=(UPDATE_RECORD, READ_SECRETS_OF_CHECKS),
+        drivers=True,
+    ),
+    FunctionSpec(
+        module="checks.check_data_stores",
+        description="Asks database and cache from inside the VPC.",
+        machines=DEPLOY,
+        variables=("DATABASE", "CACHE"),
+        permissions=(READ_SECRETS_OF_DATA_STORES, CONNECT_TO_NETWORK),
+        drivers=True,
+        in_vpc=True,
+    ),
+    FunctionSpec(
+        module="checks.check_error_rate",
+        description="Looks into the application's log whether a version answers with too many errors.",
+        machines=BOTH,
+        timeout_seconds=60,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "LOGS"),
+        permissions=(UPDATE_RECORD, READ_APPLICATION_LOG),
+    ),
+    FunctionSpec(
         module="fleet.prepare_idle_color",
         description="Starts to bring the new version up on the color that serves nobody.",
         machines=DEPLOY,
@@ -212,6 +255,13 @@ FUNCTIONS = (
         permissions=(READ_RELEASE, UPDATE_RECORD, CANCEL_REFRESHES, UPDATE_GROUPS, *USE_LAUNCH_TEMPLATES),
     ),
     FunctionSpec(
+        module="fleet.scale_in_old_color",
+        description="Makes the old color as small as an idle color is, once nobody can go back to it.",
+        machines=CLEAN_UP,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES", "COLORS"),
+        permissions=(READ_RELEASE, UPDATE_RECORD, READ_LISTENERS, UPDATE_GROUPS, RESUME_SCALING),
+    ),
+    FunctionSpec(
         module="traffic.switch_listener",
         description="Divides traffic between the two colors, only while its execution holds the environment.",
         machines=BOTH,
@@ -241,7 +291,7 @@ FUNCTIONS = (
     FunctionSpec(
         module="notices.notify",
         description="Tells humans what happened, and the way back when Runback could not finish.",
-        machines=BOTH,
+        machines=ALL_MACHINES,
         variables=("ENVIRONMENT", "SERVICE", "TOPIC_ARN", "PARAMETERS"),
         permissions=(PUBLISH_NOTICES, READ_WAY_BACK),
     ),
@@ -260,6 +310,9 @@ VARIABLES: Mapping[str, Callable[[EnvironmentSettings], str]] = {
     ),
     "RELEASE": lambda settings: _json(settings.release.model_dump()),
     "DATABASE": lambda settings: _json(settings.database.model_dump()),
+    "CACHE": lambda settings: _json(settings.cache.model_dump()),
+    "CHECKS": lambda settings: _json(settings.checks.model_dump(exclude_defaults=True)),
+    "LOGS": lambda settings: _json(settings.logs.model_dump()),
     "PARAMETERS": lambda settings: _json(
         {**settings.parameters.model_dump(), "way_back": settings.way_back_parameter},
     ),
@@ -285,14 +338,8 @@ class Functions(Construct):
         self._settings = settings
         self._names = Names(settings)
         self._code = function_code()
-        self._layer = lambda_.LayerVersion(
-            self,
-            "Libraries",
-            description="Powertools for AWS Lambda, for Runback's functions",
-            code=layer_code(),
-            compatible_runtimes=[lambda_.Runtime.PYTHON_3_13],
-            compatible_architectures=[lambda_.Architecture.ARM_64],
-        )
+        self._libraries = self._layer("Libraries", "Powertools for AWS Lambda, for Runback's functions", "layer")
+        self._drivers = self._layer("Drivers", "Clients of HTTP, PostgreSQL and Redis, for Runback's checks", "drivers")
         self._functions = {spec.module: self._function(spec) for spec in FUNCTIONS}
 
     def version(self, module: str) -> lambda_.IFunction:
@@ -313,6 +360,16 @@ class Functions(Construct):
             if machine in spec.machines:
                 self._functions[spec.module].grant_invoke(caller)
 
+    def _layer(self, construct_id: str, description: str, requirements: str) -> lambda_.LayerVersion:
+        return lambda_.LayerVersion(
+            self,
+            construct_id,
+            description=description,
+            code=layer_code(requirements),
+            compatible_runtimes=[lambda_.Runtime.PYTHON_3_13],
+            compatible_architectures=[lambda_.Architecture.ARM_64],
+        )
+
     def _function(self, spec: FunctionSpec) -> lambda_.Function:
         construct_id = "".join(word.capitalize() for word in spec.name.split("-"))
         name = self._names.named(spec.name)
@@ -323,7 +380,7 @@ class Functions(Construct):
             retention=logs.RetentionDays.ONE_YEAR,
             removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
         )
-        return lambda_.Function(
+        function = lambda_.Function(
             self,
             construct_id,
             function_name=name,
@@ -332,7 +389,7 @@ class Functions(Construct):
             architecture=lambda_.Architecture.ARM_64,
             handler=f"lambdas.{spec.module}.lambda_handler",
             code=self._code,
-            layers=[self._layer],
+            layers=[self._libraries, *([self._drivers] if spec.drivers else [])],
             role=self._role(f"{construct_id}Role", spec, log_group),
             environment=self._environment(spec),
             timeout=Duration.seconds(spec.timeout_seconds),
@@ -341,6 +398,17 @@ class Functions(Construct):
             tracing=lambda_.Tracing.ACTIVE,
             log_group=log_group,
             current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.RETAIN),
+        )
+        if spec.in_vpc:
+            self._connect_to_network(function)
+        return function
+
+    def _connect_to_network(self, function: lambda_.Function) -> None:
+        """Name subnets and groups alone: CDK's own way needs a VPC that it looks up in the account."""
+        network = self._settings.network
+        bare = cast("lambda_.CfnFunction", function.node.default_child)
+        bare.vpc_config = lambda_.CfnFunction.VpcConfigProperty(
+            subnet_ids=list(network.subnet_ids), security_group_ids=list(network.security_group_ids)
         )
 
     def _role(self, construct_id: str, spec: FunctionSpec, log_group: logs.LogGroup) -> iam.Role:
@@ -352,9 +420,21 @@ class Functions(Construct):
             assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
         )
         log_group.grant_write(role)
-        for permission in spec.permissions:
-            role.add_to_policy(permission.statement(self._settings))
+        for statement in (each for permission in spec.permissions for each in permission.statements(self._settings)):
+            role.add_to_policy(statement)
+        if spec.in_vpc:
+            role.add_to_policy(self._no_interfaces_for_its_code(spec))
         return role
+
+    def _no_interfaces_for_its_code(self, spec: FunctionSpec) -> iam.PolicyStatement:
+        """Deny to the function what only Lambda needs, as in the user guide beside CONNECT_TO_NETWORK."""
+        arn = self._settings.arn("lambda", f"function:{self._names.named(spec.name)}")
+        return iam.PolicyStatement(
+            effect=iam.Effect.DENY,
+            actions=list(CONNECT_TO_NETWORK.actions),
+            resources=["*"],
+            conditions={"ArnEquals": {"lambda:SourceFunctionArn": [arn]}},
+        )
 
     def _environment(self, spec: FunctionSpec) -> dict[str, str]:
         return {

@@ -20,7 +20,7 @@ class Names:
         return f"{self.settings.prefix}-{what}"
 
     def machine_arn(self, machine: str) -> str:
-        """Return the ARN of the deploy or rollback machine."""
+        """Return the ARN of a machine, such as "rollback" or "clean-up"."""
         return self.settings.arn("states", f"stateMachine:{self.named(machine)}")
 
     def execution_arns(self, machine: str) -> str:

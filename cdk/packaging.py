@@ -17,7 +17,7 @@ from uv import find_uv_bin
 
 _ROOT = Path(__file__).parent.parent
 _BUILD = _ROOT / "build"
-_LAYER_REQUIREMENTS = _ROOT / "requirements" / "layer.txt"
+_REQUIREMENTS = _ROOT / "requirements"
 _COMPILED = {".dll", ".dylib", ".pyc", ".pyd", ".so"}
 # what installers leave beside a package: who installed it, and scripts that name the installer's own Python
 _INSTALLER_TRACES = ("**/__pycache__", "*.dist-info/INSTALLER", "*.dist-info/RECORD", "*.dist-info/REQUESTED", "bin")
@@ -28,17 +28,22 @@ class PackagingError(RuntimeError):
 
 
 def function_code() -> lambda_.AssetCode:
-    """Return the code of all functions: the `lambdas` package, without anything that Python or an editor left in it."""
+    """
+    Return the code of all functions: the `lambdas` package and the files that settings name.
+
+    Without anything that Python or an editor left beside them.
+    """
     return lambda_.Code.from_asset(str(_code_folder()))
 
 
-def layer_code() -> lambda_.AssetCode:
-    """Return the libraries beside Lambda's own, exactly as pinned by hash in requirements/layer.txt."""
-    return lambda_.Code.from_asset(str(_layer_folder()))
+def layer_code(name: str) -> lambda_.AssetCode:
+    """Return libraries beside Lambda's own, exactly as pinned by hash in requirements/<name>.txt."""
+    return lambda_.Code.from_asset(str(_layer_folder(name)))
 
 
 def _code_folder() -> Path:
-    sources = sorted(path.relative_to(_ROOT) for path in (_ROOT / "lambdas").rglob("*.py"))
+    files = (_ROOT / "environments" / "files").glob("[!.]*")
+    sources = sorted(path.relative_to(_ROOT) for path in [*(_ROOT / "lambdas").rglob("*.py"), *files])
     digest = sha256()
     for source in sources:
         content = (_ROOT / source).read_bytes()
@@ -52,23 +57,26 @@ def _code_folder() -> Path:
     return _build_once(f"code-{digest.hexdigest()[:16]}", copy)
 
 
-def _layer_folder() -> Path:
-    digest = sha256(_LAYER_REQUIREMENTS.read_bytes() + Path(__file__).read_bytes())
-    return _build_once(f"layer-{digest.hexdigest()[:16]}", _install_layer)
+def _layer_folder(name: str) -> Path:
+    requirements = _REQUIREMENTS / f"{name}.txt"
+    digest = sha256(requirements.read_bytes() + Path(__file__).read_bytes())
+    return _build_once(f"{name}-{digest.hexdigest()[:16]}", lambda folder: _install_layer(requirements, folder))
 
 
-def _install_layer(folder: Path) -> None:
+def _install_layer(requirements: Path, folder: Path) -> None:
     python = folder / "python"
     command = (find_uv_bin(), "pip", "install", "--quiet", "--target", python, "--require-hashes", "--no-deps")
     platform = ("--only-binary", ":all:", "--python-version", "3.13", "--python-platform", "aarch64-manylinux2014")
     done = subprocess.run(
-        [*command, *platform, "--no-compile-bytecode", "--link-mode", "copy", "--requirements", _LAYER_REQUIREMENTS],
+        [*command, *platform, "--no-compile-bytecode", "--link-mode", "copy", "--requirements", requirements],
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode != 0:
-        raise PackagingError(f"uv could not install requirements/layer.txt, which the functions need:\n{done.stderr}")
+        raise PackagingError(
+            f"uv could not install requirements/{requirements.name}, which the functions need:\n{done.stderr}"
+        )
     (python / ".lock").unlink(missing_ok=True)
     for trace in (path for pattern in _INSTALLER_TRACES for path in list(python.glob(pattern))):
         shutil.rmtree(trace) if trace.is_dir() else trace.unlink()

@@ -23,13 +23,16 @@ class Permission:
     resources: Callable[[EnvironmentSettings], list[str]]
     conditions: Callable[[EnvironmentSettings], Conditions] = field(default=lambda _: {})
 
-    def statement(self, settings: EnvironmentSettings) -> iam.PolicyStatement:
-        """Return the policy statement that grants this in one environment."""
-        return iam.PolicyStatement(
-            actions=list(self.actions),
-            resources=self.resources(settings),
-            conditions=dict(self.conditions(settings)),
-        )
+    def statements(self, settings: EnvironmentSettings) -> list[iam.PolicyStatement]:
+        """Return the policy statement that grants this in one environment; none where it has no such resource."""
+        resources = self.resources(settings)
+        if not resources:
+            return []
+        return [
+            iam.PolicyStatement(
+                actions=list(self.actions), resources=resources, conditions=dict(self.conditions(settings))
+            )
+        ]
 
 
 def _everything(_: EnvironmentSettings) -> list[str]:
@@ -89,6 +92,25 @@ def _whatever_a_new_instance_can_tag(settings: EnvironmentSettings) -> list[str]
 
 def _parameter(settings: EnvironmentSettings, name: str) -> str:
     return settings.arn("ssm", f"parameter{name}")
+
+
+def _secrets_of_checks(settings: EnvironmentSettings) -> list[str]:
+    checks = (*settings.checks.health, *settings.checks.smoke)
+    arns = {arn for check in checks for arn in (check.body_secret_arn, check.token_secret_arn) if arn}
+    return sorted(arns)
+
+
+def _secrets_of_data_stores(settings: EnvironmentSettings) -> list[str]:
+    return sorted({arn for arn in (settings.database.secret_arn, settings.cache.secret_arn) if arn})
+
+
+def _only_through_the_endpoint(settings: EnvironmentSettings) -> Conditions:
+    endpoint = settings.network.secrets_manager_endpoint_id
+    return {"StringEquals": {"aws:SourceVpce": endpoint}} if endpoint else {}
+
+
+def _application_log(settings: EnvironmentSettings) -> list[str]:
+    return [settings.arn("logs", f"log-group:{settings.logs.group}:*")]
 
 
 def _executions(*machines: str) -> Callable[[EnvironmentSettings], list[str]]:
@@ -157,7 +179,7 @@ PASS_INSTANCE_ROLES = Permission(
 
 USE_LAUNCH_TEMPLATES = (LAUNCH_FROM_TEMPLATES, TAG_NEW_INSTANCES, PASS_INSTANCE_ROLES)
 
-READ_EXECUTIONS = Permission(("states:DescribeExecution",), _executions("deploy", "rollback"))
+READ_EXECUTIONS = Permission(("states:DescribeExecution",), _executions("deploy", "rollback", "clean-up"))
 STOP_DEPLOYMENTS = Permission(("states:DescribeExecution", "states:StopExecution"), _executions("deploy"))
 START_ROLLBACKS = Permission(("states:StartExecution",), lambda settings: [Names(settings).machine_arn("rollback")])
 
@@ -178,3 +200,21 @@ TAKE_SNAPSHOTS = Permission(
     lambda settings: [*_database(settings), *_our_snapshots(settings)],
 )
 READ_SNAPSHOTS = Permission(("rds:DescribeDBSnapshots",), _our_snapshots)
+
+READ_SECRETS_OF_CHECKS = Permission(("secretsmanager:GetSecretValue",), _secrets_of_checks)
+READ_SECRETS_OF_DATA_STORES = Permission(
+    ("secretsmanager:GetSecretValue",), _secrets_of_data_stores, _only_through_the_endpoint
+)
+READ_APPLICATION_LOG = Permission(("logs:FilterLogEvents",), _application_log)
+
+_NETWORK_INTERFACES = (
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
+)
+# Lambda itself needs these to connect a function to a VPC, and refuses the function without them on everything; the
+# function's own code does not: https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
+CONNECT_TO_NETWORK = Permission(_NETWORK_INTERFACES, _everything)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
@@ -88,6 +89,32 @@ ParameterName = Annotated[
     str,
     _text(r"(/[A-Za-z0-9_.-]+){1,15}", 'the name of an SSM parameter, beginning with "/"'),
 ]
+HostName = Annotated[
+    str,
+    _text(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,}", 'a host name in lower case, such as "api.example.com"'),
+]
+Url = Annotated[
+    str,
+    _text(
+        r"https://([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,}(:\d{1,5})?(/[!-~]*)?",
+        'a URL that begins with "https://" and a host name in lower case, without user or password',
+    ),
+]
+UrlPath = Annotated[str, _text(r"/[!-~]*", 'a path that begins with "/"')]
+Port = Annotated[int, Field(ge=1, le=65535)]
+SecretArn = Annotated[
+    str,
+    _text(
+        rf"{_ARN}secretsmanager:{_PLACE}:secret:[\w/+=.@-]+-[A-Za-z0-9]{{6}}",
+        "the whole ARN of a secret, with the six characters at its end (…:secret:<name>-<6 characters>)",
+    ),
+]
+FileName = Annotated[str, _text(r"[A-Za-z0-9][\w.-]*", "the name of a file in environments/files/")]
+SubnetId = Annotated[str, _text(r"subnet-[0-9a-f]{8,17}", 'a subnet id, such as "subnet-0b6f3c1d2e4a59687"')]
+SecurityGroupId = Annotated[str, _text(r"sg-[0-9a-f]{8,17}", 'a security group id, such as "sg-0a1b2c3d4e5f60718"')]
+EndpointId = Annotated[str, _text(r"vpce-[0-9a-f]{8,17}", 'a VPC endpoint id, such as "vpce-0f1e2d3c4b5a69788"')]
+# https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html
+LogGroupName = Annotated[str, _text(r"[A-Za-z0-9_/.#-]{1,512}", "the name of a log group")]
 Email = Annotated[str, _text(r"[^@\s]+@[^@\s]+\.[^@\s]+", "an e-mail address")]
 
 
@@ -157,10 +184,100 @@ class Parameters(_Table):
 
 
 class Database(_Table):
-    """The RDS instance that every release takes a snapshot of before it changes anything."""
+    """
+    The RDS instance that every release takes a snapshot of before it changes anything, and how checks connect to it.
+
+    The secret is JSON with "username" and "password". `ca_file` holds the certificates that the connection trusts.
+    """
 
     instance: InstanceName
     snapshot_timeout_seconds: Annotated[int, Field(ge=60)] = 3600
+    host: HostName
+    port: Port = 5432
+    name: Annotated[str, _text(r"[A-Za-z_][\w$-]{0,62}", "the name of a database")]
+    secret_arn: SecretArn
+    ca_file: FileName
+
+
+class Cache(_Table):
+    """The Redis-protocol cache. The secret, where the cache wants one, is its AUTH token as plain text."""
+
+    host: HostName
+    port: Port = 6379
+    tls: bool = True
+    secret_arn: SecretArn | None = None
+
+
+class Network(_Table):
+    """
+    Where the function runs that asks database and cache.
+
+    It reads its secrets through `secrets_manager_endpoint_id`, an interface endpoint with private DNS, and from nowhere
+    else; left out, the subnets must reach Secrets Manager through a NAT gateway.
+    """
+
+    subnet_ids: Annotated[tuple[SubnetId, ...], Field(min_length=1, strict=False)]
+    security_group_ids: Annotated[tuple[SecurityGroupId, ...], Field(min_length=1, strict=False)]
+    secrets_manager_endpoint_id: EndpointId | None = None
+
+
+class Logs(_Table):
+    """
+    The application's log, and how errors in it are counted for one version: `{version}` in a pattern is its commit.
+
+    A version with fewer than `minimum_requests` in the log is not judged by it.
+    """
+
+    group: LogGroupName
+    request_pattern: str
+    error_pattern: str
+    maximum_error_percent: Annotated[float, Field(ge=0, le=100, strict=False)] = 5
+    minimum_requests: Annotated[int, Field(ge=1)] = 20
+    window_seconds: Annotated[int, Field(ge=60, le=3600)] = 600
+
+
+class _Check(_Table):
+    """
+    One request, and what its answer must be.
+
+    A body is text, a secret, or a form with a file. `metric` is looked up in the answer, as a line "<metric> <value>",
+    and must be there and `at_most` so large.
+    """
+
+    name: Service
+    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] = "GET"
+    headers: dict[str, str] = {}
+    body: str | None = None
+    body_secret_arn: SecretArn | None = None
+    file: FileName | None = None
+    form: dict[str, str] = {}
+    token_secret_arn: SecretArn | None = None
+    expected_status: Annotated[int, Field(ge=200, le=599)] = 200
+    maximum_seconds: Annotated[float, Field(gt=0, le=30, strict=False)] = 5
+    metric: Annotated[str, _text(r"\S+", "a name without spaces")] | None = None
+    at_most: Annotated[float, Field(strict=False)] | None = None
+
+
+class HealthCheck(_Check):
+    """Something that works as long as the system does, wherever the traffic is."""
+
+    url: Url
+
+
+class SmokeCheck(_Check):
+    """Something that a version must be able to do, below the URL of the test listener and of the live one."""
+
+    path: UrlPath
+
+
+class Checks(_Table):
+    """What is asked of the system and of a version. Nothing is asked of a host that is not in `allowed_hosts`."""
+
+    live_url: Url
+    test_url: Url
+    allowed_hosts: Annotated[tuple[HostName, ...], Field(min_length=1, strict=False)]
+    health: Annotated[tuple[HealthCheck, ...], Field(min_length=1, strict=False)]
+    smoke: Annotated[tuple[SmokeCheck, ...], Field(min_length=1, strict=False)]
 
 
 class Notifications(_Table):
@@ -180,6 +297,10 @@ class EnvironmentSettings(_Table):
     colors: Colors
     release: Release
     database: Database
+    cache: Cache
+    network: Network
+    logs: Logs
+    checks: Checks
     parameters: Parameters
     notifications: Notifications
 
@@ -244,7 +365,7 @@ def _read(path: Path) -> EnvironmentSettings | list[Problem]:
         return [Problem("TOML syntax", str(error))]
     except ValidationError as error:
         return [_explain(details) for details in error.errors()]
-    return list(_contradictions(settings, path.stem)) or settings
+    return list(_contradictions(settings, path)) or settings
 
 
 def _explain(details: ErrorDetails) -> Problem:
@@ -290,12 +411,15 @@ def _is_table(annotation: Any) -> bool:  # noqa: ANN401  an annotation can be an
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
-def _contradictions(settings: EnvironmentSettings, file_stem: str) -> Iterator[Problem]:
+def _contradictions(settings: EnvironmentSettings, path: Path) -> Iterator[Problem]:
     """Find values that are well-formed one by one, and wrong together."""
     for rule in _RULES:
         yield from rule(settings)
-    if settings.environment != file_stem:
-        yield Problem("environment", f'must be the name of its file, "{file_stem}", not {settings.environment!r}')
+    if settings.environment != path.stem:
+        yield Problem("environment", f'must be the name of its file, "{path.stem}", not {settings.environment!r}')
+    for field, name in _file_names(settings):
+        if not (path.parent / "files" / name).is_file():
+            yield Problem(field, f"names {name!r}, which is not in {path.parent / 'files'}: put it there")
 
 
 def _names_are_short_enough(settings: EnvironmentSettings) -> Iterator[Problem]:
@@ -358,7 +482,7 @@ def _steps_reach_everybody(settings: EnvironmentSettings) -> Iterator[Problem]:
 def _arns_are_of_this_environment(settings: EnvironmentSettings) -> Iterator[Problem]:
     """Refuse resources of another account or Region: functions have no rights there, so they were copied by mistake."""
     here = (settings.partition, settings.region, settings.account)
-    for field, arn in [*_traffic_arns(settings), *_target_group_arns(settings)]:
+    for field, arn in [*_traffic_arns(settings), *_target_group_arns(settings), *_secret_arns(settings)]:
         _, partition, _, region, account, _ = arn.split(":", 5)
         if (partition, region, account) != here:
             yield Problem(field, f"is in {partition} {region} {account}, but this environment in {' '.join(here)}")
@@ -374,6 +498,86 @@ def _arns_are_of_this_environment(settings: EnvironmentSettings) -> Iterator[Pro
 def _parameters_are_apart(settings: EnvironmentSettings) -> Iterator[Problem]:
     if settings.parameters.target_group == settings.parameters.previous_target_group:
         yield Problem("parameters.previous_target_group", "must be another parameter than target_group")
+
+
+def _functions_can_be_told_all_checks(settings: EnvironmentSettings) -> Iterator[Problem]:
+    most_bytes = 3000  # as for routes
+    size = len(settings.checks.model_dump_json(exclude_defaults=True))
+    if size > most_bytes:
+        yield Problem("checks", f"take {size} bytes, more than the {most_bytes} that a function can be told")
+
+
+def _checks_end_in_time(settings: EnvironmentSettings) -> Iterator[Problem]:
+    """Refuse checks that together could outlast their function: then none of them would be reported."""
+    most_seconds = 45
+    together = sum(check.maximum_seconds for _, check in _all_checks(settings))
+    if together > most_seconds:
+        yield Problem(
+            "checks", f"may take {together:g} s together, and {most_seconds} s are allowed: lower maximum_seconds"
+        )
+
+
+def _every_check_is_one_request(settings: EnvironmentSettings) -> Iterator[Problem]:
+    for field, check in _all_checks(settings):
+        bodies = [name for name in ("body", "body_secret_arn", "file") if getattr(check, name) is not None]
+        if len(bodies) > 1:
+            yield Problem(f"{field}.{bodies[1]}", f"give only one of {' and '.join(bodies)}")
+        if check.form and check.file is None:
+            yield Problem(f"{field}.form", "goes with a file: add file, or send the form as body")
+        if (check.metric is None) != (check.at_most is None):
+            yield Problem(f"{field}.metric", "goes with at_most: give both or neither")
+        if check.token_secret_arn and "authorization" in map(str.lower, check.headers):
+            yield Problem(f"{field}.headers", "has an Authorization, and token_secret_arn gives another: keep one")
+
+
+def _every_check_has_its_name(settings: EnvironmentSettings) -> Iterator[Problem]:
+    for kind in ("health", "smoke"):
+        names = [check.name for check in getattr(settings.checks, kind)]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                yield Problem(f"checks.{kind}[{index}].name", f"{name!r} is used by another check too: rename one")
+
+
+def _checks_ask_allowed_hosts(settings: EnvironmentSettings) -> Iterator[Problem]:
+    urls = [("checks.live_url", settings.checks.live_url), ("checks.test_url", settings.checks.test_url)]
+    urls += [(f"checks.health[{n}].url", check.url) for n, check in enumerate(settings.checks.health)]
+    for field, url in urls:
+        host = urlsplit(url).hostname
+        if host not in settings.checks.allowed_hosts:
+            yield Problem(field, f"is on {host!r}, which is not in checks.allowed_hosts: add it there")
+    if settings.checks.live_url == settings.checks.test_url:
+        yield Problem("checks.test_url", "must be another URL than live_url: that of the test listener")
+
+
+def _patterns_name_the_version(settings: EnvironmentSettings) -> Iterator[Problem]:
+    """Refuse a pattern that would blame a version for the errors of another."""
+    for name in ("request_pattern", "error_pattern"):
+        if "{version}" not in getattr(settings.logs, name):
+            yield Problem(f"logs.{name}", "must contain {version}, where the version's commit goes")
+
+
+def _all_checks(settings: EnvironmentSettings) -> Iterator[tuple[str, HealthCheck | SmokeCheck]]:
+    for index, health in enumerate(settings.checks.health):
+        yield f"checks.health[{index}]", health
+    for index, smoke in enumerate(settings.checks.smoke):
+        yield f"checks.smoke[{index}]", smoke
+
+
+def _secret_arns(settings: EnvironmentSettings) -> Iterator[tuple[str, str]]:
+    yield "database.secret_arn", settings.database.secret_arn
+    if settings.cache.secret_arn:
+        yield "cache.secret_arn", settings.cache.secret_arn
+    for field, check in _all_checks(settings):
+        for name in ("body_secret_arn", "token_secret_arn"):
+            if arn := getattr(check, name):
+                yield f"{field}.{name}", arn
+
+
+def _file_names(settings: EnvironmentSettings) -> Iterator[tuple[str, str]]:
+    yield "database.ca_file", settings.database.ca_file
+    for field, check in _all_checks(settings):
+        if check.file is not None:
+            yield f"{field}.file", check.file
 
 
 def _traffic_arns(settings: EnvironmentSettings) -> Iterator[tuple[str, str]]:
@@ -392,10 +596,16 @@ def _target_group_arns(settings: EnvironmentSettings) -> Iterator[tuple[str, str
 _RULES: tuple[Callable[[EnvironmentSettings], Iterator[Problem]], ...] = (
     _names_are_short_enough,
     _functions_can_be_told_all_routes,
+    _functions_can_be_told_all_checks,
     _every_route_is_complete,
     _every_route_is_its_own,
     _colors_are_apart,
     _steps_reach_everybody,
+    _every_check_is_one_request,
+    _every_check_has_its_name,
+    _checks_ask_allowed_hosts,
+    _checks_end_in_time,
+    _patterns_name_the_version,
     _arns_are_of_this_environment,
     _parameters_are_apart,
 )

@@ -10,12 +10,18 @@ from cdk.names import Names
 from cdk.record import Record
 from cdk.settings import EnvironmentSettings
 from cdk.triggers import LostEvents, RollbackOnUnfinishedExecution, Watchdog
+from statemachines.clean_up import clean_up_definition
 from statemachines.deploy import deploy_definition
 from statemachines.plan import ReleasePlan, ShiftStep
 from statemachines.rollback import rollback_definition
 from statemachines.steps import Steps
 
 _ROLLBACK_TIMEOUT = Duration.minutes(30)
+_CLEAN_UP_SPARE = Duration.days(1)
+"""
+How long a clean-up keeps out of the way of others after the window. Looking every minute, it stays below the 25,000
+events that an execution may have: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
+"""
 _OVERHEAD_SECONDS = 900
 """What a release may need beside waiting and baking; with more, something hangs, and the rollback takes over."""
 
@@ -39,13 +45,22 @@ class EnvironmentStack(Stack):
         Record(self, "Record", settings)
         notices = Notices(self, "Notices", settings)
         functions = Functions(self, "Functions", settings)
+        clean_up = Machine(
+            self,
+            "CleanUp",
+            settings,
+            functions,
+            "clean-up",
+            lambda scope, versions: clean_up_definition(Steps(scope, versions)),
+            timeout=Duration.seconds(settings.release.rollback_window_seconds).plus(_CLEAN_UP_SPARE),
+        )
         rollback = Machine(
             self,
             "Rollback",
             settings,
             functions,
             "rollback",
-            lambda scope, versions: rollback_definition(Steps(scope, versions)),
+            lambda scope, versions: rollback_definition(Steps(scope, versions), clean_up.state_machine),
             timeout=_ROLLBACK_TIMEOUT,
         )
         deploy = Machine(
@@ -54,7 +69,9 @@ class EnvironmentStack(Stack):
             settings,
             functions,
             "deploy",
-            lambda scope, versions: deploy_definition(Steps(scope, versions), _plan(settings), rollback.state_machine),
+            lambda scope, versions: deploy_definition(
+                Steps(scope, versions), _plan(settings), rollback.state_machine, clean_up.state_machine
+            ),
             timeout=Duration.seconds(settings.planned_seconds + _OVERHEAD_SECONDS),
         )
 
@@ -63,7 +80,7 @@ class EnvironmentStack(Stack):
             self,
             "RollbackOnUnfinishedExecution",
             settings,
-            watched=[deploy.state_machine, rollback.state_machine],
+            watched=[deploy.state_machine, rollback.state_machine, clean_up.state_machine],
             rollback=rollback.state_machine,
             lost_events=lost_events.queue,
         )

@@ -10,6 +10,9 @@ Everything that a step may refuse or fail with.
     ├── RefreshFailed          the new version could not be brought up
     ├── IdleColorNotReady      the new version is not healthy in time
     ├── SnapshotFailed         there is no complete snapshot of the database to go back to
+    ├── SmokeCheckFailed       a version, or the system, does not do what users need
+    ├── DataStoreUnreachable   the database or the cache does not answer
+    ├── ErrorRateTooHigh       too many requests to a version end in errors
     └── AwsCallFailed          an AWS request failed, and trying again may help
 
 A class's name is its error name in the state machines: import the class there, never type the name. The docstring of
@@ -51,6 +54,18 @@ class IdleColorNotReady(RunbackError):
 
 class SnapshotFailed(RunbackError):
     """The database could not be saved before the release. Look at the snapshot in RDS; nothing was changed."""
+
+
+class SmokeCheckFailed(RunbackError):
+    """A version, or the system around it, does not do what users need. The message names each check that failed."""
+
+
+class DataStoreUnreachable(RunbackError):
+    """The database or the cache does not answer, or not to whom checks log in as. Look at it and at its secret."""
+
+
+class ErrorRateTooHigh(RunbackError):
+    """Too many requests to a version end in errors. The application's log says which."""
 
 
 class AwsCallFailed(RunbackError):

@@ -19,15 +19,19 @@ from rehearsal.engine.calls import Calls
 from rehearsal.engine.events import EventBus
 from rehearsal.engine.functions import FunctionService
 from rehearsal.engine.interpreter import Interpreter
+from rehearsal.engine.sandbox import Reach
 from rehearsal.settings import Settings
-from rehearsal.world import customer
+from rehearsal.world import certificates, customer
 from rehearsal.world.cache import Cache
 from rehearsal.world.customer import World
 from rehearsal.world.data_plane import DataPlane
 from rehearsal.world.database import Database
 from rehearsal.world.fleet import Fleet
 from rehearsal.world.load_balancer import LoadBalancer
+from rehearsal.world.names import Names
 from rehearsal.world.network import Network
+from rehearsal.world.request_logs import LogShipper
+from rehearsal.world.tls_front import TlsFronts
 
 BUILD = Path("build")
 GOOD_WEATHER = Circumstances()
@@ -46,6 +50,8 @@ class Account:
     events: EventBus
     load_balancer: LoadBalancer
     fleet: Fleet
+    database: Database
+    cache: Cache
     stack: template.Stack
 
     def client(self, service: str) -> Any:
@@ -78,7 +84,7 @@ def pretend_account(
         with clock.at_real_speed():
             calls = stack.enter_context(Calls(clock))
             endpoint_url = stack.enter_context(_endpoint())
-            world = stack.enter_context(_world(settings, clock, calls, folder / "logs", circumstances))
+            world = stack.enter_context(_world(settings, clock, calls, folder, circumstances))
             customer.build(settings, world, version, circumstances)
             machines = stack.enter_context(interpreter.install(clock))
             functions = stack.enter_context(
@@ -90,13 +96,26 @@ def pretend_account(
                     session=session,
                     build_dir=BUILD / "runtime",
                     log_dir=folder / "logs",
+                    internet=Reach(world.internet.file, world.certificate.authority_file),
+                    vpc=Reach(world.vpc.file, world.certificate.authority_file),
                 )
             )
             events = stack.enter_context(EventBus(clock, account=settings.account, session=session))
             loaded = template.load(assembly, settings.stack_name, functions, session=session)
             machines.on_status_change(lambda detail: events.put(_status_event(detail)))
         yield Account(
-            settings, folder, clock, calls, machines, functions, events, world.load_balancer, world.fleet, loaded
+            settings=settings,
+            folder=folder,
+            clock=clock,
+            calls=calls,
+            interpreter=machines,
+            functions=functions,
+            events=events,
+            load_balancer=world.load_balancer,
+            fleet=world.fleet,
+            database=world.database,
+            cache=world.cache,
+            stack=loaded,
         )
 
 
@@ -149,13 +168,16 @@ def _endpoint() -> Iterator[str]:
 
 @contextmanager
 def _world(
-    settings: Settings, clock: TwoSpeedClock, calls: Calls, logs: Path, circumstances: Circumstances
+    settings: Settings, clock: TwoSpeedClock, calls: Calls, folder: Path, circumstances: Circumstances
 ) -> Iterator[World]:
     """Start what the customer's part of the account stands on; `customer.build` then makes the resources."""
-    place = (settings.account, settings.region)
+    place, logs = (settings.account, settings.region), folder / "logs"
+    certificate = certificates.issue(customer.host_names(settings), folder / "tls")
     with ExitStack() as stack:
         network, data_plane = Network(), DataPlane(logs)
         stack.callback(data_plane.stop)
+        tls_fronts = TlsFronts(certificate, logs)
+        stack.callback(tls_fronts.stop)
         database = stack.enter_context(
             Database(
                 clock,
@@ -166,7 +188,10 @@ def _world(
             )
         )
         cache = stack.enter_context(Cache(logs))
-        load_balancer = stack.enter_context(LoadBalancer(clock, network, data_plane, *place))
+        stack.enter_context(
+            LogShipper(clock, *place, account_lock=calls.lock, group=settings.log_group, directory=logs)
+        )
+        load_balancer = stack.enter_context(LoadBalancer(clock, network, data_plane, *place, certificate))
         fleet = stack.enter_context(
             Fleet(
                 clock,
@@ -183,4 +208,5 @@ def _world(
         )
         calls.add_observer(fleet.observe)
         calls.add_observer(load_balancer.observe)
-        yield World(load_balancer, fleet, database)
+        internet, vpc = (Names(folder / "names" / f"{network}.json") for network in ("internet", "vpc"))
+        yield World(load_balancer, fleet, database, cache, certificate, tls_fronts, internet, vpc)

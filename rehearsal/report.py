@@ -42,6 +42,7 @@ class Report:
     phase: str | None
     lease_holder: str | None
     versions: dict[str, str | None]
+    instances: dict[str, int]
     executions: Sequence[Execution]
     invariants: dict[str, Any]
     messages: Sequence[str]
@@ -68,6 +69,7 @@ class Report:
                 "phase": self.phase,
                 "lease_holder": self.lease_holder,
                 "versions": self.versions,
+                "instances": self.instances,
             },
             "executions": [
                 {"machine": each.machine, "status": each.status, "states": each.states} for each in self.executions
@@ -107,6 +109,10 @@ def make_report(
         phase=lease.get("phase"),
         lease_holder=lease.get("holder"),
         versions=_versions(account),
+        instances={
+            color: len(account.fleet.instances(each.auto_scaling_group))
+            for color, each in account.settings.colors.items()
+        },
         executions=executions,
         invariants=invariants.as_json(),
         messages=[call.parameters["Subject"] for call in account.calls.log if call.action == "Publish"],

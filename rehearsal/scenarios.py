@@ -12,6 +12,7 @@ from rehearsal.circumstances import Circumstances
 from rehearsal.report import Report
 from rehearsal.stage import Stage
 from rehearsal.world.application import Behaviour
+from rehearsal.world.customer import CAPACITY
 from rehearsal.world.database import SnapshotPlan
 from rehearsal.world.traffic import Sample, sticky_clients, summarise
 
@@ -53,9 +54,22 @@ def _release(stage: Stage) -> None:
     stage.until_ended(stage.start_deployment({"version": NEW_VERSION}))
 
 
+def _release_that_is_rolled_back(stage: Stage) -> None:
+    _release(stage)
+    stage.until_rollback_ended()
+
+
 def _roll_back_by_hand(stage: Stage) -> None:
     _release(stage)
     stage.until_ended(stage.start_rollback({}))
+
+
+def _clean_up_during_the_rollback(stage: Stage) -> None:
+    _release(stage)
+    rollback = stage.start_rollback({})
+    stage.until_entered(rollback, "Switch listener back")
+    stage.start_clean_up({})
+    stage.until_ended(rollback)
 
 
 def _stop_in_the_middle(stage: Stage) -> None:
@@ -84,6 +98,26 @@ def _came_again(samples: Sequence[Sample], after_seconds: float) -> bool:
     return any(each.client in held and each.sent_seconds > after_seconds for each in samples)
 
 
+def _lose(store: Callable[[Stage], None]) -> Callable[[Stage], None]:
+    """Play a release during which the database or the cache goes away, after everything was healthy before it."""
+
+    def play(stage: Stage) -> None:
+        deployment = stage.start_deployment({"version": NEW_VERSION})
+        stage.until_entered(deployment, "Wait for idle color")
+        store(stage)
+        stage.until_ended(deployment)
+
+    return play
+
+
+def _database(stage: Stage) -> None:
+    stage.account.database.stop(stage.account.settings.database.instance)
+
+
+def _cache(stage: Stage) -> None:
+    stage.account.cache.stop()
+
+
 def _release_onto_a_moved_listener(stage: Stage) -> None:
     stage.move_listener({"blue": 70, "green": 30})
     _release(stage)
@@ -103,6 +137,24 @@ def _bakes(stage: Stage) -> list[str]:
 def _no_failed_requests(report: Report) -> str:
     failed = summarise(report.samples).failed
     return f"{failed} requests failed" if failed else ""
+
+
+def _old_color_scaled_in(report: Report) -> str:
+    """Instances that nobody can need any more cost money."""
+    left = report.instances["blue"]
+    return f"blue still has {left} instances" if left else ""
+
+
+def _blue_keeps_its_capacity(report: Report) -> str:
+    left = report.instances["blue"]
+    return "" if left == CAPACITY else f"blue has {left} instances, not {CAPACITY}"
+
+
+def _clean_ups_found_nothing(report: Report) -> str:
+    ended = [each.states[-1] for each in report.executions if each.machine == "clean-up"]
+    if not ended:
+        return "no clean-up was started, so nothing is proven"
+    return "" if set(ended) == {"Nothing to clean up"} else f"the clean-ups ended as {ended}"
 
 
 def _real_traffic(report: Report) -> str:
@@ -188,7 +240,7 @@ SCENARIOS = (
         "A good version goes live in three steps, and nobody notices",
         expected="promoted",
         play=_release,
-        promises=(_no_failed_requests, _all_traffic_on("green", NEW_VERSION)),
+        promises=(_no_failed_requests, _all_traffic_on("green", NEW_VERSION), _old_color_scaled_in),
     ),
     Scenario(
         "manual-rollback",
@@ -200,6 +252,18 @@ SCENARIOS = (
             _all_traffic_on("blue", OLD_VERSION),
             _nothing_reaches_green_after_the_switch,
             _few_calls_to_safety,
+        ),
+    ),
+    Scenario(
+        "clean-up-races-rollback",
+        "Somebody starts the clean-up while a rollback switches: the rollback goes first, and the old color stays",
+        expected="rolled_back",
+        play=_clean_up_during_the_rollback,
+        promises=(
+            _no_failed_requests,
+            _all_traffic_on("blue", OLD_VERSION),
+            _blue_keeps_its_capacity,
+            _clean_ups_found_nothing,
         ),
     ),
     Scenario(
@@ -221,6 +285,48 @@ SCENARIOS = (
         play=_release,
         promises=(_no_failed_requests, _traffic_never_moved, _green_is_as_it_was, _because("IdleColorNotReady")),
         circumstances=Circumstances(behaviours={NEW_VERSION: Behaviour(health_status=503)}),
+    ),
+    Scenario(
+        "broken-smoke",
+        "The new version is healthy, but nobody can log in: found on the test listener, given up, traffic never moved",
+        expected="aborted",
+        play=_release,
+        promises=(
+            _no_failed_requests,
+            _traffic_never_moved,
+            _green_is_as_it_was,
+            _because("SmokeCheckFailed: login answered 500"),
+        ),
+        circumstances=Circumstances(behaviours={NEW_VERSION: Behaviour(error_rates={"/auth/login": 1.0})}),
+    ),
+    Scenario(
+        "bad-release",
+        "The new version answers uploads with errors, but only once it is live: validation finds it, rolled back",
+        expected="rolled_back",
+        play=_release_that_is_rolled_back,
+        promises=(
+            _all_traffic_on("blue", OLD_VERSION),
+            _nothing_reaches_green_after_the_switch,
+            _because("The rollback machine took over after SmokeCheckFailed"),
+            _rollback_by_rule,
+        ),
+        circumstances=Circumstances(
+            behaviours={NEW_VERSION: Behaviour(live_error_rates={"/api/v2/receipts": 1.0})},
+        ),
+    ),
+    Scenario(
+        "database-down",
+        "The database goes away while the new version comes up: checked before the shift, given up",
+        expected="aborted",
+        play=_lose(_database),
+        promises=(_traffic_never_moved, _green_is_as_it_was, _because("DataStoreUnreachable: The database")),
+    ),
+    Scenario(
+        "cache-down",
+        "The cache goes away while the new version comes up: checked before the shift, given up",
+        expected="aborted",
+        play=_lose(_cache),
+        promises=(_traffic_never_moved, _green_is_as_it_was, _because("DataStoreUnreachable: The cache")),
     ),
     Scenario(
         "refresh-fails",

@@ -26,7 +26,7 @@ class Screen:
         self._console = console
         self._waits = {
             (machine, name): float(state["Seconds"])
-            for machine in ("deploy", "rollback")
+            for machine in ("deploy", "rollback", "clean-up")
             for name, state in stage.states_of(machine).items()
             if "Seconds" in state
         }
@@ -57,21 +57,21 @@ class Screen:
             self._console.print(self._traffic_line(), highlight=False, soft_wrap=True)
 
     def _print_step(self, step: Step) -> None:
-        self._console.print(f"{self._moment(step)}  {_machine(step):9} {step.state}", highlight=False, soft_wrap=True)
+        self._console.print(f"{self._moment(step)}  {step.machine:9} {step.state}", highlight=False, soft_wrap=True)
 
     def _picture(self) -> RenderableType:
         steps = list(self._stage.steps)[-_STEPS_SHOWN:]
         table = Table.grid(padding=(0, 2))
         for step in steps[:-1]:
-            table.add_row(self._moment(step), _machine(step), step.state, style="dim")
+            table.add_row(self._moment(step), step.machine, step.state, style="dim")
         if not steps:
             return self._traffic_line()
         current = steps[-1]
-        table.add_row(self._moment(current), _machine(current), Text(current.state, style="bold"))
+        table.add_row(self._moment(current), current.machine, Text(current.state, style="bold"))
         return Group(table, self._progress(current), Text(""), self._traffic_table(), self._traffic_line())
 
     def _progress(self, step: Step) -> RenderableType:
-        seconds = self._waits.get((_machine(step), step.state))
+        seconds = self._waits.get((step.machine, step.state))
         if seconds is None:
             return Text("")
         elapsed = min((self._stage.account.clock.now() - step.at).total_seconds(), seconds)
@@ -102,7 +102,3 @@ class Screen:
 
     def _moment(self, step: Step) -> str:
         return step.at.strftime("%H:%M:%S")
-
-
-def _machine(step: Step) -> str:
-    return step.execution.split(":")[6].rpartition("-")[2]

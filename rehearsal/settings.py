@@ -4,6 +4,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 FOLDER = Path("environments")
 
@@ -37,6 +38,39 @@ class Color:
 
 
 @dataclass(frozen=True)
+class Database:
+    """An RDS instance, the name under which functions reach it, and the secret of the user that they are there."""
+
+    instance: str
+    host: str
+    port: int
+    name: str
+    secret_arn: str
+
+
+@dataclass(frozen=True)
+class Cache:
+    """The name under which functions reach the cache, whether they speak TLS to it, and the secret of its token."""
+
+    host: str
+    port: int
+    tls: bool
+    secret_arn: str | None
+
+
+@dataclass(frozen=True)
+class Checks:
+    """Where functions find the two listeners, `(host, port)`, under which names, and what they must know for it."""
+
+    live: tuple[str, int]
+    test: tuple[str, int]
+    hosts: tuple[str, ...]
+    login_secret_arns: tuple[str, ...]
+    """Their text is the body of a log-in."""
+    token_secret_arns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Settings:
     """One environment's resources, and where Runback's stack for it is."""
 
@@ -46,7 +80,15 @@ class Settings:
     region: str
     routes: tuple[Route, ...]
     colors: dict[str, Color]
-    database_instance: str
+    database: Database
+    cache: Cache
+    checks: Checks
+    log_group: str
+
+    @property
+    def database_instance(self) -> str:
+        """The RDS instance that every release takes a snapshot of."""
+        return self.database.instance
 
     @property
     def stack_name(self) -> str:
@@ -68,7 +110,10 @@ class Settings:
             region=given["region"],
             routes=tuple(_route(route) for route in given["routes"]),
             colors={name: Color(**color) for name, color in given["colors"].items()},
-            database_instance=given["database"]["instance"],
+            database=_database(given["database"]),
+            cache=_cache(given["cache"]),
+            checks=_checks(given["checks"]),
+            log_group=given["logs"]["group"],
         )
 
 
@@ -80,3 +125,31 @@ def _route(given: dict[str, Any]) -> Route:
         blue=given["blue"],
         green=given["green"],
     )
+
+
+def _database(given: dict[str, Any]) -> Database:
+    return Database(given["instance"], given["host"], given.get("port", 5432), given["name"], given["secret_arn"])
+
+
+def _cache(given: dict[str, Any]) -> Cache:
+    return Cache(given["host"], given.get("port", 6379), given.get("tls", True), given.get("secret_arn"))
+
+
+def _checks(given: dict[str, Any]) -> Checks:
+    checks = [*given["health"], *given["smoke"]]
+    return Checks(
+        live=_host_and_port(given["live_url"]),
+        test=_host_and_port(given["test_url"]),
+        hosts=tuple(given["allowed_hosts"]),
+        login_secret_arns=_each_once(checks, "body_secret_arn"),
+        token_secret_arns=_each_once(checks, "token_secret_arn"),
+    )
+
+
+def _host_and_port(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or 443
+
+
+def _each_once(checks: list[dict[str, Any]], name: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(check[name] for check in checks if name in check))

@@ -19,10 +19,15 @@ _TERMINAL = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"})
 
 @dataclass(frozen=True)
 class Speeds:
-    """Simulated seconds in a wall second: while everything waits, and while a release bakes under traffic."""
+    """
+    Simulated seconds in a wall second: while everything waits, and while a release bakes under traffic.
+
+    `idle` is for the end of a scenario, when nothing is left but a clean-up that waits for the end of the window.
+    """
 
     waiting: float = 60.0
     baking: float = 120.0
+    idle: float = 1200.0
 
 
 class Stuck(Exception):
@@ -34,6 +39,7 @@ class Step:
     """A state that an execution entered."""
 
     execution: str
+    machine: str
     state: str
     type: str
     at: datetime
@@ -68,6 +74,7 @@ class Stage:
         self.executions: dict[str, Execution] = {}
         self._listeners: list[Callable[[Step], None]] = []
         self._speeds = speeds
+        self._played = False
         self._changed = threading.Condition()
         account.interpreter.on_state_entered(self._entered)
         account.interpreter.on_status_change(self._status_changed)
@@ -81,6 +88,10 @@ class Stage:
     def start_rollback(self, given: Any) -> Execution:
         """Start the rollback machine as the console does."""
         return self._start("rollback", given)
+
+    def start_clean_up(self, given: Any) -> Execution:
+        """Start the clean-up machine as the console does."""
+        return self._start("clean-up", given)
 
     def stop(self, execution: Execution) -> None:
         """Stop an execution as the console does."""
@@ -118,8 +129,20 @@ class Stage:
         return self.until_ended(self.of_machine("rollback")[0])
 
     def until_all_ended(self) -> None:
-        """Wait until nothing runs any more, and nothing that has ended badly is still about to start something."""
-        self.until(lambda: self._all_known() and self._all_ended() and self._all_followed_up(), "executions still run")
+        """
+        Wait until nothing runs any more, and nothing that has ended badly is still about to start something.
+
+        The scenario is over by now, so nobody has to see how a clean-up waits for the end of the window.
+        """
+        with self._changed:
+            self._played = True
+            self._pace()
+        try:
+            self.until(
+                lambda: self._all_known() and self._all_ended() and self._all_followed_up(), "executions still run"
+            )
+        finally:
+            self._played = False
 
     def until_answered(self, enough: Callable[[Sequence[Sample]], bool], otherwise: str) -> None:
         """Wait until the users have got answers that are `enough`."""
@@ -177,18 +200,21 @@ class Stage:
 
     def _execution(self, arn: str) -> Execution:
         if arn not in self.executions:
-            name = arn.split(":")[6]
-            self.executions[arn] = Execution(arn, name.rpartition("-")[2])
+            self.executions[arn] = Execution(arn, self._machine(arn))
         return self.executions[arn]
 
+    def _machine(self, execution_arn: str) -> str:
+        """Return the machine's name without service and environment: `deploy`, `clean-up`."""
+        return execution_arn.split(":")[6].rpartition(f"-{self.account.settings.environment}-")[2]
+
     def _entered(self, execution_arn: str, state: str, state_type: str, at: datetime) -> None:
-        step = Step(execution_arn, state, state_type, at, time.monotonic())
-        self._pace(state)
+        step = Step(execution_arn, self._machine(execution_arn), state, state_type, at, time.monotonic())
         with self._changed:
             execution = self._execution(execution_arn)
             if not execution.ended:
                 execution.states.append(state)
             self.steps.append(step)
+            self._pace()
             self._changed.notify_all()
         for listener in self._listeners:
             listener(step)
@@ -201,6 +227,7 @@ class Stage:
             execution.states = states if states is not None else execution.states
             execution.status = detail["status"]
             execution.error, execution.cause = detail["error"], detail["cause"]
+            self._pace()
             self._changed.notify_all()
 
     def _history(self, execution_arn: str) -> list[str]:
@@ -208,6 +235,16 @@ class Stage:
         events = [event for page in pages.paginate(executionArn=execution_arn) for event in page["events"]]
         return [event["stateEnteredEventDetails"]["name"] for event in events if "stateEnteredEventDetails" in event]
 
-    def _pace(self, state: str) -> None:
+    def _pace(self) -> None:
         """Bakes have a speed of their own: there traffic is what is waited for."""
-        self.account.clock.pace(self._speeds.baking if state.startswith("Bake") else self._speeds.waiting)
+        if self._played and self._only_clean_up_waits():
+            self.account.clock.pace(self._speeds.idle)
+        elif self.steps:
+            baking = self.steps[-1].state.startswith("Bake")
+            self.account.clock.pace(self._speeds.baking if baking else self._speeds.waiting)
+
+    def _only_clean_up_waits(self) -> bool:
+        running = [each for each in self.executions.values() if not each.ended]
+        return bool(running) and all(
+            each.machine == "clean-up" and each.states[-1:] and each.states[-1].startswith("Wait") for each in running
+        )

@@ -7,7 +7,7 @@ from rehearsal.report import Report
 from rehearsal.world.traffic import summarise
 
 _ENDINGS = {
-    "promoted": "The release is live, and can be rolled back for as long as its window is open.",
+    "promoted": "The release is live, and could be rolled back until the end of its window.",
     "rolled_back": "The release was rolled back: the old version has all traffic again.",
     "aborted": "The release was given up before traffic moved.",
     "refused": "The release was refused, and nothing was changed.",

@@ -4,14 +4,16 @@ from dataclasses import dataclass
 
 from aws_cdk import aws_stepfunctions as sfn
 
+from lambdas.checks.rules import Scope
 from lambdas.errors import EnvironmentBusy, LeaseLost, ListenerDrifted, RollbackWindowOpen
+from statemachines.clean_up import start_clean_up
 from statemachines.plan import ReleasePlan, ShiftStep
 from statemachines.steps import (
     ALREADY_STARTED,
     EXECUTION,
     FAILURE,
+    FORWARD_SLOW,
     INPUT,
-    PREPARE,
     SWITCH_FORWARD,
     Steps,
     at,
@@ -20,6 +22,7 @@ from statemachines.steps import (
 )
 
 _CHECK_EVERY_SECONDS = 15
+_LISTENER_IN_FORCE_SECONDS = 15
 
 _RELEASE = {"release_id": at("$.request.release_id"), "lease": object_at("$.environment.lease")}
 _ACTIVE = at("$.environment.active")
@@ -39,7 +42,9 @@ class _Endings:
     escalated: sfn.IChainable
 
 
-def deploy_definition(steps: Steps, plan: ReleasePlan, rollback: sfn.IStateMachine) -> sfn.IChainable:
+def deploy_definition(
+    steps: Steps, plan: ReleasePlan, rollback: sfn.IStateMachine, clean_up: sfn.IStateMachine
+) -> sfn.IChainable:
     """
     Roll back only what was shifted.
 
@@ -48,9 +53,10 @@ def deploy_definition(steps: Steps, plan: ReleasePlan, rollback: sfn.IStateMachi
     only for a release that is live. Whoever loses the lease stops at once: the winner cleans up.
     """
     endings = _endings(steps, rollback)
-    live = _accept(steps, endings)
+    live = _accept(steps, clean_up, endings)
     shifted = _shift(steps, plan.steps, endings, then=live)
-    prepared = _prepare(steps, endings, then=shifted)
+    tried_out = _try_out(steps, endings, then=shifted)
+    prepared = _prepare(steps, endings, then=tried_out)
     saved = _save_database(steps, endings, then=prepared)
     return _claim(steps, endings, then=saved)
 
@@ -88,6 +94,12 @@ def _claim(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChaina
         returns=("version", "capacity"),
         into="way_back",
     )
+    current = _smoke_check(
+        steps,
+        "Check current health",
+        Scope.SYSTEM,
+        "Looks whether the system is healthy before anything changes: a release does not mend, nor hide, an outage.",
+    )
     unchecked = steps.fail(
         "Request could not be checked",
         "The function that checks requests did not answer. Nothing was changed; start again.",
@@ -104,12 +116,13 @@ def _claim(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChaina
     on_error(validate, unchecked, result_path=sfn.JsonPath.DISCARD)
     on_error(claim, endings.refused, EnvironmentBusy, RollbackWindowOpen, ListenerDrifted)
     on_error(claim, endings.escalated)
-    on_error(record, endings.lease_lost, LeaseLost)
-    on_error(record, endings.aborted)
+    for task in (record, current):
+        on_error(task, endings.lease_lost, LeaseLost)
+        on_error(task, endings.aborted)
     valid = sfn.Condition.string_equals("$.request.problem", "")
     question = steps.ask("Is the request valid?", "Goes on only with a request that was understood.")
     question.when(valid, claim).otherwise(invalid)
-    claim.next(record).next(then)
+    claim.next(record).next(current).next(then)
     return validate.next(question)
 
 
@@ -152,7 +165,7 @@ def _prepare(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChai
         given={**_RELEASE, "version": at("$.request.version"), "color": _IDLE},
         returns=("refresh_id", "wanted_healthy", "ready_by"),
         into="preparation",
-        patience=PREPARE,
+        patience=FORWARD_SLOW,
     )
     wait = steps.wait("Wait for idle color", "Instances start and pass their health checks.", _CHECK_EVERY_SECONDS)
     check = steps.task(
@@ -169,31 +182,47 @@ def _prepare(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChai
         returns=("ready", "percent", "healthy"),
         into="progress",
     )
+    for task in (prepare, check):
+        on_error(task, endings.lease_lost, LeaseLost)
+        on_error(task, endings.aborted)
+    question = steps.ask("Is the idle color ready?", "As many healthy targets as carried the traffic before.")
+    ready = sfn.Condition.boolean_equals("$.progress.ready", value=True)
+    return prepare.next(steps.poll(wait, check, question, ready, then=then))
+
+
+def _try_out(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChainable:
+    """Whatever the new version cannot do is found out before anybody but Runback asks it."""
+    stores = _check_data_stores(steps, "Check database and cache")
+    smoke = _smoke_check(
+        steps,
+        "Smoke check new version",
+        Scope.NEW_VERSION,
+        "Asks the new version through the test listener what users would ask of it: health, login, upload.",
+    )
     hold = steps.task(
         "Hold old color",
         "fleet.hold_old_color",
         "Makes the old color's present size its minimum, so that it cannot shrink while it is the way back.",
         given={**_RELEASE, "color": _ACTIVE},
     )
-    for task in (prepare, check, hold):
+    for task in (stores, smoke, hold):
         on_error(task, endings.lease_lost, LeaseLost)
         on_error(task, endings.aborted)
-    hold.next(then)
-    question = steps.ask("Is the idle color ready?", "As many healthy targets as carried the traffic before.")
-    ready = sfn.Condition.boolean_equals("$.progress.ready", value=True)
-    return prepare.next(steps.poll(wait, check, question, ready, then=hold))
+    return stores.next(smoke).next(hold).next(then)
 
 
 def _shift(steps: Steps, shifts: tuple[ShiftStep, ...], endings: _Endings, then: sfn.IChainable) -> sfn.IChainable:
     """Chain the steps of the plan; each one knows the weight before it, so that it can tell a human's change."""
-    following = then
-    weights_before = (0, *(shift.weight for shift in shifts[:-1]))
-    for shift, before in reversed(list(zip(shifts, weights_before, strict=True))):
-        following = _shift_and_bake(steps, shift, before, endings, following)
+    *partial, whole = shifts
+    weights_before = (0, *(shift.weight for shift in partial))
+    bake = _bake(steps, whole, then=_check_log_again(steps, endings, then))
+    following = _switch(steps, whole, weights_before[-1], endings, then=_validate_live(steps, endings, then=bake))
+    for shift, before in reversed(list(zip(partial, weights_before[:-1], strict=True))):
+        following = _switch(steps, shift, before, endings, then=_bake(steps, shift, then=following))
     return following
 
 
-def _shift_and_bake(
+def _switch(
     steps: Steps, shift: ShiftStep, before_percent: int, endings: _Endings, then: sfn.IChainable
 ) -> sfn.IChainable:
     switch = steps.task(
@@ -211,18 +240,77 @@ def _shift_and_bake(
         },
         patience=SWITCH_FORWARD,
     )
+    on_error(switch, endings.lease_lost, LeaseLost)
+    on_error(switch, endings.drifted, ListenerDrifted)
+    on_error(switch, endings.rolled_back)
+    return switch.next(then)
+
+
+def _bake(steps: Steps, shift: ShiftStep, then: sfn.IChainable) -> sfn.IChainable:
     bake = steps.wait(
         f"Bake at {shift.weight} %",
         f"Observes the release at {shift.weight} % for {shift.bake_seconds} s. The old color stays alive.",
         shift.bake_seconds,
     )
-    on_error(switch, endings.lease_lost, LeaseLost)
-    on_error(switch, endings.drifted, ListenerDrifted)
-    on_error(switch, endings.rolled_back)
-    return switch.next(bake).next(then)
+    return bake.next(then)
 
 
-def _accept(steps: Steps, endings: _Endings) -> sfn.IChainable:
+def _validate_live(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChainable:
+    """Do the runbook's post-deployment validation: what only shows in the version that has all traffic."""
+    wait = steps.wait(
+        "Wait for load balancer",
+        "All its nodes follow a change of the listener after some seconds only.",
+        _LISTENER_IN_FORCE_SECONDS,
+    )
+    stores = _check_data_stores(steps, "Check live database and cache")
+    smoke = _smoke_check(
+        steps,
+        "Validate live version",
+        Scope.LIVE,
+        "Asks the live version what users would ask of it, and the system whether it is healthy and fast.",
+    )
+    errors = _check_error_rate(steps, "Check error rate", "Counts the new version's errors since it has traffic.")
+    for task in (stores, smoke, errors):
+        on_error(task, endings.lease_lost, LeaseLost)
+        on_error(task, endings.rolled_back)
+    return wait.next(stores).next(smoke).next(errors).next(then)
+
+
+def _check_log_again(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChainable:
+    errors = _check_error_rate(
+        steps, "Check error rate after bake", "Counts the errors of the last minutes, in which all traffic was new."
+    )
+    on_error(errors, endings.lease_lost, LeaseLost)
+    on_error(errors, endings.rolled_back)
+    return errors.next(then)
+
+
+def _smoke_check(steps: Steps, name: str, scope: Scope, comment: str) -> sfn.TaskStateBase:
+    return steps.task(
+        name, "checks.run_smoke_checks", comment, given={**_RELEASE, "scope": scope.value}, patience=FORWARD_SLOW
+    )
+
+
+def _check_data_stores(steps: Steps, name: str) -> sfn.TaskStateBase:
+    return steps.task(
+        name,
+        "checks.check_data_stores",
+        "Asks the database for SELECT 1 and the cache for PING, from where the application asks them.",
+        given={"release_id": at("$.request.release_id")},
+    )
+
+
+def _check_error_rate(steps: Steps, name: str, comment: str) -> sfn.TaskStateBase:
+    return steps.task(
+        name,
+        "checks.check_error_rate",
+        comment,
+        given={**_RELEASE, "version": at("$.request.version"), "since": ""},
+        patience=FORWARD_SLOW,
+    )
+
+
+def _accept(steps: Steps, clean_up: sfn.IStateMachine, endings: _Endings) -> sfn.IChainable:
     promote = steps.task(
         "Promote release",
         "release.promote",
@@ -245,8 +333,7 @@ def _accept(steps: Steps, endings: _Endings) -> sfn.IChainable:
         "Gives the lease back. The next release may begin.",
         given={**_RELEASE, "phase": "committed", "failure": _NO_FAILURE},
     )
-    tell = _tell(steps, "Tell about the release", "promoted", reason="", failure=_NO_FAILURE)
-    live = steps.succeed("Release is live", "The new version has all traffic.")
+    live = _live(steps, clean_up)
     on_error(promote, endings.lease_lost, LeaseLost)
     on_error(promote, endings.drifted, ListenerDrifted)
     on_error(promote, endings.rolled_back)
@@ -254,9 +341,24 @@ def _accept(steps: Steps, endings: _Endings) -> sfn.IChainable:
     on_error(resume, release)
     on_error(release, endings.lease_lost, LeaseLost)
     on_error(release, endings.escalated)
-    on_error(tell, live)
-    promote.next(resume).next(release).next(tell).next(live)
+    promote.next(resume).next(release).next(live)
     return promote
+
+
+def _live(steps: Steps, clean_up: sfn.IStateMachine) -> sfn.IChainable:
+    """Nothing that fails from here on makes the release less live."""
+    start = start_clean_up(steps, clean_up, at("$.request.release_id"))
+    warn = _tell(steps, "Tell about the clean-up", "clean_up_failed", reason="", failure=object_at(FAILURE))
+    tell = _tell(steps, "Tell about the release", "promoted", reason="", failure=_NO_FAILURE)
+    live = steps.succeed("Release is live", "The new version has all traffic.")
+    on_error(start, tell, ALREADY_STARTED, result_path=sfn.JsonPath.DISCARD)
+    on_error(start, warn)
+    on_error(warn, tell, result_path=sfn.JsonPath.DISCARD)
+    on_error(tell, live)
+    warn.next(tell)
+    start.next(tell)
+    tell.next(live)
+    return start
 
 
 def _endings(steps: Steps, rollback: sfn.IStateMachine) -> _Endings:

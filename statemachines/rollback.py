@@ -4,12 +4,26 @@ from dataclasses import dataclass
 
 from aws_cdk import aws_stepfunctions as sfn
 
+from lambdas.checks.rules import Scope
 from lambdas.errors import LeaseLost
 from lambdas.rollback.rules import Action, Source
-from statemachines.steps import BACK, EXECUTION, FAILURE, INPUT, PREPARE, Steps, at, object_at, on_error
+from statemachines.clean_up import start_clean_up
+from statemachines.steps import (
+    ALREADY_STARTED,
+    BACK,
+    BACK_SLOW,
+    EXECUTION,
+    FAILURE,
+    FORWARD_SLOW,
+    INPUT,
+    Steps,
+    at,
+    object_at,
+    on_error,
+)
 
 _SETTLE_EVERY_SECONDS = 5
-_LAST_STEP_SECONDS = PREPARE.seconds
+_LAST_STEP_SECONDS = FORWARD_SLOW.seconds
 """How long a step of the deployment may still work after it was stopped: the longest of its Tasks' time-outs."""
 
 _CLAIM = {"release_id": at("$.claim.release_id"), "lease": object_at("$.claim.lease")}
@@ -25,7 +39,7 @@ class _Endings:
     told: sfn.IChainable
 
 
-def rollback_definition(steps: Steps) -> sfn.IChainable:
+def rollback_definition(steps: Steps, clean_up: sfn.IStateMachine) -> sfn.IChainable:
     """
     Claim, switch, and only then everything else.
 
@@ -47,6 +61,7 @@ def rollback_definition(steps: Steps) -> sfn.IChainable:
             "release_id",
             "active",
             "color",
+            "version",
             "wanted_healthy",
             "last_healthy",
             "last_healthy_at",
@@ -61,7 +76,8 @@ def rollback_definition(steps: Steps) -> sfn.IChainable:
     question = steps.ask("What is there to roll back?", "Follows the decision of the claim.")
     question.when(_decided(Action.SWITCH), _switch(steps, endings))
     question.when(_decided(Action.ABORT), _abort(steps, endings))
-    question.when(_decided(Action.FINISH), _finish(steps, endings))
+    question.when(_decided(Action.FINISH), _finish(steps, clean_up, endings))
+    question.when(_decided(Action.LET_GO), _let_go(steps, endings))
     question.when(_decided(Action.ESCALATE), _nothing_to_go_back_to(steps, endings))
     question.when(_decided(Action.IMPOSSIBLE), _impossible(steps))
     question.when(_decided(Action.INVALID), _invalid(steps))
@@ -109,6 +125,7 @@ def _switch(steps: Steps, endings: _Endings) -> sfn.IChainable:
         "Wait for late writes", "A function that lost the environment may still run.", _SETTLE_EVERY_SECONDS
     )
     resume = _resume(steps, "Resume scaling", at("$.claim.color"))
+    verified = _verify(steps, endings, then=resume)
     record = steps.task(
         "Record rollback",
         "rollback.record_rollback",
@@ -128,7 +145,32 @@ def _switch(steps: Steps, endings: _Endings) -> sfn.IChainable:
     resume.next(record).next(tell).next(rolled_back)
     settled = sfn.Condition.boolean_equals("$.listener.settled", value=True)
     question = steps.ask("Has the listener settled?", "Is every function of the loser dead by now?")
-    return switch.next(stop).next(steps.poll(wait, settle, question, settled, then=resume))
+    return switch.next(stop).next(steps.poll(wait, settle, question, settled, then=verified))
+
+
+def _verify(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChainable:
+    """Look whether the old version really works again. Whatever is found, traffic stays, and a human hears of it."""
+    smoke = steps.task(
+        "Smoke check old version",
+        "checks.run_smoke_checks",
+        "Asks the old version what users would ask of it, and the system whether it is healthy.",
+        given={**_CLAIM, "scope": Scope.ROLLED_BACK.value},
+        patience=BACK_SLOW,
+    )
+    errors = steps.task(
+        "Check error rate of old version",
+        "checks.check_error_rate",
+        "Counts the errors of the old version since the rollback.",
+        given={**_CLAIM, "version": at("$.claim.version"), "since": at("$.claim.claimed_at")},
+        patience=BACK_SLOW,
+    )
+    page = _page(steps, "Page about the old version", "not_verified")
+    for task in (smoke, errors):
+        on_error(task, endings.lease_lost, LeaseLost)
+        on_error(task, page)
+    on_error(page, then, result_path=sfn.JsonPath.DISCARD)
+    page.next(then)
+    return smoke.next(errors).next(then)
 
 
 def _abort(steps: Steps, endings: _Endings) -> sfn.IChainable:
@@ -154,15 +196,37 @@ def _abort(steps: Steps, endings: _Endings) -> sfn.IChainable:
     return stop.next(wait).next(scale_back).next(resume).next(release).next(tell).next(aborted)
 
 
-def _finish(steps: Steps, endings: _Endings) -> sfn.IChainable:
+def _finish(steps: Steps, clean_up: sfn.IStateMachine, endings: _Endings) -> sfn.IChainable:
     resume = _resume(steps, "Resume scaling of live color", at("$.claim.active"))
     release = _release(steps, "Release environment", "committed", _NO_FAILURE)
+    start = start_clean_up(steps, clean_up, at("$.claim.release_id"))
+    tell = _tell(steps, "Tell that no clean-up was started", "clean_up_failed", at("$.failure.Error"))
     finished = steps.succeed("Release was live already", "Only its execution had ended early. Nothing was undone.")
+    on_error(start, finished, ALREADY_STARTED, result_path=sfn.JsonPath.DISCARD)
+    on_error(start, tell)
+    on_error(tell, finished, result_path=sfn.JsonPath.DISCARD)
     on_error(resume, endings.lease_lost, LeaseLost)
     on_error(resume, release)
     on_error(release, endings.lease_lost, LeaseLost)
     on_error(release, endings.escalated)
-    return resume.next(release).next(finished)
+    tell.next(finished)
+    return resume.next(release).next(start).next(finished)
+
+
+def _let_go(steps: Steps, endings: _Endings) -> sfn.IChainable:
+    """The live color is not touched: since its release it has been scaled by others."""
+    wait = steps.wait(
+        "Wait for the clean-up's last step", "A step of a dead execution may still work.", _LAST_STEP_SECONDS
+    )
+    release = _release(steps, "Release environment after clean-up", "committed", _NO_FAILURE)
+    tell = _tell(steps, "Tell about the clean-up", "clean_up_failed", at("$.claim.reason"))
+    given_up = steps.succeed(
+        "Clean-up given up", "Only the lease was given back. The clean-up machine can be started again."
+    )
+    on_error(release, endings.lease_lost, LeaseLost)
+    on_error(release, endings.escalated)
+    on_error(tell, given_up)
+    return wait.next(release).next(tell).next(given_up)
 
 
 def _nothing_to_go_back_to(steps: Steps, endings: _Endings) -> sfn.IChainable:
@@ -243,18 +307,7 @@ def _endings(steps: Steps) -> _Endings:
         cause="Another rollback has taken the environment over.",
     )
     record = _release(steps, "Record escalation", "escalated", object_at(FAILURE))
-    tell = steps.task(
-        "Page a human",
-        "notices.notify",
-        "Tells the people on call what could not be done, and what to look at.",
-        given={
-            "kind": "escalated",
-            "release_id": at("$.claim.release_id"),
-            "reason": "",
-            "failure": object_at(FAILURE),
-            "execution": EXECUTION,
-        },
-    )
+    tell = _page(steps, "Page a human", "escalated")
     escalated = steps.fail(
         "Escalated",
         "The rollback could not be finished, and a human was told. The cause says what failed. Once that is removed,"
@@ -274,6 +327,21 @@ def _endings(steps: Steps) -> _Endings:
     on_error(tell, escalated, result_path=sfn.JsonPath.DISCARD)
     record.next(tell).next(escalated)
     return _Endings(lease_lost=lease_lost, escalated=record, told=told)
+
+
+def _page(steps: Steps, name: str, kind: str) -> sfn.TaskStateBase:
+    return steps.task(
+        name,
+        "notices.notify",
+        "Tells the people on call what could not be done, and what to look at.",
+        given={
+            "kind": kind,
+            "release_id": at("$.claim.release_id"),
+            "reason": "",
+            "failure": object_at(FAILURE),
+            "execution": EXECUTION,
+        },
+    )
 
 
 def _stop(steps: Steps, name: str) -> sfn.TaskStateBase:

@@ -55,12 +55,14 @@ class Patience:
 
 FORWARD = Patience(seconds=35, attempts=5, first_pause_seconds=2)
 """Going forward nothing is urgent: 2, 4, 8 and 16 s of pauses outlast a short throttling."""
-PREPARE = Patience(seconds=65, attempts=5, first_pause_seconds=2)
-"""For the one function that may take a minute: it makes a dozen requests to bring a color up."""
+FORWARD_SLOW = Patience(seconds=65, attempts=5, first_pause_seconds=2)
+"""For functions that may take a minute: they make a dozen requests, or ask others who take their time."""
 SWITCH_FORWARD = Patience(seconds=12, attempts=5, first_pause_seconds=2)
 """A writer of the listener may be tried often, but each try is short: a rollback waits for its end."""
 BACK = Patience(seconds=12, attempts=2, first_pause_seconds=1)
 """On the way back two short attempts are better than a long wait: the watchdog starts anew within a minute."""
+BACK_SLOW = Patience(seconds=65, attempts=2, first_pause_seconds=1)
+"""On the way back, but after traffic is safe."""
 
 
 def at(path: str) -> str:
@@ -122,6 +124,10 @@ class Steps:
     def wait(self, name: str, comment: str, seconds: int) -> sfn.Wait:
         """Wait for a fixed time."""
         return sfn.Wait(self._scope, name, comment=comment, time=sfn.WaitTime.duration(Duration.seconds(seconds)))
+
+    def wait_until(self, name: str, comment: str, moment: str) -> sfn.Wait:
+        """Wait until a timestamp in the machine's data, such as "2026-01-02T03:04:06Z"; not at all if it is over."""
+        return sfn.Wait(self._scope, name, comment=comment, time=sfn.WaitTime.timestamp_path(moment))
 
     def ask(self, name: str, comment: str) -> sfn.Choice:
         """Ask a question about the machine's data."""

@@ -34,7 +34,48 @@ RELEASE = {
     "rollback_window_seconds": 3600,
     "next_release_in_window": "refuse",
 }
-DATABASE = {"instance": "receipts-test", "snapshot_timeout_seconds": 3600}
+_SECRETS = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:receipts/test"
+DATABASE = {
+    "instance": "receipts-test",
+    "snapshot_timeout_seconds": 3600,
+    "host": "database.receipts.example",
+    "port": 5432,
+    "name": "receipts",
+    "secret_arn": f"{_SECRETS}/database-AbCdEf",
+    "ca_file": "rds-eu-west-1.pem",
+}
+CACHE = {
+    "host": "cache.receipts.example",
+    "port": 6379,
+    "tls": True,
+    "secret_arn": f"{_SECRETS}/cache-GhIjKl",
+}
+LOGS = {
+    "group": "/receipts/test/application",
+    "request_pattern": '{ $.version = "{version}" }',
+    "error_pattern": '{ $.level = "ERROR" && $.version = "{version}" }',
+    "maximum_error_percent": 5,
+    "minimum_requests": 20,
+    "window_seconds": 600,
+}
+CHECKS: dict[str, Any] = {
+    "live_url": "https://api.receipts.example/",
+    "test_url": "https://api.receipts.example:8443",
+    "allowed_hosts": ["api.receipts.example"],
+    "health": [{"name": "site", "url": "https://api.receipts.example/health"}],
+    "smoke": [
+        {"name": "login", "method": "POST", "path": "/login", "body_secret_arn": f"{_SECRETS}/login-MnOpQr"},
+        {
+            "name": "upload",
+            "method": "POST",
+            "path": "/receipts",
+            "token_secret_arn": f"{_SECRETS}/token-StUvWx",
+            "file": "test-receipt.jpg",
+            "form": {"category": "test"},
+            "expected_status": 201,
+        },
+    ],
+}
 PARAMETERS = {
     "target_group": "/receipts/test/target-group-arn",
     "previous_target_group": "/receipts/test/previous-target-group",
@@ -45,6 +86,8 @@ OLD_VERSION, NEW_VERSION = "1111111", "2222222"
 DEPLOYMENT = "arn:aws:states:eu-west-1:123456789012:execution:receipts-test-deploy:one"
 OTHER_DEPLOYMENT = "arn:aws:states:eu-west-1:123456789012:execution:receipts-test-deploy:two"
 ROLLBACK = "arn:aws:states:eu-west-1:123456789012:execution:receipts-test-rollback:one"
+CLEAN_UP = "arn:aws:states:eu-west-1:123456789012:execution:receipts-test-clean-up:one"
+OTHER_CLEAN_UP = "arn:aws:states:eu-west-1:123456789012:execution:receipts-test-clean-up:two"
 OTHER_ROLLBACK = "arn:aws:states:eu-west-1:123456789012:execution:receipts-test-rollback:two"
 
 

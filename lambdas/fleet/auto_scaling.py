@@ -42,6 +42,15 @@ class AutoScaling:
             DesiredCapacity=capacity.desired,
         )
 
+    def scale(self, group: str, capacity: Capacity) -> None:
+        """Give a group another size, and leave its launch template alone."""
+        self.autoscaling.update_auto_scaling_group(
+            AutoScalingGroupName=group,
+            MinSize=capacity.minimum,
+            MaxSize=capacity.maximum,
+            DesiredCapacity=capacity.desired,
+        )
+
     def bound(self, group: str, minimum: int, maximum: int) -> None:
         """Change how far a group may scale, and leave its present size alone."""
         self.autoscaling.update_auto_scaling_group(AutoScalingGroupName=group, MinSize=minimum, MaxSize=maximum)

@@ -81,6 +81,22 @@ def held_capacity(active: Capacity) -> Capacity:
     return Capacity(minimum=active.desired, maximum=max(active.maximum, active.desired), desired=active.desired)
 
 
+def resting_size(found: Capacity, earlier: Mapping[str, Any]) -> Capacity:
+    """
+    Return the size at which the idle color rests, from what was found and the history of the release that used it last.
+
+    Without a clean-up since then it is as large as when it served, and the next clean-up would leave it so.
+    """
+    if "idle" not in earlier or "cleaned_up_at" in earlier:
+        return found
+    return Capacity.from_record(earlier["idle"]["resting"])
+
+
+def resting_capacity(old: Capacity, idle: Capacity) -> Capacity:
+    """Return the size of the old color when it is no way back any more: an idle color's, with its own room."""
+    return Capacity(minimum=idle.minimum, maximum=max(old.maximum, idle.desired), desired=idle.desired)
+
+
 @dataclass(frozen=True)
 class Preparation:
     """How far the idle color is."""

@@ -8,12 +8,11 @@ from typing import Any, Self
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.clients import client
-from lambdas.errors import ListenerDrifted
 from lambdas.observability import step
 from lambdas.release.record import ReleaseRecord
-from lambdas.release.rules import Lease, Live, Phase, Work, check_deploy_claim, other_color
+from lambdas.release.rules import Lease, Phase, Work, check_deploy_claim, other_color
 from lambdas.traffic.load_balancer import LoadBalancer
-from lambdas.traffic.rules import Route, active_color
+from lambdas.traffic.rules import Route, require_live
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def claim_environment(claim: Claim) -> tuple[Lease, str]:
     """
     found = record.read()
     check_deploy_claim(found, claim.execution, claim.now, may_expire_window=settings.may_expire_window)
-    active = _active_color(found.live)
+    active = require_live(settings.routes, load_balancer.forwards(route.arn for route in settings.routes), found.live)
     if found.work.lease and found.work.holder == claim.execution:
         return found.work.lease, active
     record.note_release(
@@ -84,14 +83,3 @@ def claim_environment(claim: Claim) -> tuple[Lease, str]:
         progress_at=claim.now,
     )
     return record.claim(found.work, wanted), active
-
-
-def _active_color(live: Live | None) -> str:
-    """Read the active color from the listener; the record has a say only in whether that is a surprise."""
-    active = active_color(settings.routes, load_balancer.forwards(route.arn for route in settings.routes))
-    if live and live.color != active:
-        raise ListenerDrifted(
-            f"All traffic is on {active}, but release {live.release_id} went live on {live.color}."
-            f" Put the listener back by hand, or start a rollback."
-        )
-    return active

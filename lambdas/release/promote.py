@@ -8,13 +8,12 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.clients import client
-from lambdas.errors import ListenerDrifted
 from lambdas.observability import step
 from lambdas.release.parameters import Parameters
 from lambdas.release.record import ReleaseRecord
 from lambdas.release.rules import Lease, later, other_color
 from lambdas.traffic.load_balancer import LoadBalancer
-from lambdas.traffic.rules import Route, active_color
+from lambdas.traffic.rules import Route, require_live
 
 
 @dataclass(frozen=True)
@@ -56,9 +55,7 @@ def promote(lease: Lease, release_id: str, now: str) -> str:
     if live is None or live.release_id != release_id or live.rollback_point is None:
         message = f"Release {release_id} is not the one that receives the traffic"
         raise ValueError(message)
-    active = active_color(settings.routes, load_balancer.forwards(route.arn for route in settings.routes))
-    if active != live.color:
-        raise ListenerDrifted(f"All traffic is on {active}, while release {release_id} baked on {live.color}.")
+    require_live(settings.routes, load_balancer.forwards(route.arn for route in settings.routes), live)
     ends_at = live.rollback_point.window_ends_at or later(now, settings.rollback_window_seconds)
     committed = replace(live, rollback_point=replace(live.rollback_point, window_ends_at=ends_at))
     parameters.point_at(live.color, other_color(live.color))

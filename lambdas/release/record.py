@@ -30,6 +30,7 @@ from lambdas.release.rules import (
     PointStatus,
     RollbackPoint,
     Work,
+    expired,
 )
 
 _serialize = TypeSerializer().serialize
@@ -64,23 +65,20 @@ class ReleaseRecord:
         )
         return _from_dynamodb(answer.get("Item", {}))
 
-    def claim(self, observed: Work, wanted: Work) -> Lease:
+    def claim(self, observed: Work, wanted: Work, *, live: Live | None = None) -> Lease:
         """
         Take the environment over from what was observed, in one conditional write.
 
-        Raises EnvironmentBusy when somebody else claimed in between. A claim whose answer was lost is recognised.
+        A `live` item is written with it, or not at all. Raises EnvironmentBusy when somebody else claimed in between.
+        A claim whose answer was lost is recognised.
         """
         claimed = replace(wanted, token=observed.token + 1)
-        item = {**self._plain_key("lease"), **_plain(claimed)}
-        condition = "#token = :observed" if observed.token else "attribute_not_exists(#token)"
+        put = self._conditional_put(claimed, observed.token)
         try:
-            self.dynamodb.put_item(
-                TableName=self.table,
-                Item=_to_dynamodb(item),
-                ConditionExpression=condition,
-                ExpressionAttributeNames={"#token": "token"},
-                **({"ExpressionAttributeValues": {":observed": {"N": str(observed.token)}}} if observed.token else {}),
-            )
+            if live is None:
+                self.dynamodb.put_item(**put)
+            else:
+                self.dynamodb.transact_write_items(TransactItems=[{"Put": put}, self._put("live", _plain(live))])
         except ClientError as error:
             _raise_unless_condition_failed(error)
             current = self.read().work
@@ -113,9 +111,8 @@ class ReleaseRecord:
         """Give up the live release's way back, before the first change to the color that it stands on."""
         if live.rollback_point is None:
             return
-        expired = replace(live, rollback_point=replace(live.rollback_point, status=PointStatus.EXPIRED))
         changes = {"progress_at": now}
-        self._transact_or_lose(lease, [self._lease_update(lease, changes), self._put("live", _plain(expired))])
+        self._transact_or_lose(lease, [self._lease_update(lease, changes), self._put("live", _plain(expired(live)))])
 
     def commit(self, lease: Lease, live: Live, now: str) -> None:
         """Accept the release: it is live, and its window begins."""
@@ -184,6 +181,17 @@ class ReleaseRecord:
                 "ExpressionAttributeNames": names,
                 "ExpressionAttributeValues": values,
             }
+        }
+
+    def _conditional_put(self, work: Work, observed_token: int) -> Item:
+        """Return the request that replaces the lease item, if its token is the observed one; 0 means no item."""
+        values = {":observed": {"N": str(observed_token)}}
+        return {
+            "TableName": self.table,
+            "Item": _to_dynamodb({**self._plain_key("lease"), **_plain(work)}),
+            "ConditionExpression": "#token = :observed" if observed_token else "attribute_not_exists(#token)",
+            "ExpressionAttributeNames": {"#token": "token"},
+            **({"ExpressionAttributeValues": values} if observed_token else {}),
         }
 
     def _put(self, item: str, attributes: Item) -> Item:

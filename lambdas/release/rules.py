@@ -1,8 +1,8 @@
 """Who may work on an environment, what a request must look like, and the shape of the record. All pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
 from json import JSONDecodeError, loads
@@ -25,6 +25,8 @@ class Phase(StrEnum):
     """The release receives all traffic and is observed; the old color stays alive."""
     COMMITTED = "committed"
     """The release is accepted; until the end of its window it can still be rolled back."""
+    CLEANING_UP = "cleaning_up"
+    """The way back of a release whose window is over is given up, and its old color scaled in."""
     ROLLING_BACK = "rolling_back"
     """A rollback holds the environment."""
     ROLLED_BACK = "rolled_back"
@@ -51,6 +53,16 @@ def parse_moment(text: str) -> datetime:
 def later(moment: str, seconds: int) -> str:
     """Return the moment `seconds` after `moment`, in the same format."""
     return (parse_moment(moment) + timedelta(seconds=seconds)).isoformat()
+
+
+def as_timestamp(moment: str) -> str:
+    """
+    Return the first whole second that is not before a moment, as a Wait state takes it: "2026-01-02T03:04:06Z".
+
+    https://docs.aws.amazon.com/step-functions/latest/dg/state-wait.html
+    """
+    rounded = parse_moment(moment).astimezone(UTC) + timedelta(microseconds=999_999)
+    return rounded.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def seconds_since(moment: str, now: str) -> float:
@@ -228,6 +240,127 @@ def check_deploy_claim(record: EnvironmentRecord, execution: str, now: str, *, m
             f"Release {record.live.release_id} can be rolled back until {point.window_ends_at}, and the idle color"
             f' {point.color} is its way back. Start again after that, or set next_release_in_window = "expire".'
         )
+
+
+BUSY_PAUSE_SECONDS = 60
+"""How long a clean-up keeps out of the way of whoever holds the environment, before it decides anew."""
+
+_CLEAN_UP_EXAMPLE = '{} or {"release_id": "4f2c1e9-0a1b2c3d"}'
+
+
+class CleanUp(StrEnum):
+    """What the clean-up machine does after it has looked at the record."""
+
+    CLEAN = "clean"
+    """The way back is given up, and the old color is scaled in."""
+    WAIT = "wait"
+    """The window is open still, or somebody works on the environment: decide anew later."""
+    NOTHING = "nothing"
+    """There is nothing to clean up."""
+    INVALID = "invalid"
+    """The input is not understood."""
+
+
+@dataclass(frozen=True)
+class CleanUpRequest:
+    """After which release to clean up; empty for whatever is live. `problem` is empty for a valid request."""
+
+    release_id: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class CleanUpVerdict:
+    """What to do, why, in words for the console, and when to decide anew if that is later."""
+
+    action: CleanUp
+    reason: str
+    again_at: str = ""
+
+
+def read_clean_up_request(given: Any) -> CleanUpRequest:  # noqa: ANN401  an operator can type anything
+    """Check the input of the clean-up machine."""
+    problem = _problem_of_clean_up(given)
+    if problem:
+        return CleanUpRequest(problem=f"{problem} Example of a valid input: {_CLEAN_UP_EXAMPLE}")
+    return CleanUpRequest(release_id=given.get("release_id", ""))
+
+
+def _problem_of_clean_up(given: Any) -> str:  # noqa: ANN401
+    if not isinstance(given, dict):
+        return f"The input must be a JSON object, but it is {describe_json(given)}."
+    unknown = sorted(set(given) - {"release_id"})
+    if unknown:
+        return f"Field {unknown[0]!r} is not known."
+    release_id = given.get("release_id", "")
+    if not isinstance(release_id, str):
+        return f"Field 'release_id' must be text, but it is {describe_json(release_id)}."
+    return ""
+
+
+def decide_clean_up(request: CleanUpRequest, record: EnvironmentRecord, execution: str, now: str) -> CleanUpVerdict:
+    """
+    Decide whether the old color is a way back still, and whose turn it is.
+
+    A clean-up never takes the environment from anybody: a rollback or the next release goes first, and may leave
+    nothing to clean up.
+    """
+    if request.problem:
+        return CleanUpVerdict(CleanUp.INVALID, request.problem)
+    work, live = record.work, record.live
+    if live and work.holder == execution:
+        return CleanUpVerdict(CleanUp.CLEAN, f"This execution cleans up after release {live.release_id} already.")
+    if reason := _why_nothing_to_clean(request, live):
+        return CleanUpVerdict(CleanUp.NOTHING, reason)
+    if ends_at := _window_still_open(live, now):
+        return CleanUpVerdict(CleanUp.WAIT, f"The rollback window is open until {ends_at}.", as_timestamp(ends_at))
+    if work.holder is not None:
+        return wait_for_others(f"Execution {work.holder} works on the environment.", now)
+    return CleanUpVerdict(CleanUp.CLEAN, "The rollback window is over.")
+
+
+def _why_nothing_to_clean(request: CleanUpRequest, live: Live | None) -> str:
+    point = live.rollback_point if live else None
+    if live is None or point is None:
+        return "No release has left an old color behind."
+    if request.release_id not in ("", live.release_id):
+        return f"Release {request.release_id} is not live any more."
+    if point.status is PointStatus.CONSUMED:
+        return f"Release {point.release_id} was rolled back; its rollback point is consumed."
+    if point.window_ends_at is None:
+        return f"Release {live.release_id} is not promoted, so the old color is its way back."
+    return ""
+
+
+def _window_still_open(live: Live | None, now: str) -> str:
+    """Return when the window of a valid rollback point ends, or "" when it is over."""
+    point = live.rollback_point if live else None
+    return (point.window_ends_at or "") if point and point.in_window(now) else ""
+
+
+def wait_for_others(reason: str, now: str) -> CleanUpVerdict:
+    """Keep out of the way of whoever holds the environment."""
+    return CleanUpVerdict(CleanUp.WAIT, reason, as_timestamp(later(now, BUSY_PAUSE_SECONDS)))
+
+
+def clean_up_work(live: Live, execution: str, now: str) -> Work:
+    """Return the lease item of a clean-up."""
+    return Work(holder=execution, phase=Phase.CLEANING_UP, release_id=live.release_id, claimed_at=now, progress_at=now)
+
+
+def last_user_of_idle_color(live: Live | None) -> str:
+    """Return the release that last brought the idle color to its full size; "" before the first one."""
+    point = live.rollback_point if live else None
+    if live is None or point is None:
+        return ""
+    return point.release_id if point.status is PointStatus.CONSUMED else live.release_id
+
+
+def expired(live: Live) -> Live:
+    """Return the live item with its way back given up."""
+    if live.rollback_point is None:
+        return live
+    return replace(live, rollback_point=replace(live.rollback_point, status=PointStatus.EXPIRED))
 
 
 def explain_failure(failure: Mapping[str, Any]) -> str:

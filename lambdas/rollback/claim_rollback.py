@@ -46,8 +46,8 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     """
     Read {"input": of the machine, "execution", "now"}.
 
-    Return {"action", "reason", "lease", "release_id", "active": color that the record calls live, "color" to go back
-    to, "wanted_healthy", "last_healthy", "last_healthy_at", "claimed_at", "loser": execution ARN or ""}.
+    Return {"action", "reason", "lease", "release_id", "active": color that the record calls live, "color" and "version"
+    to go back to, "wanted_healthy", "last_healthy", "last_healthy_at", "claimed_at", "loser": execution ARN or ""}.
     """
     request = read_rollback_request(event["input"])
     return claim_rollback(request, event["execution"], event["now"])
@@ -93,6 +93,7 @@ def _answer(found: EnvironmentRecord, verdict: Verdict, lease: Lease, claimed_at
         "release_id": work.release_id or "",
         "active": found.live.color if found.live else "",
         "color": point.color if point else "",
+        "version": point.version if point else "",
         "wanted_healthy": point.capacity if point else 0,
         "last_healthy": seen.healthy if seen else 0,
         "last_healthy_at": seen.at if seen else "",

@@ -10,11 +10,11 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from lambdas.clients import client
 from lambdas.fleet.auto_scaling import AutoScaling
 from lambdas.fleet.launch_templates import LaunchTemplates
-from lambdas.fleet.rules import Color
+from lambdas.fleet.rules import Capacity, Color, resting_size
 from lambdas.observability import step
 from lambdas.release.parameters import Parameters
 from lambdas.release.record import ReleaseRecord
-from lambdas.release.rules import HealthReading, Lease, Live, other_color
+from lambdas.release.rules import HealthReading, Lease, Live, last_user_of_idle_color, other_color
 from lambdas.rollback.way_back import manual_commands
 from lambdas.traffic.load_balancer import LoadBalancer
 from lambdas.traffic.rules import Route
@@ -75,8 +75,9 @@ def record_rollback_point(recording: Recording) -> dict[str, Any]:
     Changes nothing outside the record and its copy in SSM. A repeated step keeps what the first one recorded.
     """
     record.require_lease(recording.lease, recording.now)
-    point = _point(recording.active, record.read().live)
-    idle = _group(other_color(recording.active))
+    live = record.read().live
+    point = _point(recording.active, live)
+    idle = _idle(other_color(recording.active), live)
     healthy = min(load_balancer.health(route.target_group(recording.active)).healthy for route in settings.routes)
     record.note_release(recording.release_id, {}, keep={"rollback_point": point, "idle": idle})
     record.note_health(HealthReading(recording.active, healthy, recording.now))
@@ -93,6 +94,13 @@ def _point(active: str, live: Live | None) -> dict[str, Any]:
         "release_id": live.release_id if live else "before-runback",
         "target_groups": {route.name: route.target_group(active) for route in settings.routes},
     }
+
+
+def _idle(color: str, live: Live | None) -> dict[str, Any]:
+    group = _group(color)
+    last = last_user_of_idle_color(live)
+    resting = resting_size(Capacity.from_record(group["capacity"]), record.release(last) if last else {})
+    return group | {"resting": resting.as_record()}
 
 
 def _group(color: str) -> dict[str, Any]:

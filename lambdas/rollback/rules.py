@@ -46,6 +46,8 @@ class Action(StrEnum):
     """Traffic never moved: what was being prepared is given up."""
     FINISH = "finish"
     """The release is committed already, only its execution died: the lease is given back."""
+    LET_GO = "let_go"
+    """Only a clean-up after a release died: the lease is given back, and nothing else is touched."""
     ESCALATE = "escalate"
     """A rollback is needed, and there is nothing to go back to: a human must decide."""
     IMPOSSIBLE = "impossible"
@@ -56,7 +58,7 @@ class Action(StrEnum):
     """The input is not understood."""
 
 
-CLAIMING = frozenset({Action.SWITCH, Action.ABORT, Action.FINISH, Action.ESCALATE})
+CLAIMING = frozenset({Action.SWITCH, Action.ABORT, Action.FINISH, Action.LET_GO, Action.ESCALATE})
 _FIELDS = ("execution_arn", "reason", "release_id", "source", "status")
 _EXAMPLE = '{} or {"reason": "checkout is broken"}'
 
@@ -135,8 +137,15 @@ def decide(
         return Verdict(Action.NOTHING, too_late)
     if work.holder is None:
         return _decide_when_free(live)
+    return _decide_over_holder(request, record, now, holder_runs=holder_runs)
+
+
+def _decide_over_holder(request: RollbackRequest, record: EnvironmentRecord, now: str, *, holder_runs: bool) -> Verdict:
+    work, live = record.work, record.live
     if work.phase is Phase.ROLLING_BACK:
         return _decide_over_rollback(request, work, now, holder_runs=holder_runs)
+    if work.phase is Phase.CLEANING_UP:
+        return _decide_over_clean_up(request, work, live)
     return _decide_over_deployment(request, work, live)
 
 
@@ -165,9 +174,21 @@ def _decide_when_free(live: Live | None) -> Verdict:
     if point.status is PointStatus.CONSUMED:
         return Verdict(Action.NOTHING, f"Release {point.release_id} is rolled back already.")
     if point.status is PointStatus.EXPIRED:
-        reason = f"The way back from release {live.release_id} to {point.version} was given up. Deploy that version."
-        return Verdict(Action.IMPOSSIBLE, reason)
+        return _given_up(live, point)
     return Verdict(Action.SWITCH, f"Release {live.release_id} goes back to {point.version} on {point.color}.")
+
+
+def _given_up(live: Live, point: RollbackPoint) -> Verdict:
+    reason = f"The way back from release {live.release_id} to {point.version} was given up. Deploy that version."
+    return Verdict(Action.IMPOSSIBLE, reason)
+
+
+def _decide_over_clean_up(request: RollbackRequest, work: Work, live: Live | None) -> Verdict:
+    """A clean-up has given the way back up before it began: there is nothing to go back to, and nothing to undo."""
+    point = live.rollback_point if live else None
+    if request.source is Source.OPERATOR and live and point:
+        return _given_up(live, point)
+    return Verdict(Action.LET_GO, f"The clean-up after release {work.release_id} ended early.")
 
 
 def _decide_over_rollback(request: RollbackRequest, work: Work, now: str, *, holder_runs: bool) -> Verdict:

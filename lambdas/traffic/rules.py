@@ -6,7 +6,7 @@ from json import loads
 from typing import Any, Self
 
 from lambdas.errors import ListenerDrifted, TargetGroupUnhealthy
-from lambdas.release.rules import COLORS, HealthReading, other_color, seconds_since
+from lambdas.release.rules import COLORS, HealthReading, Live, other_color, seconds_since
 
 Weights = Mapping[str, int]
 """Target group ARN → percent of the traffic. A single target group has 100."""
@@ -84,6 +84,21 @@ def active_color(routes: Sequence[Route], forwards: Mapping[str, Weights]) -> st
     if len(set(colors.values())) != 1:
         raise ListenerDrifted(f"The routes do not agree on the active color: {colors}.")
     return next(iter(colors.values()))
+
+
+def require_live(routes: Sequence[Route], forwards: Mapping[str, Weights], live: Live | None) -> str:
+    """
+    Return the active color; the record has a say only in whether that is a surprise.
+
+    Raises ListenerDrifted as `active_color` does, and when all traffic is on another color than the live release.
+    """
+    active = active_color(routes, forwards)
+    if live and live.color != active:
+        raise ListenerDrifted(
+            f"All traffic is on {active}, but release {live.release_id} went live on {live.color}."
+            f" Put the listener back by hand, or start a rollback."
+        )
+    return active
 
 
 def _sole_color(route: Route, weights: Weights) -> str:

@@ -18,7 +18,7 @@ from moto.awslambda.responses import LambdaResponse
 
 from rehearsal.clock import Clock
 from rehearsal.engine.calls import Calls, Reply
-from rehearsal.engine.sandbox import FunctionVersion, Internet, Outcome, Platform, Sandbox, link_runtime
+from rehearsal.engine.sandbox import FunctionVersion, Outcome, Platform, Reach, Sandbox, link_runtime
 
 LATEST = "$LATEST"
 ASYNC_RETRY_SECONDS = (60.0, 120.0)
@@ -46,10 +46,11 @@ class FunctionService:
     Cold on the first invocation, warm afterwards, one event at a time per process; concurrent events get further
     processes up to the reserved concurrency. Every invocation holds the clock at real speed.
     `build_dir` may be kept between runs: it caches the runtime folder and compiled files. Logs go to `log_dir`.
-    Functions reach moto, and beyond this machine's loopback what `internet` names: nothing, without it.
+    Functions reach moto, and beyond this machine's loopback what `internet` names, or `vpc` for those that are in the
+    VPC: nothing, without it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what a service stands on, and two networks
         self,
         clock: Clock,
         calls: Calls,
@@ -59,7 +60,8 @@ class FunctionService:
         session: boto3.Session,
         build_dir: Path,
         log_dir: Path,
-        internet: Internet | None = None,
+        internet: Reach | None = None,
+        vpc: Reach | None = None,
     ) -> None:
         self._clock = clock
         self._calls = calls
@@ -72,6 +74,7 @@ class FunctionService:
             runtime_dir=link_runtime(build_dir.resolve() / "runtime"),
             bytecode_dir=build_dir.resolve() / "bytecode",
             internet=internet,
+            vpc=vpc,
         )
         self._log_dir = log_dir
         self._log_observers: list[LogObserver] = []
@@ -116,6 +119,8 @@ class FunctionService:
         environment: Mapping[str, str],
         timeout_seconds: float,
         memory_megabytes: int,
+        *,
+        in_vpc: bool = False,
     ) -> None:
         """Deploy `$LATEST`. Raises ValueError for a variable that Lambda reserves."""
         access_key = "ASIA" + hashlib.sha256(name.encode()).hexdigest()[:16].upper()
@@ -130,6 +135,7 @@ class FunctionService:
             timeout_seconds=timeout_seconds,
             memory_megabytes=memory_megabytes,
             access_key=access_key,
+            in_vpc=in_vpc,
         )
 
     def publish(self, name: str, version: str) -> None:

@@ -306,6 +306,7 @@ def lambda_layer_version(wanted: Wanted, make: Maker) -> Created:
         "Tags",
         "Timeout",
         "TracingConfig",
+        "VpcConfig",
     ],
     ignores={"LoggingConfig": "a function's lines go to a file of its own"},
 )
@@ -315,7 +316,15 @@ def lambda_function(wanted: Wanted, make: Maker) -> Created:
     name = make.name(wanted, "FunctionName")
     timeout_seconds, memory_megabytes = int(wanted.get("Timeout", 3)), int(wanted.get("MemorySize", 128))
     passed_on = wanted.some(
-        "Architectures", "Description", "Environment", "Handler", "Layers", "Role", "Runtime", "TracingConfig"
+        "Architectures",
+        "Description",
+        "Environment",
+        "Handler",
+        "Layers",
+        "Role",
+        "Runtime",
+        "TracingConfig",
+        "VpcConfig",
     )
     arn = client.create_function(
         FunctionName=name,
@@ -336,8 +345,21 @@ def lambda_function(wanted: Wanted, make: Maker) -> Created:
         wanted.get("Environment", {}).get("Variables", {}),
         timeout_seconds,
         memory_megabytes,
+        in_vpc=is_in_vpc(wanted),
     )
     return Created(name, {"Arn": arn})
+
+
+def is_in_vpc(wanted: Wanted) -> bool:
+    """An empty list would take the function out of the VPC again, and nobody writes that on purpose."""
+    if "VpcConfig" not in wanted.properties:
+        return False
+    config = wanted["VpcConfig"]
+    if config.keys() != {"SubnetIds", "SecurityGroupIds"} or not all(config.values()):
+        raise NotImplementedError(
+            f"{wanted.logical_id}: the rehearsal knows a VpcConfig of SubnetIds and SecurityGroupIds only: {config}"
+        )
+    return True
 
 
 @creates(

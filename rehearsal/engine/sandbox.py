@@ -42,6 +42,7 @@ class FunctionVersion:
     timeout_seconds: float
     memory_megabytes: int
     access_key: str = field(repr=False)
+    in_vpc: bool = False
 
     def __post_init__(self) -> None:
         if reserved := sorted(filter(RESERVED_VARIABLES.fullmatch, self.environment)):
@@ -49,8 +50,8 @@ class FunctionVersion:
 
 
 @dataclass(frozen=True)
-class Internet:
-    """All that functions find beyond loopback."""
+class Reach:
+    """All that a function finds beyond loopback."""
 
     names_file: Path
     """As `rehearsal.world.names` writes it; read anew when it has changed."""
@@ -68,8 +69,14 @@ class Platform:
     """Only awslambdaric, boto3 and what they need: see `link_runtime`."""
     bytecode_dir: Path
     """Compiled files go here, so that running an asset does not change it."""
-    internet: Internet | None = None
-    """Without one, functions reach nothing but loopback."""
+    internet: Reach | None = None
+    """Of functions outside of a VPC. Without it they reach nothing but loopback, where the emulated AWS is."""
+    vpc: Reach | None = None
+    """Of functions in the VPC, who reach nothing else: it has no way to the internet."""
+
+    def reach_of(self, function: FunctionVersion) -> Reach | None:
+        """Of the two networks, a function is in exactly one."""
+        return self.vpc if function.in_vpc else self.internet
 
     def environment(self, function: FunctionVersion, runtime_address: str) -> dict[str, str]:
         """All of the process's variables; Lambda's reserved ones win over the function's own."""
@@ -80,8 +87,8 @@ class Platform:
             "PYTHONPATH": os.pathsep.join(str(folder) for folder in import_path),
             "TZ": ":UTC",
         }
-        if self.internet is not None:
-            defaults["SSL_CERT_FILE"] = str(self.internet.authority_file.resolve())
+        if (reach := self.reach_of(function)) is not None:
+            defaults["SSL_CERT_FILE"] = str(reach.authority_file.resolve())
         reserved = {
             "AWS_ACCESS_KEY_ID": function.access_key,
             "AWS_DEFAULT_REGION": self.region,
@@ -119,7 +126,8 @@ class Sandbox:
         self._on_line = on_line
         self._api = RuntimeApi()
         self._initialised = False
-        names_file = str(platform.internet.names_file.resolve()) if platform.internet else ""
+        reach = platform.reach_of(function)
+        names_file = "" if reach is None else str(reach.names_file.resolve())
         self._process = subprocess.Popen(
             [
                 *(sys.executable, "-S", "-P", "-X", f"pycache_prefix={platform.bytecode_dir}"),

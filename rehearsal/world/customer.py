@@ -1,5 +1,5 @@
 """
-The customer's own part of the account, which Runback only works on: network, load balancer, launch templates, groups.
+The customer's own part of the account, which Runback only works on: load balancer, groups, database, secrets.
 
 Everything has exactly the names and ARNs of the settings, so that the shipped template is used unchanged.
 """
@@ -13,12 +13,17 @@ from moto.ec2.models import ec2_backends
 
 from rehearsal.circumstances import Circumstances
 from rehearsal.settings import Color, Settings
+from rehearsal.world import traffic
 from rehearsal.world.application import Services
 from rehearsal.world.cache import Cache
+from rehearsal.world.certificates import Certificate
 from rehearsal.world.database import Database
 from rehearsal.world.fleet import Fleet
 from rehearsal.world.launch_templates import VERSION_TAG
 from rehearsal.world.load_balancer import LoadBalancer
+from rehearsal.world.names import Names
+from rehearsal.world.secrets import create_secret
+from rehearsal.world.tls_front import TlsFronts
 
 CAPACITY = 2
 MAXIMUM = 4
@@ -30,23 +35,47 @@ _HEALTH_CHECK = {
     "UnhealthyThresholdCount": 2,
 }
 
+CHECK_USER, CHECK_PASSWORD = "runback_check", "pretend-database-password-x3Vq8TzLm0"
+SMOKE_EMAIL, SMOKE_PASSWORD = "smoke-user-k2Rd@receipts.invalid", "pretend-login-password-7hYw4NcPq5"
+SERVICE_TOKEN, CACHE_TOKEN = "pretend-service-token-Gf9sJb1XuE6a", "pretend-cache-token-Wm5tQz8KrD2v"
+"""What the secrets of the settings hold: values that would be recognised wherever they leaked to."""
 
 _DATABASE_USER, _DATABASE_PASSWORD = "receipts", "a pretend password"
 
 
 @dataclass(frozen=True)
 class World:
-    """What stands behind the resources: real routing, real processes, a real database."""
+    """
+    What stands behind the resources: real routing, real processes, a real database.
+
+    `internet` and `vpc` are the two networks that a function can be in, each with the names that it finds there.
+    """
 
     load_balancer: LoadBalancer
     fleet: Fleet
     database: Database
+    cache: Cache
+    certificate: Certificate
+    tls_fronts: TlsFronts
+    internet: Names
+    vpc: Names
+
+
+def host_names(settings: Settings) -> list[str]:
+    """Return every name that something in the settings is reached by over TLS."""
+    checks = settings.checks
+    hosts = [*checks.hosts, checks.live[0], checks.test[0], settings.database.host, settings.cache.host]
+    return list(dict.fromkeys(hosts))
 
 
 def services(settings: Settings, database: Database, cache: Cache) -> Services:
-    """Tell an application where its database and its cache are."""
-    dsn = database.dsn(settings.database_instance, _DATABASE_USER, _DATABASE_PASSWORD)
-    return Services(database=dsn, cache=cache.address)
+    """Tell an application where its database and its cache are, and whom it has to let in."""
+    return Services(
+        database=database.dsn(settings.database_instance, _DATABASE_USER, _DATABASE_PASSWORD),
+        cache=cache.address,
+        service_token=SERVICE_TOKEN,
+        users={SMOKE_EMAIL: SMOKE_PASSWORD, traffic.EMAIL: traffic.PASSWORD},
+    )
 
 
 def build(settings: Settings, world: World, version: str, circumstances: Circumstances) -> None:
@@ -54,9 +83,12 @@ def build(settings: Settings, world: World, version: str, circumstances: Circums
     session = boto3.Session(region_name=settings.region)
     load_balancer = world.load_balancer
     _database(session, settings, world.database)
+    _secrets(session, settings)
     network = _network(session)
     groups = {arn: _target_group(session, arn, network, load_balancer) for arn in _target_group_arns(settings)}
-    _listeners(session, settings, groups, network, load_balancer)
+    _listeners(session, settings, groups, network, world)
+    _name_hosts(settings, world)
+    _name_stores(settings, world)
     if circumstances.sticky_share:
         _hold_clients(session, settings)
     for name, color in settings.colors.items():
@@ -73,12 +105,42 @@ def _database(session: boto3.Session, settings: Settings, database: Database) ->
         Engine="postgres",
         EngineVersion="18.4",
         AllocatedStorage=20,
-        DBName="receiptvault",
+        DBName=settings.database.name,
         MasterUsername="postgres",
         MasterUserPassword=_DATABASE_PASSWORD,
         StorageEncrypted=True,
     )
     database.create_receipts(settings.database_instance, _DATABASE_USER, _DATABASE_PASSWORD)
+    database.create_visitor(settings.database_instance, CHECK_USER, CHECK_PASSWORD)
+
+
+def _secrets(session: boto3.Session, settings: Settings) -> None:
+    login = json.dumps({"email": SMOKE_EMAIL, "password": SMOKE_PASSWORD})
+    texts = dict.fromkeys(settings.checks.login_secret_arns, login)
+    texts |= dict.fromkeys(settings.checks.token_secret_arns, SERVICE_TOKEN)
+    texts[settings.database.secret_arn] = json.dumps({"username": CHECK_USER, "password": CHECK_PASSWORD})
+    if settings.cache.secret_arn:
+        texts[settings.cache.secret_arn] = CACHE_TOKEN
+    client = session.client("secretsmanager")
+    for arn, text in texts.items():
+        create_secret(client, arn, text)
+
+
+def _name_hosts(settings: Settings, world: World) -> None:
+    """Let the live listener answer for every host, and the test listener on a port of its own; of the first route."""
+    checks, route = settings.checks, settings.routes[0]
+    live = world.load_balancer.tls_port(_listener_of(route.arn))
+    for host in checks.hosts:
+        world.internet.point(host, checks.live[1], live)
+    world.internet.point(*checks.test, world.load_balancer.tls_port(_listener_of(route.test_arn)))
+
+
+def _name_stores(settings: Settings, world: World) -> None:
+    database, cache = settings.database, settings.cache
+    server = world.database.port(database.instance)
+    world.vpc.point(database.host, database.port, world.tls_fronts.open("postgresql", server))
+    cache_port = world.tls_fronts.open("redis", world.cache.port) if cache.tls else world.cache.port
+    world.vpc.point(cache.host, cache.port, cache_port)
 
 
 def _hold_clients(session: boto3.Session, settings: Settings) -> None:
@@ -123,9 +185,11 @@ def _listeners(
     settings: Settings,
     groups: dict[str, str],
     network: dict[str, Any],
-    load_balancer: LoadBalancer,
+    world: World,
 ) -> None:
     """Make the listeners, then the rules that stand on them; a rule's listener is named by the rule's own ARN."""
+    load_balancer = world.load_balancer
+    certificate = _certificate(session, world.certificate)
     elbv2 = session.client("elbv2")
     name = settings.routes[0].arn.split("/")[2]
     balancer = elbv2.create_load_balancer(Name=name, Subnets=network["subnets"])["LoadBalancers"][0]["LoadBalancerArn"]
@@ -133,9 +197,14 @@ def _listeners(
     for route in settings.routes:
         for arn, color in ((route.arn, "blue"), (route.test_arn, "green")):
             wanted.setdefault(_listener_of(arn), groups[route.target_group(color)])
-    for port, (arn, group) in enumerate(wanted.items(), start=8000):
+    ports = _listener_ports(settings, list(wanted))
+    for arn, group in wanted.items():
         created = elbv2.create_listener(
-            LoadBalancerArn=balancer, Protocol="HTTP", Port=port, DefaultActions=[_forward(group)]
+            LoadBalancerArn=balancer,
+            Protocol="HTTPS",
+            Port=ports[arn],
+            Certificates=[{"CertificateArn": certificate}],
+            DefaultActions=[_forward(group)],
         )["Listeners"][0]["ListenerArn"]
         load_balancer.adopt_listener(created, arn)
         balancer = arn.replace(":listener/", ":loadbalancer/").rpartition("/")[0]
@@ -149,6 +218,21 @@ def _listeners(
                     Actions=[_forward(groups[route.target_group(color)])],
                 )["Rules"][0]["RuleArn"]
                 load_balancer.adopt_rule(created, arn)
+
+
+def _certificate(session: boto3.Session, certificate: Certificate) -> str:
+    """Return the ARN of the certificate in ACM, where HTTPS listeners want theirs to be."""
+    imported = session.client("acm").import_certificate(
+        Certificate=certificate.chain_file.read_bytes(), PrivateKey=certificate.key_file.read_bytes()
+    )
+    return str(imported["CertificateArn"])
+
+
+def _listener_ports(settings: Settings, listeners: list[str]) -> dict[str, int]:
+    """Give the first route's listeners the ports of the URLs; of the others nobody knows theirs."""
+    route = settings.routes[0]
+    of_urls = {_listener_of(route.test_arn): settings.checks.test[1], _listener_of(route.arn): settings.checks.live[1]}
+    return {arn: port for port, arn in enumerate(listeners, start=9000)} | of_urls
 
 
 def _listener_of(arn: str) -> str:

@@ -22,7 +22,6 @@ import random
 import re
 import signal
 import ssl
-import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -36,9 +35,9 @@ from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from rehearsal.world.network import HOST
-from rehearsal.world.processes import ChildProcess, continue_siblings
+from rehearsal.world.processes import ChildProcess
+from rehearsal.world.questions import answer, questions
 
-_LARGEST_LINE = 1 << 24
 _LARGEST_BODY = 1 << 26
 _STICKY_COOKIE = "AWSALBTG"
 _HOP_BY_HOP = frozenset(
@@ -502,34 +501,15 @@ async def serve(target_timeout_seconds: float, seed: int) -> None:
     async with aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False) as session:
         balancer = Balancer(session, seed)
         listeners = Listeners(balancer)
-        async for question in _questions():
+        async for question in questions():
             if "configure" in question:
                 routing = Routing.from_configuration(question["configure"])
-                answer: dict[str, Any] = await listeners.open_as_configured(routing)
+                ports = await listeners.open_as_configured(routing)
                 balancer.routing = routing
+                answer(ports)
             else:
-                answer = balancer.report.as_json()
-            sys.stdout.write(json.dumps(answer) + "\n")
-            sys.stdout.flush()
+                answer(balancer.report.as_json())
         await listeners.close()
-
-
-async def _questions() -> Any:
-    """Lines from our parent until it has had enough of us, or is gone; only then what it froze is continued."""
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(limit=_LARGEST_LINE)
-    told_to_stop = asyncio.Event()
-
-    def stop() -> None:
-        told_to_stop.set()
-        reader.feed_eof()
-
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    loop.add_signal_handler(signal.SIGTERM, stop)
-    while line := await reader.readline():
-        yield json.loads(line)
-    if not told_to_stop.is_set():
-        continue_siblings()
 
 
 def main() -> None:

@@ -134,6 +134,15 @@ class Database:
             connection.run(f"GRANT USAGE, CREATE ON SCHEMA public TO {role}")
             connection.run(f"SET ROLE {role};{RECEIPTS}")
 
+    def create_visitor(self, instance: str, username: str, password: str) -> None:
+        """Create a role that may connect to the instance's database, and nothing else, not even what everybody may."""
+        role, database = identifier(username), identifier(self._names[instance])
+        with closing(self.connect(instance)) as connection:
+            connection.run(f"CREATE ROLE {role} LOGIN PASSWORD {literal(password)}")
+            connection.run(f"REVOKE ALL ON DATABASE {database} FROM PUBLIC")
+            connection.run("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+            connection.run(f"GRANT CONNECT ON DATABASE {database} TO {role}")
+
     def dsn(self, instance: str, username: str, password: str) -> str:
         """Return what an application on this machine connects with, `postgresql://…`."""
         credentials = f"{quote(username, safe='')}:{quote(password, safe='')}"

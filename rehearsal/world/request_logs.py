@@ -6,11 +6,12 @@ functions search by simulated times. The `timestamp` inside the line is the appl
 """
 
 import threading
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Self
 
-from moto.logs.models import LogsBackend, LogStream, logs_backends
+from moto.logs.models import LogGroup, LogsBackend, LogStream, logs_backends
 
 from rehearsal.clock import Clock
 from rehearsal.world.log_patterns import matcher_of
@@ -54,6 +55,7 @@ class LogShipper:
     def install(self) -> None:
         """Let FilterLogEvents understand JSON patterns, and begin to ship; the group is made when there is none."""
         self._overlay.replace(LogStream, "filter_log_events", _filter_log_events)
+        self._overlay.wrap(LogGroup, "filter_log_events", _interleaving)
         with self._account_lock:
             if self._group not in self._backend.groups:
                 self._backend.create_log_group(self._group, tags={})
@@ -109,6 +111,17 @@ class LogShipper:
 
 def _stream_of(path: Path) -> str:
     return path.name.partition(".")[0]
+
+
+def _interleaving(original: Callable[..., Any], group: LogGroup, *args: Any) -> Any:
+    """
+    Put the events of all streams in the order of their times, before they are divided into pages.
+
+    AWS ignores the parameter `interleaved`, the last of `args`, and takes it for true; moto takes it for false.
+    https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html
+    """
+    *others, _ = args
+    return original(group, *others, True)  # noqa: FBT003  moto's own signature
 
 
 def _filter_log_events(

@@ -1,8 +1,16 @@
 """Secrets under the ARNs that the settings name."""
 
 import re
+from typing import Any
 
 from moto.secretsmanager.models import secretsmanager_backends
+
+
+def create_secret(secrets_manager: Any, arn: str, text: str) -> None:
+    """Create a secret, through a boto3 client, with exactly this ARN."""
+    name = arn.split(":", 6)[6].rpartition("-")[0]
+    secrets_manager.create_secret(Name=name, SecretString=text)
+    adopt_secret(name, arn)
 
 
 def adopt_secret(created: str, wanted_arn: str) -> None:

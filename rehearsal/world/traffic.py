@@ -29,7 +29,8 @@ from rehearsal.world.processes import ChildProcess, end_with_parent
 NO_CONNECTION = 0
 STICKY_CLIENTS = 60
 """So many that some of them send their first request only when the new version already has a part of the traffic."""
-_EMAIL = "test@receipts.invalid"
+EMAIL, PASSWORD = "test@receipts.invalid", "test123"
+"""An account that the application must know, where it knows any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +234,7 @@ class Request:
     needs_token: bool = False
 
 
-_LOGIN = Request("POST", "/auth/login", json={"email": _EMAIL, "password": "test123"})
+_LOGIN = Request("POST", "/auth/login", json={"email": EMAIL, "password": PASSWORD})
 _MIX = (
     Request("GET", "/health"),
     Request("GET", "/api/v2/receipts", needs_token=True),

@@ -31,6 +31,7 @@ ACTIONS: dict[str, set[str]] = {
     "claim-environment": READ | UPDATE | REPLACE | LISTENERS,
     "promote": READ | UPDATE | REPLACE | LISTENERS | {"ssm:PutParameter"},
     "release-environment": READ | UPDATE,
+    "claim-clean-up": READ | REPLACE | LISTENERS,
     "record-rollback-point": READ
     | READ_RELEASE
     | UPDATE
@@ -60,6 +61,7 @@ ACTIONS: dict[str, set[str]] = {
     "hold-old-color": READ_RELEASE | UPDATE | RESIZE | {"autoscaling:SuspendProcesses"},
     "resume-scaling": READ_RELEASE | UPDATE | RESIZE | {"autoscaling:ResumeProcesses"},
     "scale-back-idle-color": READ_RELEASE | UPDATE | RESIZE | LAUNCH | {"autoscaling:CancelInstanceRefresh"},
+    "scale-in-old-color": READ_RELEASE | UPDATE | LISTENERS | RESIZE | {"autoscaling:ResumeProcesses"},
     "switch-listener": READ | READ_RELEASE | UPDATE | REPLACE | LISTENERS | HEALTH | SHIFT,
     "settle": READ | UPDATE | LISTENERS | SHIFT,
     "notify": {"sns:Publish", "ssm:GetParameter"},

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from cdk.functions import FUNCTIONS
-from tests.infrastructure.template import Resources, machines, of_type, only, role_of, statements
+from tests.infrastructure.template import Resources, functions, machines, of_type, only, role_of, statements
+
+MACHINES = ("deploy", "rollback", "clean-up")
 
 
 def test_every_environment_has_a_stack_of_its_own(templates: Mapping[str, dict[str, Any]]) -> None:
@@ -36,7 +38,7 @@ def test_the_record_cannot_be_lost(resources: Resources) -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["deploy", "rollback"])
+@pytest.mark.parametrize("name", MACHINES)
 def test_a_machine_logs_its_states_without_their_data(name: str, resources: Resources) -> None:
     """Not everybody who may read logs may read inputs and results."""
     _, machine = machines(resources)[name]
@@ -60,7 +62,7 @@ def test_a_release_that_hangs_is_ended_by_the_time_that_its_plan_allows(
     assert f'\\"TimeoutSeconds\\":{longest}}}"' in found[0]
 
 
-@pytest.mark.parametrize("name", ["deploy", "rollback"])
+@pytest.mark.parametrize("name", MACHINES)
 def test_a_machine_may_call_its_functions_in_every_version_and_no_other(name: str, resources: Resources) -> None:
     """An update must not strand an execution that goes on with former versions."""
     _, machine = machines(resources)[name]
@@ -80,7 +82,7 @@ def test_a_machine_may_call_its_functions_in_every_version_and_no_other(name: st
     assert expected == every_version
 
 
-@pytest.mark.parametrize("name", ["deploy", "rollback"])
+@pytest.mark.parametrize("name", MACHINES)
 def test_a_machine_calls_every_function_that_the_table_says_it_calls(name: str, resources: Resources) -> None:
     """A right to call what is never called would be one too many."""
     _, machine = machines(resources)[name]
@@ -95,22 +97,50 @@ def test_a_machine_calls_every_function_that_the_table_says_it_calls(name: str, 
     assert {f"receipt-vault-production-{spec.name}" for spec in FUNCTIONS if name in spec.machines} == names
 
 
-def test_the_deploy_machine_may_start_the_rollback_machine_and_no_other(resources: Resources) -> None:
-    rollback, _ = machines(resources)["rollback"]
-    _, deploy = machines(resources)["deploy"]
+@pytest.mark.parametrize(
+    ("name", "expected"), [("deploy", {"rollback", "clean-up"}), ("rollback", {"clean-up"}), ("clean-up", set())]
+)
+def test_a_machine_may_start_what_it_starts_and_no_other(name: str, expected: set[str], resources: Resources) -> None:
+    _, machine = machines(resources)[name]
     started = [
-        resource
-        for statement in statements(resources, role_of(deploy))
+        resources[resource["Ref"]]["Properties"]["StateMachineName"]
+        for statement in statements(resources, role_of(machine))
         if "states:StartExecution" in statement["Action"]
         for resource in statement["Resource"]
     ]
 
-    assert [{"Ref": rollback}] == started
+    assert {f"receipt-vault-production-{each}" for each in expected} == set(started)
+
+
+@pytest.mark.parametrize("name", ["claim-rollback", "watchdog"])
+def test_whoever_asks_for_a_dead_holder_can_ask_for_any(name: str, resources: Resources) -> None:
+    """A holder that cannot be asked for is never cleared."""
+    (asking,) = [
+        statement
+        for statement in statements(resources, role_of(functions(resources)[name]))
+        if "states:DescribeExecution" in statement["Action"]
+    ]
+
+    executions = "arn:aws:states:eu-west-1:111122223333:execution:receipt-vault-production"
+    assert {f"{executions}-{machine}:*" for machine in MACHINES} == set(asking["Resource"])
+
+
+@pytest.mark.parametrize(("environment", "longest"), [("production", 90000), ("staging", 86400)])
+def test_a_clean_up_waits_for_a_day_after_the_window(
+    environment: str, longest: int, templates: Mapping[str, dict[str, Any]]
+) -> None:
+    found = [
+        json.dumps(each["DefinitionString"])
+        for each in of_type(templates[environment]["Resources"], "AWS::StepFunctions::StateMachine").values()
+        if each["StateMachineName"].endswith("-clean-up")
+    ]
+
+    assert f'\\"TimeoutSeconds\\":{longest}}}"' in found[0]
 
 
 def test_an_execution_that_ends_badly_starts_the_rollback_machine(resources: Resources) -> None:
     """A time-out or an abort goes past every Catch, so somebody outside has to notice."""
-    deploy, _ = machines(resources)["deploy"]
+    watched = [machines(resources)[name][0] for name in MACHINES]
     rollback, _ = machines(resources)["rollback"]
     rule = _rule(resources, "unfinished-execution")
     (target,) = rule["Targets"]
@@ -121,7 +151,7 @@ def test_an_execution_that_ends_badly_starts_the_rollback_machine(resources: Res
         "source": ["aws.states"],
         "detail-type": ["Step Functions Execution Status Change"],
         "detail": {
-            "stateMachineArn": [{"Ref": deploy}, {"Ref": rollback}],
+            "stateMachineArn": [{"Ref": machine} for machine in watched],
             "status": ["FAILED", "TIMED_OUT", "ABORTED"],
         },
     }

@@ -136,9 +136,9 @@ def rehearse(tmp_path: Path) -> Rehearse:
 
 
 @contextmanager
-def quiet_account(assembly: Path, folder: Path) -> Iterator[Quiet]:
-    """Build staging, with the old version healthy on blue."""
-    settings = Settings.read("staging")
+def quiet_account(assembly: Path, folder: Path, environment: str = "staging") -> Iterator[Quiet]:
+    """Build an environment, with the old version healthy on blue. Staging is quicker, and has no rollback window."""
+    settings = Settings.read(environment)
     with pretend_account(settings, assembly, folder, version=OLD_VERSION, speed=IN_A_HURRY.waiting) as account:
         stage = Stage(account, _NO_USERS, IN_A_HURRY)
         invariants = Invariants(settings, account.clock, account.load_balancer, account.fleet, stage.record)

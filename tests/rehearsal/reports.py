@@ -6,6 +6,7 @@ from typing import Any
 from rehearsal.report import Report
 from rehearsal.scenarios import NEW_VERSION, OLD_VERSION
 from rehearsal.stage import Execution, Speeds
+from rehearsal.world.customer import CAPACITY
 from rehearsal.world.traffic import Sample
 
 _ARN = "arn:aws:states:eu-west-1:111122223333:execution:receipt-vault-production"
@@ -33,7 +34,7 @@ def users(
 
 
 def report(**changes: Any) -> Report:
-    """Return the report of a release that went live, with these changes."""
+    """Return the report of a release that went live and was cleaned up after, with these changes."""
     deployment = Execution(f"{_ARN}-deploy:one", "deploy", "SUCCEEDED", states=["Validate request", "Release is live"])
     rollback = Execution(f"{_ARN}-rollback:two", "rollback", "SUCCEEDED", states=["Claim rollback", "Rolled back"])
     went_live = Report(
@@ -48,12 +49,14 @@ def report(**changes: Any) -> Report:
         weights={"blue": 0, "green": 100},
         phase="committed",
         lease_holder=None,
-        versions={"blue": OLD_VERSION, "green": NEW_VERSION},
+        versions={"blue": None, "green": NEW_VERSION},
+        instances={"blue": 0, "green": CAPACITY},
         executions=[deployment],
         invariants={"checked": 10, "violated": []},
         messages=[],
         unsupported=[],
         template_sha256="0" * 64,
     )
-    rolled_back = {"executions": [deployment, rollback]} if changes.get("outcome") == "rolled_back" else {}
+    both = {"versions": {"blue": OLD_VERSION, "green": NEW_VERSION}, "instances": {"blue": CAPACITY, "green": CAPACITY}}
+    rolled_back = {"executions": [deployment, rollback], **both} if changes.get("outcome") == "rolled_back" else {}
     return replace(went_live, **{**rolled_back, **changes})

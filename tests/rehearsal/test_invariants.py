@@ -72,9 +72,9 @@ def world() -> World:
 
 @pytest.fixture
 def released(quiet: Quiet) -> Quiet:
-    """Return an account in which green has gone live, and blue is its way back."""
+    """Return an account in which all traffic is on green, and blue is its way back."""
     deployment = quiet.stage.start_deployment({"version": NEW_VERSION})
-    assert "SUCCEEDED" == quiet.stage.until_ended(deployment).status
+    quiet.stage.until_entered(deployment, "Bake at 100 %")
     return quiet
 
 
@@ -180,6 +180,17 @@ def test_a_way_back_that_shrinks_is_reported(world: World) -> None:
     world.call("autoscaling", "UpdateAutoScalingGroup", caller=None)
 
     assert [(WAY_BACK, "nobody of ours: autoscaling:UpdateAutoScalingGroup (call 2)")] == world.found
+
+
+def test_a_clean_up_that_scales_in_before_it_gives_the_way_back_up_is_reported(world: World) -> None:
+    """Even if it says so a moment later: a rollback in between would go back to nothing."""
+    world.live = {"rollback_point": {"status": "valid", "color": "blue", "capacity": 2}}
+    world.alive["blue"] = 0
+    world.call("autoscaling", "UpdateAutoScalingGroup", caller="scale-in-old-color")
+    world.live = {"rollback_point": {"status": "expired", "color": "blue", "capacity": 2}}
+    world.call("dynamodb", "TransactWriteItems", caller="claim-clean-up")
+
+    assert [(WAY_BACK, "scale-in-old-color: autoscaling:UpdateAutoScalingGroup (call 1)")] == world.found
 
 
 @pytest.mark.parametrize("status", ["consumed", "expired"])

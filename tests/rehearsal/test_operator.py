@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lambdas.release.rules import read_request
+from lambdas.release.rules import read_clean_up_request, read_request
 from lambdas.rollback.rules import read_rollback_request
 from rehearsal.scenarios import NEW_VERSION, OLD_VERSION
 from tests.rehearsal.conftest import Quiet, quiet_account
@@ -22,6 +22,8 @@ BAD_INPUTS = {
     "no commit": ("deploy", {"version": "latest"}, "Field 'version' must be a git commit"),
     "a list to roll back": ("rollback", [], "must be a JSON object, but it is a list"),
     "text to roll back": ("rollback", "text", "must be a JSON object, but it is text 'text'"),
+    "a list to clean up": ("clean-up", [], "must be a JSON object, but it is a list"),
+    "an unknown field to clean up": ("clean-up", {"version": OLD_VERSION}, "Field 'version' is not known"),
     "an unknown field to roll back": ("rollback", {"version": OLD_VERSION}, "Field 'version' is not known"),
 }
 
@@ -37,7 +39,12 @@ def fresh(assembly: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def test_bad_input_is_explained_and_changes_nothing(fresh: Quiet, machine: str, given: Any, named: str) -> None:
     """Neither the execution itself changes anything, nor the rollback that the rule starts because it failed."""
     before = len(fresh.stage.account.calls.log)
-    execution = fresh.stage.start_deployment(given) if machine == "deploy" else fresh.stage.start_rollback(given)
+    start = {
+        "deploy": fresh.stage.start_deployment,
+        "rollback": fresh.stage.start_rollback,
+        "clean-up": fresh.stage.start_clean_up,
+    }
+    execution = start[machine](given)
     fresh.until_dealt_with(execution)
 
     assert ("FAILED", "InvalidRequest") == (execution.status, execution.error)
@@ -57,6 +64,15 @@ def test_a_rollback_with_nothing_to_roll_back_succeeds(fresh: Quiet) -> None:
     assert [] == fresh.changes(before)
 
 
+def test_a_clean_up_with_nothing_to_clean_up_succeeds(fresh: Quiet) -> None:
+    before = len(fresh.stage.account.calls.log)
+    clean_up = fresh.stage.until_ended(fresh.stage.start_clean_up({}))
+
+    assert ("SUCCEEDED", "Nothing to clean up") == (clean_up.status, clean_up.states[-1])
+    assert [] == fresh.changes(before)
+
+
 def _problem(machine: str, example: object) -> str:
-    read = read_request(example, "name") if machine == "deploy" else read_rollback_request(example)
-    return read.problem
+    if machine == "deploy":
+        return read_request(example, "name").problem
+    return read_clean_up_request(example).problem if machine == "clean-up" else read_rollback_request(example).problem

@@ -13,6 +13,8 @@ import pytest
 from rehearsal.report import Switch
 from rehearsal.scenarios import MOST_CRITICAL_CALLS, NEW_VERSION, OLD_VERSION
 from rehearsal.settings import Settings
+from rehearsal.stage import Execution
+from rehearsal.world.customer import CAPACITY
 from tests.rehearsal.conftest import Kept, scenario
 from tests.rehearsal.reports import report, users
 
@@ -22,13 +24,14 @@ FIELDS: dict[str, Any] = {
     "outcome": str,
     "seconds": {"total": float, "rollback_to_switched": float},
     "simulated_seconds": float,
-    "clock": {"mode": str, "speeds": {"working": float, "waiting": float, "baking": float}},
+    "clock": {"mode": str, "speeds": {"working": float, "waiting": float, "baking": float, "idle": float}},
     "requests": {"total": int, "failed": int, "by_color": {"blue": int, "green": int}},
     "final": {
         "weights": {"blue": int, "green": int},
         "phase": str,
         "lease_holder": str,
         "versions": {"blue": str, "green": str},
+        "instances": {"blue": int, "green": int},
     },
     "executions": [{"machine": str, "status": str, "states": [str]}],
     "invariants": {"checked": int, "violated": []},
@@ -45,22 +48,24 @@ ABORTED = {"weights": {"blue": 100, "green": 0}, "phase": "aborted"}
 BY_HAND = {"weights": {"blue": 70, "green": 30}}
 UP: dict[str, str | None] = {"blue": OLD_VERSION, "green": NEW_VERSION}
 NOT_UP: dict[str, str | None] = {"blue": OLD_VERSION, "green": None}
-PROMOTED = [("deploy", "SUCCEEDED")]
+CLEANED_UP: dict[str, str | None] = {"blue": None, "green": NEW_VERSION}
+PROMOTED = [("deploy", "SUCCEEDED"), ("clean-up", "SUCCEEDED")]
 FAILED = [("deploy", "FAILED"), ("rollback", "SUCCEEDED")]  # the status rule's rollback finds nothing to do
 STOPPED = [("deploy", "ABORTED"), ("rollback", "SUCCEEDED")]
 ENDS = {
-    "good-release": (LIVE, UP, PROMOTED),
+    "good-release": (LIVE, CLEANED_UP, PROMOTED),
     "manual-rollback": (BACK, UP, [*PROMOTED, ("rollback", "SUCCEEDED")]),
+    "clean-up-races-rollback": (BACK, UP, [*PROMOTED, ("rollback", "SUCCEEDED")]),
     "stopped-deployment": (BACK, UP, STOPPED),
     "unhealthy-green": (ABORTED, NOT_UP, FAILED),
     "refresh-fails": (ABORTED, UP, FAILED),
-    "slow-snapshot": (LIVE, UP, PROMOTED),
+    "slow-snapshot": (LIVE, CLEANED_UP, PROMOTED),
     "snapshot-fails": (ABORTED, NOT_UP, FAILED),
     "drift": ({**BY_HAND, "phase": None}, NOT_UP, FAILED),
     "drift-mid-shift": ({**BY_HAND, "phase": "escalated"}, UP, FAILED),
     "sticky-clients": (BACK, UP, STOPPED),
 }
-WITHOUT_ROLLBACK = ENDS.keys() - {"manual-rollback", "stopped-deployment", "sticky-clients"}
+WITHOUT_ROLLBACK = ENDS.keys() - {"manual-rollback", "clean-up-races-rollback", "stopped-deployment", "sticky-clients"}
 UNMOVED = {name for name, (end, _, _) in ENDS.items() if end is ABORTED}
 LONGEST_SILENCE_SECONDS = 3.0
 
@@ -87,7 +92,8 @@ def test_the_report_has_the_documented_fields(kept: Kept) -> None:
 def test_the_report_tells_how_it_ended(kept: Kept) -> None:
     end, versions, executions = ENDS[kept.scenario]
 
-    assert {**end, "lease_holder": None, "versions": versions} == kept.report["final"]
+    instances = {color: CAPACITY if version else 0 for color, version in versions.items()}
+    assert {**end, "lease_holder": None, "versions": versions, "instances": instances} == kept.report["final"]
     shown = [(each["machine"], each["status"]) for each in kept.report["executions"]]
     assert executions == list(dict.fromkeys(shown))  # rule and watchdog may both come, and one finds nothing to do
     assert scenario(kept.scenario).expected == kept.report["outcome"]
@@ -123,6 +129,7 @@ def test_what_was_rehearsed_is_what_ships(kept: Kept, assembly: Path) -> None:
 
 
 GOOD, MANUAL, BY_RULE = (scenario(name) for name in ("good-release", "manual-rollback", "stopped-deployment"))
+RACE = scenario("clean-up-races-rollback")
 RELEASED = report(outcome="promoted", weights={"blue": 0, "green": 100})
 ROLLED_BACK = report(
     outcome="rolled_back",
@@ -165,6 +172,7 @@ def test_a_kept_promise_is_not_called_broken() -> None:
             f"green runs {OLD_VERSION}, not {NEW_VERSION}",
             id="version",
         ),
+        pytest.param({"instances": {"blue": 2, "green": 2}}, "blue still has 2 instances", id="no clean-up"),
     ],
 )
 def test_a_release_says_which_promise_it_broke(changes: dict[str, Any], said: str) -> None:
@@ -189,6 +197,28 @@ def test_a_release_says_which_promise_it_broke(changes: dict[str, Any], said: st
 )
 def test_a_rollback_says_which_promise_it_broke(changes: dict[str, Any], said: str) -> None:
     assert [said] == list(MANUAL.broken_promises(replace(ROLLED_BACK, **changes)))
+
+
+def cleaned_up(*ends: str) -> list[Execution]:
+    """Return what ran when a rollback raced clean-ups with these ends."""
+    clean_ups = [Execution("arn", "clean-up", "SUCCEEDED", states=["Claim clean-up", end]) for end in ends]
+    return [*ROLLED_BACK.executions, *clean_ups]
+
+
+@pytest.mark.parametrize(
+    ("ends", "blue", "said"),
+    [
+        (["Nothing to clean up", "Nothing to clean up"], CAPACITY, []),
+        ([], CAPACITY, ["no clean-up was started, so nothing is proven"]),
+        (["Cleaned up"], CAPACITY, ["the clean-ups ended as ['Cleaned up']"]),
+        (["Nothing to clean up"], 0, [f"blue has 0 instances, not {CAPACITY}"]),
+    ],
+    ids=["kept", "no race", "scaled in", "instances lost"],
+)
+def test_a_race_with_a_clean_up_says_which_promise_it_broke(ends: list[str], blue: int, said: list[str]) -> None:
+    raced = replace(ROLLED_BACK, executions=cleaned_up(*ends), instances={"blue": blue, "green": CAPACITY})
+
+    assert said == list(RACE.broken_promises(raced))
 
 
 @pytest.mark.parametrize("name", ENDS)

@@ -13,6 +13,7 @@ from rehearsal.scenarios import NEW_VERSION
 from rehearsal.stage import Execution, Speeds, Stage, Stuck
 from rehearsal.world.traffic import Traffic
 from tests.rehearsal.conftest import Quiet
+from tests.waiting import eventually
 
 MACHINES = "arn:aws:states:eu-west-1:111122223333:stateMachine:receipt-vault-production"
 
@@ -25,7 +26,7 @@ class Console:
         self.settings = SimpleNamespace(environment="production")
         self.paces: list[float] = []
         self.history: list[str] = []
-        self._started = 0
+        self.executions: set[str] = set()
 
     def client(self, _: str) -> "Console":
         return self
@@ -46,9 +47,13 @@ class Console:
         self.paces.append(speed)
 
     def start_execution(self, **given: Any) -> dict[str, str]:
-        self._started += 1
         machine = given["stateMachineArn"].replace(":stateMachine:", ":execution:")
-        return {"executionArn": f"{machine}:{self._started}"}
+        arn = f"{machine}:{len(self.executions) + 1}"
+        self.executions.add(arn)
+        return {"executionArn": arn}
+
+    def list_rules(self) -> dict[str, list[dict[str, Any]]]:
+        return {"Rules": []}
 
     def get_paginator(self, _: str) -> "Console":
         return self
@@ -71,7 +76,7 @@ def console() -> Console:
 
 @pytest.fixture
 def stage(console: Console) -> Stage:
-    return Stage(cast("Account", console), cast("Traffic", None), Speeds(waiting=60, baking=120))
+    return Stage(cast("Account", console), cast("Traffic", None), Speeds(waiting=60, baking=120, idle=1200))
 
 
 def test_bakes_have_a_speed_of_their_own(console: Console, stage: Stage) -> None:
@@ -81,6 +86,37 @@ def test_bakes_have_a_speed_of_their_own(console: Console, stage: Stage) -> None
         console.enter(deployment, state)
 
     assert [60, 120, 60] == console.paces
+
+
+def test_only_the_end_of_a_scenario_hurries_through_the_window(console: Console, stage: Stage) -> None:
+    """Before, the clock would run away from what a scenario is about to do."""
+    clean_up = stage.start_clean_up({})
+    console.enter(clean_up, "Wait until it is time")
+    assert [60] == console.paces
+    end = threading.Thread(target=stage.until_all_ended)
+    end.start()
+    eventually(lambda: console.paces[-1] == 1200)
+    console.enter(clean_up, "Claim clean-up")
+    assert 60 == console.paces[-1]
+    console.end(clean_up.arn, "SUCCEEDED")
+    end.join()
+
+
+def test_nothing_is_hurried_through_while_something_else_runs(console: Console, stage: Stage) -> None:
+    deployment, clean_up = stage.start_deployment({}), stage.start_clean_up({})
+    console.enter(clean_up, "Wait until it is time")
+    end = threading.Thread(target=stage.until_all_ended)
+    end.start()
+    console.enter(deployment, "Tell about the release")
+    assert 1200 not in console.paces
+    console.end(deployment.arn, "SUCCEEDED")
+    assert 1200 == console.paces[-1]
+    console.end(clean_up.arn, "SUCCEEDED")
+    end.join()
+
+
+def test_a_machine_is_called_as_in_the_console_without_service_and_environment(stage: Stage) -> None:
+    assert "clean-up" == stage.start_clean_up({}).machine
 
 
 def test_waiting_in_vain_ends_and_says_for_what(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,7 +54,7 @@ class Day:
 @pytest.fixture(scope="module")
 def day(assembly: Path, tmp_path_factory: pytest.TempPathFactory) -> Day:
     """Return one day for all tests, which only look at it."""
-    with quiet_account(assembly, tmp_path_factory.mktemp("day")) as account:
+    with quiet_account(assembly, tmp_path_factory.mktemp("day"), "production") as account:
         stage, after = account.stage, {}
         released = stage.start_deployment({"version": NEW_VERSION})
         stage.until_entered(released, "Prepare idle color")

@@ -13,12 +13,12 @@ from tests.infrastructure.template import Resources, of_type
 Definition = dict[str, Any]
 
 ENVIRONMENTS = sorted(path.stem for path in SETTINGS_FOLDER.glob("*.toml"))
-MACHINES = ("deploy", "rollback")
+MACHINES = ("deploy", "rollback", "clean-up")
 GOLDEN = Path(__file__).parent / "golden"
 
 ANY_ERROR = "States.ALL"
 LEASE_LOST = "Lease lost"
-"""Both machines end in a state of this name when another execution has taken the environment over."""
+"""Every machine ends in a state of this name when another execution has taken the environment over."""
 
 
 def read_definition(resources: Resources, machine: str) -> Definition:

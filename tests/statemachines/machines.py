@@ -31,6 +31,7 @@ VERSION = "0123456789abcdef0123456789abcdef01234567"
 REQUEST = {"version": VERSION}
 DEPLOY_LEASE = {"holder": "the deployment", "token": 7}
 ROLLBACK_LEASE = {"holder": "the rollback", "token": 8}
+CLEAN_UP_LEASE = {"holder": "the clean-up", "token": 9}
 UNFORESEEN = FunctionError("KeyError", "'DBInstances'")
 """An error that no machine knows, and that trying again would not help."""
 
@@ -54,11 +55,25 @@ def claimed(action: str = "switch", reason: str = "Release two goes back to one.
         "release_id": "release-two",
         "active": "green",
         "color": "blue",
+        "version": "aaaaaaa",
         "wanted_healthy": 2,
         "last_healthy": 3,
         "last_healthy_at": "2026-03-01T10:00:00.000Z",
         "claimed_at": "2026-03-01T10:01:00.000Z",
         "loser": "arn:of:the:deployment",
+    }
+
+
+def clean_up_claimed(action: str = "clean", reason: str = "The window is over.", again_at: str = "") -> dict[str, Any]:
+    """Return what the claim of a clean-up answers."""
+    lease = CLEAN_UP_LEASE if action == "clean" else {"holder": "", "token": 0}
+    return {
+        "action": action,
+        "reason": reason,
+        "again_at": again_at,
+        "lease": lease,
+        "release_id": "release-two",
+        "color": "blue",
     }
 
 
@@ -70,6 +85,9 @@ ANSWERS: Answers = {
     "check-snapshot": {"available": True, "percent": 100},
     "prepare-idle-color": {"refresh_id": "refresh-1", "wanted_healthy": 2, "ready_by": "2026-03-01T11:00:00.000Z"},
     "check-idle-color": {"ready": True, "percent": 100, "healthy": 2},
+    "run-smoke-checks": {"passed": ["health", "login", "upload"]},
+    "check-data-stores": {"answered": ["database", "cache"]},
+    "check-error-rate": {"requests": 1000, "errors": 0},
     "hold-old-color": {"held": 2},
     "switch-listener": {"changed": True, "concern": ""},
     "promote": {"window_ends_at": "2026-03-01T12:00:00.000Z"},
@@ -80,9 +98,11 @@ ANSWERS: Answers = {
     "stop-deployment": {"stopped": True},
     "settle": {"settled": True},
     "record-rollback": {"phase": "rolled_back"},
+    "claim-clean-up": clean_up_claimed(),
+    "scale-in-old-color": {"instances": 0},
     "notify": {"told": "[receipt-vault production] …"},
 }
-"""All goes well: a deployment goes live, and a rollback brings the old version back."""
+"""All goes well: a deployment goes live, a rollback brings the old version back, and a clean-up ends at once."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +166,7 @@ class Machines:
         self._calls: list[Call] = []
         self._running = ""
         # What the deploy machine starts does nothing, so that a test sees one machine at a time.
-        self._started = self._create("started-rollback", {"StartAt": "Only", "States": {"Only": PASS}})
+        self._started = self._create("started", {"StartAt": "Only", "States": {"Only": PASS}})
         self._machines = {name: self._create(name, self._runnable(each)) for name, each in definitions.items()}
         account.functions.update({name: self._stand_in(name) for name in ANSWERS})
         account.interpreter.on_status_change(self._status_changes.put)
@@ -176,12 +196,16 @@ class Machines:
         end = self._end()
         return Run(self._running, (end["status"], end["error"], end["cause"]), self._entered(), self._calls)
 
-    def started_rollback(self, name: str) -> Json:
-        """Return the input of the rollback that a deployment has started under this name."""
+    def now(self) -> datetime:
+        """Tell the time of the account."""
+        return self._account.clock.now()
+
+    def started(self, name: str) -> Json:
+        """Return the input of the execution that a deployment has started under this name."""
         return json.loads(self._account.describe(_execution(self._started, name))["input"])
 
-    def start_rollback(self, name: str) -> None:
-        """Start a rollback under this name, with an input that no deployment gives."""
+    def start(self, name: str) -> None:
+        """Start an execution under this name, with an input that no deployment gives."""
         self._account.client.start_execution(stateMachineArn=self._started, name=name, input='{"other": 1}')
 
     def start_execution(self, task: StateTaskServiceSfn, env: Any, *more: Any, **named: Any) -> None:

@@ -3,9 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lambdas.errors import EnvironmentBusy, IdleColorNotReady, LeaseLost, ListenerDrifted, TargetGroupUnhealthy
+from lambdas.errors import (
+    EnvironmentBusy,
+    IdleColorNotReady,
+    LeaseLost,
+    ListenerDrifted,
+    SmokeCheckFailed,
+    TargetGroupUnhealthy,
+)
 from tests.rehearsal.engine.state_machines import FunctionError
-from tests.statemachines.machines import UNFORESEEN, Answers, Json, claimed
+from tests.statemachines.machines import UNFORESEEN, Answers, Json, claimed, clean_up_claimed
 
 
 def error(kind: type[Exception], message: str = "as the test says") -> FunctionError:
@@ -33,12 +40,16 @@ END_OF_ROLLBACK = {
 }
 """What the rule on failed executions gives to the rollback machine when a rollback has failed."""
 
+WINDOW_OPEN = clean_up_claimed("wait", "The rollback window is open.", "2026-03-01T12:00:00Z")
+"""A clean-up that has to wait; by the rehearsal's clock that moment is over."""
+
 UNRECORDED: Answers = {"Claim rollback": claimed("escalate"), "Record escalation": UNFORESEEN}
 """An escalation that cannot be written down, so that the lease stays with the execution that ends."""
 
 ROADS: Mapping[str, tuple[Road, ...]] = {
     "deploy": (
         Road("Release is live", {"Check snapshot": [NOT_SAVED, SAVED], "Check idle color": [NOT_READY, READY]}),
+        Road("Release is live", {"Start clean-up": UNFORESEEN}),
         Road("Request could not be checked", {"Validate request": UNFORESEEN}),
         Road("Reject request", given={}),
         Road("Release refused", {"Claim environment": error(EnvironmentBusy)}),
@@ -50,8 +61,11 @@ ROADS: Mapping[str, tuple[Road, ...]] = {
     ),
     "rollback": (
         Road("Rolled back", {"Settle listener": [{"settled": False}, {"settled": True}]}),
+        Road("Rolled back", {"Smoke check old version": error(SmokeCheckFailed)}),
         Road("Aborted", {"Claim rollback": claimed("abort")}),
         Road("Release was live already", {"Claim rollback": claimed("finish")}),
+        Road("Release was live already", {"Claim rollback": claimed("finish"), "Start clean-up": UNFORESEEN}),
+        Road("Clean-up given up", {"Claim rollback": claimed("let_go")}),
         Road("Escalated", {"Claim rollback": claimed("escalate")}),
         Road("Rollback not possible", {"Claim rollback": claimed("impossible")}),
         Road("Reject request", {"Claim rollback": claimed("invalid")}),
@@ -61,5 +75,13 @@ ROADS: Mapping[str, tuple[Road, ...]] = {
         Road("Human was told before", {"Claim rollback": UNFORESEEN}, END_OF_ROLLBACK),
         Road("Human was told before", UNRECORDED, END_OF_ROLLBACK),
         Road("Escalated", UNRECORDED),
+    ),
+    "clean-up": (
+        Road("Cleaned up", {"Claim clean-up": [WINDOW_OPEN, clean_up_claimed()]}),
+        Road("Nothing to clean up", {"Claim clean-up": clean_up_claimed("nothing")}),
+        Road("Reject request", {"Claim clean-up": clean_up_claimed("invalid")}),
+        Road("Clean-up failed", {"Claim clean-up": error(ListenerDrifted)}),
+        Road("Clean-up failed", {"Scale in old color": error(ListenerDrifted)}),
+        Road("Lease lost", {"Scale in old color": error(LeaseLost)}),
     ),
 }

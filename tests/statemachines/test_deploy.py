@@ -12,7 +12,7 @@ from lambdas.errors import (
     RollbackWindowOpen,
     TargetGroupUnhealthy,
 )
-from lambdas.release.rules import read_request
+from lambdas.release.rules import read_clean_up_request, read_request
 from lambdas.rollback.rules import Source, read_rollback_request
 from tests.rehearsal.engine.state_machines import FunctionError
 from tests.statemachines.machines import DEPLOY_LEASE, REQUEST, UNFORESEEN, VERSION, Json, Machines, Run
@@ -20,13 +20,25 @@ from tests.statemachines.roads import NOT_READY, READY, error
 
 BEFORE_FIRST_SHIFT = [
     "Record rollback point",
+    "Check current health",
     "Take snapshot",
     "Check snapshot",
     "Prepare idle color",
     "Check idle color",
+    "Check database and cache",
+    "Smoke check new version",
     "Hold old color",
 ]
-FROM_FIRST_SHIFT = ["Shift 10 % of traffic", "Shift 50 % of traffic", "Shift 100 % of traffic", "Promote release"]
+FROM_FIRST_SHIFT = [
+    "Shift 10 % of traffic",
+    "Shift 50 % of traffic",
+    "Shift 100 % of traffic",
+    "Check live database and cache",
+    "Validate live version",
+    "Check error rate",
+    "Check error rate after bake",
+    "Promote release",
+]
 ABORT = ["Scale idle color back", "Resume scaling of old color", "Release environment after abort"]
 
 
@@ -60,22 +72,31 @@ def test_a_release_goes_through_the_runbook_in_its_order(live: Run) -> None:
         "Is the request valid?",
         "Claim environment",
         "Record rollback point",
+        "Check current health",
         "Take snapshot",
         "Wait for snapshot",
         "Check snapshot",
         "Is the snapshot available?",
         "Prepare idle color",
         *(poll * 3),
+        "Check database and cache",
+        "Smoke check new version",
         "Hold old color",
         "Shift 10 % of traffic",
         "Bake at 10 %",
         "Shift 50 % of traffic",
         "Bake at 50 %",
         "Shift 100 % of traffic",
+        "Wait for load balancer",
+        "Check live database and cache",
+        "Validate live version",
+        "Check error rate",
         "Bake at 100 %",
+        "Check error rate after bake",
         "Promote release",
         "Resume scaling",
         "Release environment",
+        "Start clean-up",
         "Tell about the release",
         "Release is live",
     ]
@@ -110,6 +131,20 @@ def test_a_shift_knows_the_weight_before_it(percent: int, before_percent: int, l
         live, color="green", percent=percent, before_percent=before_percent, wanted_healthy=2, back=False
     )
     assert expected == live.given(f"Shift {percent} % of traffic")
+
+
+def test_checks_are_told_whom_to_ask(live: Run) -> None:
+    """The new version alone through the test listener; everything through the live one."""
+    assert live.given("Check current health") == under_lease(live, scope="system")
+    assert live.given("Smoke check new version") == under_lease(live, scope="new_version")
+    assert live.given("Validate live version") == under_lease(live, scope="live")
+    for state in ("Check error rate", "Check error rate after bake"):
+        assert live.given(state) == under_lease(live, version=VERSION, since="")
+
+
+def test_what_works_in_the_network_is_told_nothing_that_it_does_not_need(live: Run) -> None:
+    for state in ("Check database and cache", "Check live database and cache"):
+        assert live.given(state) == {"release_id": live.release_id}
 
 
 def test_the_old_color_is_recorded_and_held_and_the_live_one_let_go(live: Run) -> None:
@@ -270,7 +305,7 @@ def test_a_rollback_is_started_in_the_name_of_the_release(account: Machines) -> 
     """A second start, by a repeated step, then is not a second rollback."""
     run = account.run("deploy", {"Promote release": error(TargetGroupUnhealthy)})
 
-    given = account.started_rollback(f"rollback-{run.release_id}")
+    given = account.started(f"rollback-{run.release_id}")
 
     assert given == {
         "source": "deployment",
@@ -283,7 +318,7 @@ def test_a_rollback_is_started_in_the_name_of_the_release(account: Machines) -> 
 def test_the_rollback_machine_understands_what_it_is_started_with(account: Machines) -> None:
     run = account.run("deploy", {"Promote release": UNFORESEEN})
 
-    request = read_rollback_request(account.started_rollback(f"rollback-{run.release_id}"))
+    request = read_rollback_request(account.started(f"rollback-{run.release_id}"))
 
     assert (request.problem, request.source) == ("", Source.DEPLOYMENT)
     assert (request.execution_arn, request.release_id) == (run.arn, run.release_id)
@@ -292,13 +327,13 @@ def test_the_rollback_machine_understands_what_it_is_started_with(account: Machi
 def test_a_rollback_that_was_started_already_is_as_good(account: Machines) -> None:
     """An earlier attempt worked, and only its answer was lost."""
     rollback = f"rollback-{read_request(REQUEST, 'started-before').release_id}"
-    account.start_rollback(rollback)
+    account.start(rollback)
 
     run = account.run("deploy", {"Promote release": UNFORESEEN}, name="started-before")
 
     assert run.ending[:2] == ("FAILED", "ReleaseRolledBack")
     assert run.called.count("Start rollback") == 1
-    assert account.started_rollback(rollback) == {"other": 1}
+    assert account.started(rollback) == {"other": 1}
 
 
 def test_a_rollback_that_cannot_be_started_is_paged_with_what_failed_first(account: Machines) -> None:
@@ -330,6 +365,40 @@ def test_a_live_release_whose_lease_cannot_be_given_back_is_for_a_human(account:
 
     assert run.ending[:2] == ("FAILED", "Escalated")
     assert run.after("Release environment") == ["Page a human", "Escalated"]
+
+
+def test_a_live_release_has_its_clean_up_started_in_its_name(live: Run, account: Machines) -> None:
+    """A clean-up that outlives its release then finds that another one is live, and leaves it alone."""
+    assert account.started(f"clean-up-{live.release_id}") == {"release_id": live.release_id}
+
+
+def test_the_clean_up_machine_understands_what_it_is_started_with(live: Run, account: Machines) -> None:
+    request = read_clean_up_request(account.started(f"clean-up-{live.release_id}"))
+
+    assert (request.problem, request.release_id) == ("", live.release_id)
+
+
+def test_a_clean_up_that_was_started_already_is_as_good(account: Machines) -> None:
+    """An earlier attempt worked, and only its answer was lost."""
+    account.start(f"clean-up-{read_request(REQUEST, 'cleaned-before').release_id}")
+
+    run = account.run("deploy", name="cleaned-before")
+
+    assert run.after("Start clean-up") == ["Tell about the release", "Release is live"]
+
+
+def test_a_release_is_no_less_live_because_its_clean_up_cannot_be_started(account: Machines) -> None:
+    """The old color costs money until a human starts the machine: so a human has to know."""
+    refused = FunctionError("StepFunctions.AccessDeniedException", "not allowed")
+
+    run = account.run("deploy", {"Start clean-up": refused})
+
+    assert run.ending == ("SUCCEEDED", None, None)
+    assert run.after("Start clean-up") == ["Tell about the clean-up", "Tell about the release", "Release is live"]
+    told = run.given("Tell about the clean-up")
+    assert (told["kind"], told["release_id"]) == ("clean_up_failed", run.release_id)
+    assert told["failure"]["Error"] == "StepFunctions.AccessDeniedException"
+    assert run.given("Tell about the release") == notice(run, "promoted")
 
 
 @pytest.mark.parametrize("state", ["Shift 50 % of traffic", "Promote release"])

@@ -86,7 +86,9 @@ def test_an_error_that_stays_is_not_tried_again(name: str, machine: str, state: 
 
 
 @pytest.mark.parametrize(
-    ("machine", "expected"), [("deploy", "Release is live"), ("rollback", "Rolled back")], ids=["deploy", "rollback"]
+    ("machine", "expected"),
+    [("deploy", "Release is live"), ("rollback", "Rolled back"), ("clean-up", "Cleaned up")],
+    ids=["deploy", "rollback", "clean-up"],
 )
 def test_an_execution_in_which_everything_fails_once_ends_well(machine: str, expected: str, account: Machines) -> None:
     """Lambda and the AWS APIs answer with an error once in a while, and nobody has to know."""
@@ -96,7 +98,7 @@ def test_an_execution_in_which_everything_fails_once_ends_well(machine: str, exp
     run = account.run(machine, once)
 
     assert run.entered[-1] == expected
-    assert all(run.called.count(state) == 2 for state in set(run.called))
+    assert all(run.called.count(state) == 2 for state in set(run.called) & set(functions))
 
 
 def test_a_repeated_attempt_can_still_be_refused(account: Machines) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lambdas.errors import AwsCallFailed, EnvironmentBusy, ListenerDrifted, TargetGroupUnhealthy
+from lambdas.errors import AwsCallFailed, EnvironmentBusy, ListenerDrifted, SmokeCheckFailed, TargetGroupUnhealthy
 from lambdas.rollback.rules import Action
 from tests.rehearsal.engine.state_machines import FunctionError
 from tests.statemachines.machines import ROLLBACK_LEASE, UNFORESEEN, Json, Machines, Run, claimed
@@ -18,6 +18,7 @@ ENDINGS = {
     Action.SWITCH: ("Rolled back", "SUCCEEDED", None),
     Action.ABORT: ("Aborted", "SUCCEEDED", None),
     Action.FINISH: ("Release was live already", "SUCCEEDED", None),
+    Action.LET_GO: ("Clean-up given up", "SUCCEEDED", None),
     Action.ESCALATE: ("Escalated", "FAILED", "Escalated"),
     Action.IMPOSSIBLE: ("Rollback not possible", "FAILED", "RollbackNotPossible"),
     Action.NOTHING: ("Nothing to roll back", "SUCCEEDED", None),
@@ -90,6 +91,8 @@ def test_a_rollback_claims_and_switches_before_everything_else(rolled_back: Run)
         "Switch listener back",
         "Stop deployment",
         *(settle * 3),
+        "Smoke check old version",
+        "Check error rate of old version",
         "Resume scaling",
         "Record rollback",
         "Tell about the rollback",
@@ -134,6 +137,27 @@ def test_a_rollback_is_recorded_and_told(rolled_back: Run) -> None:
     assert rolled_back.given("Record rollback") == {**HOLDER, "reason": "Release two goes back to one."}
     reason = "Release two goes back to one. "  # what is worrying would follow
     assert rolled_back.given("Tell about the rollback") == notice(rolled_back, "rolled_back", reason)
+
+
+def test_the_old_version_is_checked_as_it_was_recorded(rolled_back: Run) -> None:
+    """Errors from before the rollback may be those of the version that is gone."""
+    assert rolled_back.given("Smoke check old version") == {**HOLDER, "scope": "rolled_back"}
+    expected = {**HOLDER, "version": "aaaaaaa", "since": "2026-03-01T10:01:00.000Z"}
+    assert rolled_back.given("Check error rate of old version") == expected
+
+
+@pytest.mark.parametrize("state", ["Smoke check old version", "Check error rate of old version"])
+def test_an_old_version_that_fails_a_check_keeps_the_traffic_and_a_human_is_paged(
+    state: str, account: Machines
+) -> None:
+    """There is no third version; whatever is wrong now is not the release."""
+    run = account.run("rollback", {state: error(SmokeCheckFailed, "upload answered 503, not 201.")})
+
+    assert run.after(state)[:3] == ["Page about the old version", "Resume scaling", "Record rollback"]
+    assert run.ending == ("SUCCEEDED", None, None)
+    cause = '{"errorType":"SmokeCheckFailed","errorMessage":"upload answered 503, not 201."}'
+    failure = {"Error": "SmokeCheckFailed", "Cause": cause}
+    assert run.given("Page about the old version") == notice(run, "not_verified", failure=failure)
 
 
 def test_what_is_worrying_about_the_old_color_is_told(account: Machines) -> None:
@@ -195,7 +219,8 @@ def test_an_abort_waits_for_the_last_step_of_the_deployment(account: Machines) -
 def test_a_release_that_is_promoted_is_only_brought_to_its_end(account: Machines) -> None:
     run = deciding(account, Action.FINISH)
 
-    assert run.called == ["Claim rollback", "Resume scaling of live color", "Release environment"]
+    expected = ["Claim rollback", "Resume scaling of live color", "Release environment", "Start clean-up"]
+    assert expected == run.called
     assert run.given("Resume scaling of live color") == {**HOLDER, "color": "green"}
     assert run.given("Release environment") == {**HOLDER, "phase": "committed", "failure": {}}
 
@@ -203,7 +228,35 @@ def test_a_release_that_is_promoted_is_only_brought_to_its_end(account: Machines
 def test_a_promoted_release_is_brought_to_its_end_even_if_scaling_cannot_be_resumed(account: Machines) -> None:
     run = deciding(account, Action.FINISH, **{"Resume scaling of live color": UNFORESEEN})
 
-    assert run.entered[-2:] == ["Release environment", "Release was live already"]
+    assert run.entered[-3:] == ["Release environment", "Start clean-up", "Release was live already"]
+
+
+def test_a_release_whose_execution_died_is_cleaned_up_after_all_the_same(account: Machines) -> None:
+    """Under the name that its own execution would have used, so that there are never two."""
+    claim = {**claimed("finish"), "release_id": "release-that-died"}
+
+    first, second = (account.run("rollback", {"Claim rollback": claim}) for _ in range(2))
+
+    assert account.started("clean-up-release-that-died") == {"release_id": "release-that-died"}
+    assert first.entered[-2:] == second.entered[-2:] == ["Start clean-up", "Release was live already"]
+
+
+def test_a_clean_up_that_cannot_be_started_is_told(account: Machines) -> None:
+    refused = FunctionError("StepFunctions.AccessDeniedException", "not allowed")
+    run = deciding(account, Action.FINISH, **{"Start clean-up": refused})
+
+    assert run.ending == ("SUCCEEDED", None, None)
+    told = notice(run, "clean_up_failed", "StepFunctions.AccessDeniedException")
+    assert run.given("Tell that no clean-up was started") == told
+
+
+def test_a_dead_clean_up_only_costs_the_lease(account: Machines) -> None:
+    """Nothing is scaled: bounds and sizes are what humans and policies have made of them since."""
+    run = deciding(account, Action.LET_GO)
+
+    assert run.called == ["Claim rollback", "Release environment after clean-up", "Tell about the clean-up"]
+    assert run.given("Release environment after clean-up") == {**HOLDER, "phase": "committed", "failure": {}}
+    assert run.given("Tell about the clean-up") == notice(run, "clean_up_failed", "because the record says so")
 
 
 # A human has to go on

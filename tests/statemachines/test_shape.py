@@ -28,8 +28,10 @@ IN_A_HURRY = {
     "Stop deployment",
     "Stop preparation",
     "Settle listener",
+    "Smoke check old version",
+    "Check error rate of old version",
 }
-"""The steps that stand between an event and safe traffic, or watch over it: two short attempts, one second apart."""
+"""The steps of the way back, until it is known whether it was one: two attempts, one second apart."""
 
 
 @pytest.fixture(params=[f"{environment} {machine}" for environment in ENVIRONMENTS for machine in MACHINES])

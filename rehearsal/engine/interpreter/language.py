@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -18,6 +18,7 @@ from moto.stepfunctions.parser.asl.component.state import state as state_module
 from moto.stepfunctions.parser.asl.component.state.choice.comparison.comparison_func import ComparisonFuncValue
 from moto.stepfunctions.parser.asl.component.state.choice.comparison.variable import NoSuchVariable
 from moto.stepfunctions.parser.asl.component.state.choice.state_choice import StateChoice
+from moto.stepfunctions.parser.asl.component.state.wait.wait_function.timestamp import Timestamp
 from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.asl.eval.states import ExecutionData, StateData
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
@@ -152,6 +153,29 @@ def times_are_written_as_on_aws(patches: Patches, _: Interpreter) -> None:
     patches.set(execution_worker, "ExecutionData", with_time(ExecutionData, "StartTime"))
 
 
+def waits_end_at_their_timestamp(patches: Patches, _: Interpreter) -> None:
+    """
+    Let a Wait with a timestamp go on when that has come, and not before.
+
+    AWS: waits until the time; a numeric offset may stand in place of `Z`.
+    https://docs.aws.amazon.com/step-functions/latest/dg/state-wait.html
+    moto: cuts the seconds that remain to a whole number, so that it goes on up to a second too early; and it takes
+    `Z` only.
+    """
+    pattern = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})")
+
+    def from_timestamp_string(timestamp: str) -> datetime | None:
+        if not pattern.fullmatch(timestamp):
+            return None
+        try:
+            moment = datetime.fromisoformat(timestamp).astimezone(UTC)
+        except ValueError:
+            return None
+        return (moment + timedelta(seconds=1, microseconds=-1)).replace(tzinfo=None)
+
+    patches.set(Timestamp, "_from_timestamp_string", staticmethod(from_timestamp_string))
+
+
 def definitions_are_parsed_once(patches: Patches, _: Interpreter) -> None:
     """
     Parse a definition once.
@@ -171,6 +195,7 @@ FIXES: tuple[Fix, ...] = (
     choices_without_a_match_say_so,
     comparing_what_is_not_there_fails,
     times_are_written_as_on_aws,
+    waits_end_at_their_timestamp,
     definitions_are_parsed_once,
 )
 

@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ from tests.rehearsal.engine.state_machines import (
     state_machines,
     task,
 )
+
+WAIT = {"Type": "Wait", "TimestampPath": "$.at", "End": True}
 
 
 def failing(name: str) -> Handler:
@@ -47,6 +50,37 @@ def test_paths_through_a_list_give_one_value(path: str, value: str) -> None:
     assert repaired == {"value": value}
     if not path.endswith("]"):
         assert stock == {"value": [value]}
+
+
+def test_a_wait_ends_at_its_timestamp_and_not_before() -> None:
+    """A machine that asks a second too early what it waits for would ask again and again."""
+
+    def observe(account: StateMachines) -> tuple[str, bool]:
+        moment = account.clock.now() + timedelta(seconds=1.9)
+        ended = account.run({"Wait": WAIT}, {"at": moment.isoformat(timespec="milliseconds")})
+        return ended["status"], ended["stopDate"] >= moment - timedelta(milliseconds=1)
+
+    repaired, stock = repaired_and_stock(observe)
+
+    assert repaired == ("SUCCEEDED", True)
+    assert stock[0] == "FAILED"  # it does not read "+00:00"
+
+
+@pytest.mark.parametrize("timestamp", ["2020-01-01T00:00:00Z", "2020-01-01T02:00:00.5+02:00"])
+def test_a_timestamp_that_is_over_is_not_waited_for(timestamp: str) -> None:
+    with state_machines() as account:
+        before = account.clock.seconds()
+        assert account.run({"Wait": WAIT}, {"at": timestamp})["status"] == "SUCCEEDED"
+        assert account.clock.seconds() - before < 600
+
+
+@pytest.mark.parametrize("timestamp", ["tomorrow", "2020-13-01T00:00:00Z", "2020-01-01T00:00:00"])
+def test_what_is_no_timestamp_ends_the_execution(timestamp: str) -> None:
+    """As on AWS, past every Catch."""
+    with state_machines() as account:
+        ended = account.run({"Wait": WAIT}, {"at": timestamp})
+
+    assert (ended["status"], ended["error"]) == ("FAILED", "States.Runtime")
 
 
 def test_paths_that_can_name_several_values_stay_lists() -> None:

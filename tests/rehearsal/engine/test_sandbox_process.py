@@ -16,7 +16,7 @@ import pytest
 from rehearsal.clock import TwoSpeedClock
 from rehearsal.engine.calls import Calls
 from rehearsal.engine.functions import FunctionService
-from rehearsal.engine.sandbox import Internet
+from rehearsal.engine.sandbox import Reach
 from rehearsal.world.certificates import Certificate, issue
 from rehearsal.world.data_plane import DataPlane
 from rehearsal.world.names import Names
@@ -106,7 +106,7 @@ def functions(
         session=boto3.Session(region_name="eu-west-1"),
         build_dir=build_dir,
         log_dir=tmp_path / "logs",
-        internet=Internet(names.file, certificate.authority_file),
+        internet=Reach(names.file, certificate.authority_file),
     )
     code = tmp_path / "code"
     code.mkdir()

@@ -22,9 +22,17 @@ def test_page_says_where_to_look_when_even_the_commands_are_lost() -> None:
     assert "Quick Rollback" in compose(Notice(Kind.RECORD_UNREACHABLE, "", "", "arn"), "receipts", "production").body
 
 
-def test_input_to_paste_is_given_with_the_machine_to_start() -> None:
-    body = compose(Notice(Kind.PROMOTED, "new", "", "arn"), "receipts", "production").body
-    assert "start receipts-production-rollback with the input {}" in body
+@pytest.mark.parametrize(("kind", "machine"), [(Kind.PROMOTED, "rollback"), (Kind.CLEAN_UP_FAILED, "clean-up")])
+def test_input_to_paste_is_given_with_the_machine_to_start(kind: Kind, machine: str) -> None:
+    body = compose(Notice(kind, "new", "", "arn"), "receipts", "production").body
+    assert f"start receipts-production-{machine} with the input {{}}" in body
+
+
+@pytest.mark.parametrize("kind", [Kind.ESCALATED, Kind.CLEAN_UP_FAILED])
+def test_subject_says_everything_of_a_real_release(kind: Kind) -> None:
+    """It is cut at 100 characters."""
+    subject = compose(Notice(kind, "0123456789ab-0123abcd", "", "arn"), "receipt-vault", "production").subject
+    assert len(subject) < 100
 
 
 def test_subject_is_one_that_sns_accepts() -> None:

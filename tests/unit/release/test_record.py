@@ -65,6 +65,21 @@ def test_claim_whose_answer_was_lost_is_recognised(record: ReleaseRecord) -> Non
     assert forgetful.claim(Work(), WORK) == Lease(DEPLOYMENT, 1)
 
 
+def test_live_item_changes_with_the_claim_or_not_at_all(record: ReleaseRecord) -> None:
+    seen = record.read().work
+    record.claim(seen, WORK, live=LIVE)
+    found = record.read()
+    assert (found.work, found.live) == (replace(WORK, token=1), LIVE)
+    with pytest.raises(EnvironmentBusy):
+        record.claim(seen, replace(WORK, holder=OTHER_DEPLOYMENT), live=replace(LIVE, color="blue"))
+    assert record.read() == found
+
+
+def test_claim_with_a_live_item_whose_answer_was_lost_is_recognised(record: ReleaseRecord) -> None:
+    forgetful = replace(record, dynamodb=LosesAnswers(record.dynamodb, "transact_write_items"))
+    assert forgetful.claim(Work(), WORK, live=LIVE) == Lease(DEPLOYMENT, 1)
+
+
 def test_lease_proves_itself_and_leaves_its_intent(record: ReleaseRecord) -> None:
     lease = record.claim(Work(), WORK)
     record.require_lease(lease, at(3), phase=Phase.SHIFTING, intents={"api": {GREEN: 10, BLUE: 90}})

@@ -9,7 +9,7 @@ from lambdas.release.record import ReleaseRecord
 from lambdas.release.rules import EnvironmentRecord, HealthReading, Lease, Live, Phase, PointStatus, RollbackPoint, Work
 from lambdas.rollback import claim_rollback as function
 from lambdas.rollback.rules import read_rollback_request
-from tests.builders import BLUE, DEPLOYMENT, GREEN, OTHER_ROLLBACK, ROLLBACK, at
+from tests.builders import BLUE, CLEAN_UP, DEPLOYMENT, GREEN, OTHER_ROLLBACK, ROLLBACK, at
 from tests.fakes import FakeExecutions
 
 POINT = RollbackPoint(PointStatus.VALID, "blue", "1111111", "old", {"api": BLUE}, capacity=2)
@@ -122,3 +122,26 @@ def test_changed_target_groups_are_escalated_with_the_environment_in_hand(
     answer = claim()
     assert answer["action"] == "escalate"
     assert record.read().work.holder == ROLLBACK
+
+
+@pytest.fixture
+def cleaning_up(record: ReleaseRecord) -> Lease:
+    """Return the lease of a clean-up that has given the way back up."""
+    expired = replace(LIVE, rollback_point=replace(POINT, status=PointStatus.EXPIRED, window_ends_at=at(3)))
+    work = Work(holder=CLEAN_UP, phase=Phase.CLEANING_UP, release_id="new", progress_at=at(4))
+    return record.claim(Work(), work, live=expired)
+
+
+@pytest.mark.usefixtures("cleaning_up")
+def test_operator_takes_nothing_from_a_clean_up(record: ReleaseRecord) -> None:
+    before = record.read()
+    answer = claim()
+    assert (answer["action"], answer["lease"]) == ("impossible", {"holder": "", "token": 0})
+    assert "was given up" in answer["reason"]
+    assert record.read() == before
+
+
+def test_lease_of_a_dead_clean_up_is_taken_to_be_given_back(cleaning_up: Lease) -> None:
+    answer = claim({"source": "execution-status", "execution_arn": CLEAN_UP, "status": "FAILED"})
+    assert (answer["action"], answer["release_id"]) == ("let_go", "new")
+    assert answer["lease"] == {"holder": ROLLBACK, "token": cleaning_up.token + 1}

@@ -18,11 +18,21 @@ from lambdas.rollback.rules import (
     read_rollback_request,
 )
 from lambdas.traffic.rules import Route
-from tests.builders import BLUE, DEPLOYMENT, GREEN, OTHER_DEPLOYMENT, OTHER_ROLLBACK, ROLLBACK, ROUTES, at
+from tests.builders import BLUE, CLEAN_UP, DEPLOYMENT, GREEN, OTHER_DEPLOYMENT, OTHER_ROLLBACK, ROLLBACK, ROUTES, at
 
 NOW = at(10)
 OPERATOR = RollbackRequest()
 POINT = RollbackPoint(PointStatus.VALID, "blue", "1111111", "old", {"api": BLUE}, capacity=2)
+
+
+PHASES_OF_A_HOLDER = [
+    Phase.PREPARING,
+    Phase.SHIFTING,
+    Phase.BAKING,
+    Phase.COMMITTED,
+    Phase.CLEANING_UP,
+    Phase.ROLLING_BACK,
+]
 
 
 def live(status: PointStatus = PointStatus.VALID, window_ends_at: str | None = None) -> Live:
@@ -64,7 +74,7 @@ def test_end_of_the_holder_undoes_what_it_had_done(source: Source, phase: Phase,
     assert decided(about(DEPLOYMENT, source), record) is action
 
 
-@pytest.mark.parametrize("phase", [Phase.PREPARING, Phase.SHIFTING, Phase.BAKING, Phase.COMMITTED, Phase.ROLLING_BACK])
+@pytest.mark.parametrize("phase", PHASES_OF_A_HOLDER)
 def test_event_about_another_execution_changes_nothing(phase: Phase) -> None:
     """It belongs to an older release, and arrived late or twice."""
     record = EnvironmentRecord(work=held(phase), live=live())
@@ -115,6 +125,21 @@ def test_release_with_traffic_and_no_way_back_is_escalated(status: PointStatus) 
     assert decided(about(DEPLOYMENT), record) is Action.ESCALATE
 
 
+@pytest.mark.parametrize("source", [Source.EXECUTION_STATUS, Source.WATCHDOG])
+def test_dead_clean_up_only_gives_the_lease_back(source: Source) -> None:
+    """Not `finish`: that would put bounds back which humans and policies have changed since the release."""
+    record = EnvironmentRecord(work=held(Phase.CLEANING_UP, CLEAN_UP), live=live(PointStatus.EXPIRED, at(5)))
+    assert decided(about(CLEAN_UP, source), record) is Action.LET_GO
+
+
+def test_operator_cannot_go_back_once_the_clean_up_has_begun() -> None:
+    """Its first write gave the way back up; instances may be gone already."""
+    record = EnvironmentRecord(work=held(Phase.CLEANING_UP, CLEAN_UP), live=live(PointStatus.EXPIRED, at(5)))
+    verdict = decide(OPERATOR, record, ROLLBACK, NOW, holder_runs=True)
+    assert verdict.action is Action.IMPOSSIBLE
+    assert verdict.reason == "The way back from release new to 1111111 was given up. Deploy that version."
+
+
 def test_request_about_another_release_changes_nothing() -> None:
     request = RollbackRequest(release_id="older")
     assert decided(request, EnvironmentRecord(live=live())) is Action.NOTHING
@@ -124,7 +149,7 @@ def test_request_about_the_live_release_is_followed() -> None:
     assert decided(RollbackRequest(release_id="new"), EnvironmentRecord(live=live())) is Action.SWITCH
 
 
-@pytest.mark.parametrize("action", [Action.SWITCH, Action.ABORT, Action.FINISH])
+@pytest.mark.parametrize("action", [Action.SWITCH, Action.ABORT, Action.FINISH, Action.LET_GO])
 def test_repeated_claim_goes_on_with_what_it_decided(action: Action) -> None:
     """The answer of its first attempt was lost."""
     record = EnvironmentRecord(work=held(Phase.ROLLING_BACK, ROLLBACK, action=action), live=live())

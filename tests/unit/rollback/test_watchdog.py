@@ -8,7 +8,7 @@ from lambdas.release.record import ReleaseRecord
 from lambdas.release.rules import HealthReading, Live, Phase, PointStatus, RollbackPoint, Work
 from lambdas.rollback import watchdog as function
 from lambdas.traffic.rules import TargetHealth
-from tests.builders import BLUE, DEPLOYMENT, ROLLBACK, at
+from tests.builders import BLUE, CLEAN_UP, DEPLOYMENT, ROLLBACK, at
 from tests.fakes import FakeExecutions
 
 NOW = "2026-03-01T10:10:00Z"
@@ -35,10 +35,11 @@ def held_by(record: ReleaseRecord, holder: str, phase: Phase, progress_at: str =
     record.claim(Work(), Work(holder=holder, phase=phase, release_id="new", progress_at=progress_at))
 
 
-def test_dead_holder_is_recovered(record: ReleaseRecord, executions: FakeExecutions) -> None:
-    held_by(record, DEPLOYMENT, Phase.SHIFTING)
-    assert function.watch(NOW) == DEPLOYMENT
-    assert list(executions.started.values()) == [{"source": "watchdog", "execution_arn": DEPLOYMENT}]
+@pytest.mark.parametrize(("holder", "phase"), [(DEPLOYMENT, Phase.SHIFTING), (CLEAN_UP, Phase.CLEANING_UP)])
+def test_dead_holder_is_recovered(record: ReleaseRecord, executions: FakeExecutions, holder: str, phase: Phase) -> None:
+    held_by(record, holder, phase)
+    assert function.watch(NOW) == holder
+    assert list(executions.started.values()) == [{"source": "watchdog", "execution_arn": holder}]
 
 
 def test_repeated_tick_recovers_once_and_the_next_minute_tries_again(

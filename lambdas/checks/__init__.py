@@ -1,0 +1,1 @@
+"""Whether a version does what users need: smoke checks, database and cache, errors in the application's log."""
