@@ -42,7 +42,7 @@ def layer_code(name: str) -> lambda_.AssetCode:
 
 
 def _code_folder() -> Path:
-    files = (_ROOT / "environments" / "files").glob("[!.]*")
+    files = [path for path in (_ROOT / "environments" / "files").glob("[!.]*") if path.is_file()]
     sources = sorted(path.relative_to(_ROOT) for path in [*(_ROOT / "lambdas").rglob("*.py"), *files])
     digest = sha256()
     for source in sources:

@@ -5,7 +5,9 @@ Every mistake is reported at once, with its file, its field and what to write th
 least before anything is built. Nothing here asks AWS whether a resource exists: the stack can be built offline.
 """
 
+import json
 import re
+import ssl
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -36,6 +38,14 @@ class SettingsError(Exception):
     def __init__(self, problems: dict[Path, list[Problem]]) -> None:
         self.problems = problems
         super().__init__("\n".join(f"{path}: {each.field}: {each.fix}" for path in problems for each in problems[path]))
+
+
+def _with_possible_port(url: str) -> str:
+    try:
+        _ = urlsplit(url).port
+    except ValueError:
+        raise ValueError(f"must have a port of at most 65535, not {url!r}") from None
+    return url
 
 
 def _text(pattern: str, expected: str) -> AfterValidator:
@@ -99,7 +109,11 @@ Url = Annotated[
         r"https://([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,}(:\d{1,5})?(/[!-~]*)?",
         'a URL that begins with "https://" and a host name in lower case, without user or password',
     ),
+    AfterValidator(_with_possible_port),
 ]
+BaseUrl = Annotated[Url, _text(r"[^?#]*", 'a URL without "?" and "#": the path of a check is put behind it')]
+HeaderName = Annotated[str, _text(r"[A-Za-z0-9-]+", 'the name of a header, such as "Accept"')]
+HeaderValue = Annotated[str, _text(r"[!-~]([ -~]*[!-~])?", "printable ASCII text without spaces at its ends")]
 UrlPath = Annotated[str, _text(r"/[!-~]*", 'a path that begins with "/"')]
 Port = Annotated[int, Field(ge=1, le=65535)]
 SecretArn = Annotated[
@@ -231,7 +245,7 @@ class Logs(_Table):
     group: LogGroupName
     request_pattern: str
     error_pattern: str
-    maximum_error_percent: Annotated[float, Field(ge=0, le=100, strict=False)] = 5
+    maximum_error_percent: Annotated[float, Field(ge=0, le=100)] = 5
     minimum_requests: Annotated[int, Field(ge=1)] = 20
     window_seconds: Annotated[int, Field(ge=60, le=3600)] = 600
 
@@ -246,16 +260,16 @@ class _Check(_Table):
 
     name: Service
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] = "GET"
-    headers: dict[str, str] = {}
+    headers: dict[HeaderName, HeaderValue] = {}
     body: str | None = None
     body_secret_arn: SecretArn | None = None
     file: FileName | None = None
     form: dict[str, str] = {}
     token_secret_arn: SecretArn | None = None
     expected_status: Annotated[int, Field(ge=200, le=599)] = 200
-    maximum_seconds: Annotated[float, Field(gt=0, le=30, strict=False)] = 5
+    maximum_seconds: Annotated[float, Field(gt=0, le=30)] = 5
     metric: Annotated[str, _text(r"\S+", "a name without spaces")] | None = None
-    at_most: Annotated[float, Field(strict=False)] | None = None
+    at_most: Annotated[float, Field(allow_inf_nan=False)] | None = None
 
 
 class HealthCheck(_Check):
@@ -273,8 +287,8 @@ class SmokeCheck(_Check):
 class Checks(_Table):
     """What is asked of the system and of a version. Nothing is asked of a host that is not in `allowed_hosts`."""
 
-    live_url: Url
-    test_url: Url
+    live_url: BaseUrl
+    test_url: BaseUrl
     allowed_hosts: Annotated[tuple[HostName, ...], Field(min_length=1, strict=False)]
     health: Annotated[tuple[HealthCheck, ...], Field(min_length=1, strict=False)]
     smoke: Annotated[tuple[SmokeCheck, ...], Field(min_length=1, strict=False)]
@@ -380,6 +394,8 @@ def _explain(details: ErrorDetails) -> Problem:
             fix = str(details["ctx"]["error"])
         case "string_type":
             fix = f"must be text in quotes, not {details['input']!r}"
+        case "tuple_type":
+            fix = f"must be a list: [ … ], or a table [[{_field(location)}]] for each entry"
         case "too_short":
             fix = "must have at least one entry"
         case _:
@@ -388,7 +404,7 @@ def _explain(details: ErrorDetails) -> Problem:
 
 
 def _field(location: tuple[int | str, ...]) -> str:
-    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in location if part != "[key]")
     return "".join(parts).removeprefix(".")
 
 
@@ -420,6 +436,16 @@ def _contradictions(settings: EnvironmentSettings, path: Path) -> Iterator[Probl
     for field, name in _file_names(settings):
         if not (path.parent / "files" / name).is_file():
             yield Problem(field, f"names {name!r}, which is not in {path.parent / 'files'}: put it there")
+        elif field == "database.ca_file" and not _has_certificates(path.parent / "files" / name):
+            yield Problem(field, f"names {name!r}, which is not a file of certificates (PEM)")
+
+
+def _has_certificates(path: Path) -> bool:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except OSError:
+        return False
+    return True
 
 
 def _names_are_short_enough(settings: EnvironmentSettings) -> Iterator[Problem]:
@@ -502,7 +528,7 @@ def _parameters_are_apart(settings: EnvironmentSettings) -> Iterator[Problem]:
 
 def _functions_can_be_told_all_checks(settings: EnvironmentSettings) -> Iterator[Problem]:
     most_bytes = 3000  # as for routes
-    size = len(settings.checks.model_dump_json(exclude_defaults=True))
+    size = len(json.dumps(settings.checks.model_dump(exclude_defaults=True), separators=(",", ":")))
     if size > most_bytes:
         yield Problem("checks", f"take {size} bytes, more than the {most_bytes} that a function can be told")
 
@@ -528,6 +554,8 @@ def _every_check_is_one_request(settings: EnvironmentSettings) -> Iterator[Probl
             yield Problem(f"{field}.metric", "goes with at_most: give both or neither")
         if check.token_secret_arn and "authorization" in map(str.lower, check.headers):
             yield Problem(f"{field}.headers", "has an Authorization, and token_secret_arn gives another: keep one")
+        if check.file and "content-type" in map(str.lower, check.headers):
+            yield Problem(f"{field}.headers", "has a Content-Type, and a form with a file has its own: remove it")
 
 
 def _every_check_has_its_name(settings: EnvironmentSettings) -> Iterator[Problem]:
@@ -551,9 +579,13 @@ def _checks_ask_allowed_hosts(settings: EnvironmentSettings) -> Iterator[Problem
 
 def _patterns_name_the_version(settings: EnvironmentSettings) -> Iterator[Problem]:
     """Refuse a pattern that would blame a version for the errors of another."""
+    longest = 1024  # of a filter pattern, as CloudWatch Logs takes it
     for name in ("request_pattern", "error_pattern"):
-        if "{version}" not in getattr(settings.logs, name):
+        pattern: str = getattr(settings.logs, name)
+        if "{version}" not in pattern:
             yield Problem(f"logs.{name}", "must contain {version}, where the version's commit goes")
+        if len(pattern.replace("{version}", "0" * 40)) > longest:
+            yield Problem(f"logs.{name}", f"must have at most {longest} characters, with a whole commit as its version")
 
 
 def _all_checks(settings: EnvironmentSettings) -> Iterator[tuple[str, HealthCheck | SmokeCheck]]:

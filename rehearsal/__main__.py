@@ -1,6 +1,7 @@
 """Rehearse Runback's shipped stacks on a pretend AWS account: `python -m rehearsal --help`."""
 
 import argparse
+import logging
 import sys
 from pathlib import Path
 
@@ -50,6 +51,7 @@ def _run(name: str, environment: str) -> int:
     except UnknownEnvironment as unknown:
         print(unknown, file=sys.stderr)
         return USAGE
+    logging.getLogger("moto.stepfunctions").setLevel(logging.CRITICAL)  # it prints every execution that fails
     console = Console()
     console.print(
         f"Rehearsing {scenario.name} on {environment} as shipped: {scenario.summary}.", highlight=False, soft_wrap=True

@@ -1,8 +1,10 @@
 """The rehearsal as it happens: a live screen in a terminal, plain lines everywhere else."""
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -16,6 +18,8 @@ from rehearsal.stage import Stage, Step
 _REFRESH_SECONDS = 0.25
 _PLAIN_EVERY_SECONDS = 5.0
 _STEPS_SHOWN = 12
+_REPORTED_AFTER = {"Check snapshot": "snapshot_progress", "Check idle color": "refresh"}
+"""The steps that look how far something slow is, and where in a release's history they write it."""
 
 
 class Screen:
@@ -30,6 +34,8 @@ class Screen:
             for name, state in stage.states_of(machine).items()
             if "Seconds" in state
         }
+        self._reported: Step | None = None
+        self._how_far = ""
         self._ended = threading.Event()
 
     @contextmanager
@@ -53,11 +59,26 @@ class Screen:
             live.update(self._picture(), refresh=True)
 
     def _print(self) -> None:
-        while not self._ended.wait(_PLAIN_EVERY_SECONDS):
-            self._console.print(self._traffic_line(), highlight=False, soft_wrap=True)
+        traffic_printed = time.monotonic()
+        while not self._ended.wait(_REFRESH_SECONDS):
+            if self._look_how_far():
+                self._console.print(f"{'':21}{self._how_far}", highlight=False, soft_wrap=True)
+            if time.monotonic() - traffic_printed >= _PLAIN_EVERY_SECONDS:
+                traffic_printed = time.monotonic()
+                self._console.print(self._traffic_line(), highlight=False, soft_wrap=True)
 
     def _print_step(self, step: Step) -> None:
         self._console.print(f"{self._moment(step)}  {step.machine:9} {step.state}", highlight=False, soft_wrap=True)
+
+    def _look_how_far(self) -> bool:
+        """Read what the last step that looks after something slow has written; say whether that is news."""
+        steps = [step for step in list(self._stage.steps)[:-1] if step.state in _REPORTED_AFTER]
+        if not steps or steps[-1] is self._reported:
+            return False
+        self._reported = steps[-1]
+        release_id = self._stage.record.lease.get("release_id", "")
+        before, self._how_far = self._how_far, how_far(self._stage.record.release(release_id), steps[-1].state)
+        return self._how_far not in ("", before)
 
     def _picture(self) -> RenderableType:
         steps = list(self._stage.steps)[-_STEPS_SHOWN:]
@@ -68,7 +89,8 @@ class Screen:
             return self._traffic_line()
         current = steps[-1]
         table.add_row(self._moment(current), current.machine, Text(current.state, style="bold"))
-        return Group(table, self._progress(current), Text(""), self._traffic_table(), self._traffic_line())
+        self._look_how_far()
+        return Group(table, self._progress(current), Text(self._how_far), self._traffic_table(), self._traffic_line())
 
     def _progress(self, step: Step) -> RenderableType:
         seconds = self._waits.get((step.machine, step.state))
@@ -102,3 +124,13 @@ class Screen:
 
     def _moment(self, step: Step) -> str:
         return step.at.strftime("%H:%M:%S")
+
+
+def how_far(release: Mapping[str, Any], step: str) -> str:
+    """Say how far that is which a step looks after, from the release's history; empty when it does not say."""
+    found = release.get(_REPORTED_AFTER[step])
+    if not found:
+        return ""
+    if step == "Check snapshot":
+        return f"snapshot {found['status']}, {found['percent']} %"
+    return f"instance refresh {found['status']}, {found['percent']} %; {release['healthy']} healthy targets"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pg8000.exceptions import DatabaseError, InterfaceError
 from pg8000.native import Connection
+from scramp import ScramException
 
 from lambdas.checks.rules import Credentials, DatabaseAddress
 from lambdas.errors import DataStoreUnreachable
@@ -22,7 +23,7 @@ class Postgres:
 
     def answer(self, credentials: Credentials) -> None:
         """Run `SELECT 1`. Raises DataStoreUnreachable, without the server's words: they may quote what was sent."""
-        address = self.address
+        address, trusted = self.address, self._trusted()
         try:
             with Connection(
                 credentials.username,
@@ -31,24 +32,29 @@ class Postgres:
                 port=address.port,
                 database=address.name,
                 timeout=_TIMEOUT_SECONDS,
-                ssl_context=self._trust(),
+                ssl_context=trusted,
                 application_name="runback",
             ) as connection:
                 connection.run("SELECT 1")
-        except (DatabaseError, InterfaceError, OSError) as error:
+        except (DatabaseError, InterfaceError, OSError, ScramException) as error:
             message = f"The database {address.host}:{address.port} does not answer SELECT 1: {_explain(error)}."
             raise DataStoreUnreachable(message) from None
 
-    def _trust(self) -> ssl.SSLContext:
+    def _trusted(self) -> ssl.SSLContext:
         context = ssl.create_default_context()
-        context.load_verify_locations(self.files / self.address.ca_file)
+        try:
+            context.load_verify_locations(self.files / self.address.ca_file)
+        except OSError as error:
+            message = f"The certificates in environments/files/{self.address.ca_file} cannot be read: {error.strerror}."
+            raise DataStoreUnreachable(message) from None
         return context
 
 
 def _explain(error: Exception) -> str:
-    """Name the error by its SQLSTATE, such as 28P01 for a wrong password, or by its kind."""
+    """Name the error by its SQLSTATE, such as 28P01 for a wrong password, or as the driver does, or by its kind."""
     details = error.args[0] if error.args else None
     if isinstance(details, dict) and "C" in details:
         return f"SQLSTATE {details['C']}"
-    cause = error.__cause__ or error
-    return type(cause).__name__
+    if isinstance(error, InterfaceError) and not error.__cause__:
+        return str(error)  # the driver's own words, such as "Server refuses SSL"
+    return type(error.__cause__ or error).__name__

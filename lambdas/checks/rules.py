@@ -201,10 +201,12 @@ class Credentials:
         """Read a secret of the form that RDS writes. Raises ValueError that does not quote it."""
         try:
             given = loads(text)
-            return cls(str(given["username"]), str(given["password"]))
-        except (JSONDecodeError, KeyError, TypeError):
-            message = 'The secret of the database must be JSON with "username" and "password".'
-            raise ValueError(message) from None
+        except JSONDecodeError:
+            given = None
+        names = ("username", "password")
+        if not isinstance(given, dict) or not all(isinstance(given.get(n), str) and given[n] for n in names):
+            raise ValueError('The secret of the database must be JSON with "username" and "password", both text.')
+        return cls(given["username"], given["password"])
 
 
 @dataclass(frozen=True)

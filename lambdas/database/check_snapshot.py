@@ -34,5 +34,8 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     """Read {"lease", "release_id", "snapshot_id", "ready_by", "now"}; return {"available": bool, "percent"}."""
     record.require_lease(Lease.from_event(event), event["now"])
     snapshot = snapshots.describe(event["snapshot_id"])
+    record.note_release(
+        event["release_id"], {"snapshot_progress": {"status": snapshot.status, "percent": snapshot.percent}}
+    )
     available = check_snapshot(snapshot, settings.instance, event["ready_by"], event["now"])
     return {"available": available, "percent": snapshot.percent}

@@ -312,7 +312,7 @@ def lambda_layer_version(wanted: Wanted, make: Maker) -> Created:
 )
 def lambda_function(wanted: Wanted, make: Maker) -> Created:
     """Describe it in moto, which answers for its configuration, and deploy its folder, which is what runs."""
-    client = make.client("lambda")
+    client, in_vpc = make.client("lambda"), is_in_vpc(wanted)
     name = make.name(wanted, "FunctionName")
     timeout_seconds, memory_megabytes = int(wanted.get("Timeout", 3)), int(wanted.get("MemorySize", 128))
     passed_on = wanted.some(
@@ -345,7 +345,7 @@ def lambda_function(wanted: Wanted, make: Maker) -> Created:
         wanted.get("Environment", {}).get("Variables", {}),
         timeout_seconds,
         memory_megabytes,
-        in_vpc=is_in_vpc(wanted),
+        in_vpc=in_vpc,
     )
     return Created(name, {"Arn": arn})
 

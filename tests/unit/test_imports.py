@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-OUTSIDE = {"boto3", "botocore", "pg8000", "redis", "urllib3"}
+OUTSIDE = {"boto3", "botocore", "pg8000", "redis", "scramp", "urllib3"}
 ROOMS = ("release", "traffic", "fleet", "database", "checks", "rollback", "notices")
 STANDS_ON = {
     "release": set(),

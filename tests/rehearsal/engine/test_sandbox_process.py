@@ -23,6 +23,7 @@ from rehearsal.world.names import Names
 from tests.waiting import eventually
 
 API, DATABASE = "api.receiptvault.pro", "receipt-vault.c1a2b3d4e5f6.eu-west-1.rds.amazonaws.com"
+PRIVATE = "private.test"
 POSTGRESQL = 5432
 
 
@@ -39,12 +40,13 @@ class Functions:
 
     service: FunctionService
     names: Names
+    vpc_names: Names
     echo_port: int
     folder: Path
 
-    def deploy(self, code: str) -> None:
+    def deploy(self, code: str, *, in_vpc: bool = False) -> None:
         (self.folder / "app.py").write_text(textwrap.dedent(code), encoding="utf-8")
-        self.service.create("function", self.folder, [], "app.handler", {}, 10.0, 128)
+        self.service.create("function", self.folder, [], "app.handler", {}, 10.0, 128, in_vpc=in_vpc)
 
     def invoke(self, **event: Any) -> Any:
         return json.loads(self.service.invoke("function", json.dumps(event).encode())[0])
@@ -97,6 +99,8 @@ def functions(
     names = Names(tmp_path / "names.json")
     names.point(API, 443, api_port)
     names.point(DATABASE, POSTGRESQL, echo_port)
+    vpc_names = Names(tmp_path / "vpc.json")
+    vpc_names.point(PRIVATE, POSTGRESQL, echo_port)
     clock = TwoSpeedClock()
     service = FunctionService(
         clock,
@@ -107,10 +111,11 @@ def functions(
         build_dir=build_dir,
         log_dir=tmp_path / "logs",
         internet=Reach(names.file, certificate.authority_file),
+        vpc=Reach(vpc_names.file, certificate.authority_file),
     )
     code = tmp_path / "code"
     code.mkdir()
-    yield Functions(service, names, echo_port, code)
+    yield Functions(service, names, vpc_names, echo_port, code)
     service.stop()
 
 
@@ -215,6 +220,20 @@ def test_an_unknown_name_does_not_resolve(functions: Functions) -> None:
     answer = functions.run(CONNECT, host="example.com", port=443)
     assert "gaierror" == answer["errorType"]
     assert "example.com has no address in the pretend account" in answer["errorMessage"]
+
+
+def test_a_function_in_the_vpc_reaches_what_is_there_and_no_public_name(functions: Functions) -> None:
+    """On AWS, too, one is in the VPC or on the internet: in the VPC alone it has no way out."""
+    functions.deploy(CONNECT, in_vpc=True)
+    assert "hello" == functions.invoke(host=PRIVATE, port=POSTGRESQL)
+    assert "hello" == functions.invoke(host="127.0.0.1", port=functions.echo_port)
+    answer = functions.invoke(host=API, port=443)
+    assert f"{API} has no address in the pretend account" in answer["errorMessage"]
+
+
+def test_a_function_outside_of_the_vpc_does_not_reach_what_is_in_it(functions: Functions) -> None:
+    answer = functions.run(CONNECT, host=PRIVATE, port=POSTGRESQL)
+    assert f"{PRIVATE} has no address in the pretend account" in answer["errorMessage"]
 
 
 def test_ways_around_a_connection_are_closed_too(functions: Functions) -> None:

@@ -297,6 +297,43 @@ def test_both_kinds_of_table_keep_recovery_and_expiry(assembly: Path, functions:
         assert backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "ENABLED"
 
 
+def in_a_vpc(**config: Any) -> dict[str, Any]:
+    function = FUNCTION["Function"]
+    return FUNCTION | {"Function": function | {"Properties": function["Properties"] | {"VpcConfig": config}}}
+
+
+def test_a_function_is_in_the_vpc_that_it_says_or_in_none(assembly: Path, functions: FunctionService) -> None:
+    """Of what ships, not of a list of ours: it decides what the function reaches. Versions are where it is."""
+    config = {"SubnetIds": ["subnet-0a", "subnet-0b"], "SecurityGroupIds": ["sg-0c"]}
+    elsewhere = {"Elsewhere": resource("AWS::Lambda::Function", **FUNCTION["Function"]["Properties"])}
+    elsewhere["Elsewhere"]["Properties"]["FunctionName"] = "receipts-elsewhere"
+    create(assembly, functions, in_a_vpc(**config) | elsewhere)
+
+    where = {(name, version): function.in_vpc for (name, version), function in functions._versions.items()}
+    assert {
+        ("receipts-claim", "$LATEST"): True,
+        ("receipts-claim", "1"): True,
+        ("receipts-elsewhere", "$LATEST"): False,
+    } == where
+    told = SESSION.client("lambda").get_function_configuration(FunctionName="receipts-claim")["VpcConfig"]
+    assert config == {name: told[name] for name in config}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"SubnetIds": ["subnet-0a"]},
+        {"SubnetIds": ["subnet-0a"], "SecurityGroupIds": []},
+        {"SubnetIds": [], "SecurityGroupIds": []},
+        {"SubnetIds": ["subnet-0a"], "SecurityGroupIds": ["sg-0c"], "Ipv6AllowedForDualStack": True},
+    ],
+)
+def test_half_a_vpc_is_none(assembly: Path, functions: FunctionService, config: dict[str, Any]) -> None:
+    with pytest.raises(NotImplementedError, match="Function: the rehearsal knows a VpcConfig of"):
+        create(assembly, functions, in_a_vpc(**config))
+
+
 @pytest.mark.parametrize(
     ("resources", "named"),
     [

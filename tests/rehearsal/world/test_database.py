@@ -95,6 +95,19 @@ def test_an_instance_is_a_server_that_knows_its_users(database: Database) -> Non
         connect(USER, "wrong")
 
 
+def test_a_visitor_may_connect_and_nothing_else(database: Database) -> None:
+    """Whoever gets hold of the secret of the checks must not get at a receipt with it."""
+    database.create_visitor(INSTANCE, "visitor", "a visitor's")
+    port = database.port(INSTANCE)
+    with closing(Connection("visitor", host=HOST, port=port, database=DATABASE, password="a visitor's")) as visitor:
+        assert visitor.run("SELECT 1") == [[1]]
+        for more in ("SELECT 1 FROM public.receipts", "CREATE TABLE public.mine ()", "CREATE TEMPORARY TABLE mine ()"):
+            with pytest.raises(DatabaseError, match="permission denied"):
+                visitor.run(more)
+    with closing(Connection(USER, host=HOST, port=port, database=DATABASE, password=PASSWORD)) as application:
+        assert count(application) == 0
+
+
 def test_a_snapshot_is_a_copy_that_starts_with_the_rows_of_its_moment(
     database: Database, clock: TwoSpeedClock, tmp_path: Path, snapshot: str
 ) -> None:

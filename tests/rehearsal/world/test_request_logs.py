@@ -98,6 +98,40 @@ def test_a_line_is_shipped_once_and_whole(shipper: LogShipper, tmp_path: Path) -
     assert found() == [("i-1", "/a-path")]
 
 
+def ship_in_turn(shipper: LogShipper, clock: TwoSpeedClock, folder: Path) -> list[tuple[str, str]]:
+    """Ship six lines of two instances, one after the other, and return what should be found."""
+    expected = [(f"i-{number % 2}", f"/{number}") for number in range(6)]
+    for instance, path in expected:
+        write(folder, instance, line(path) + "\n")
+        shipper.ship()
+        clock.sleep(1)
+    return expected
+
+
+def test_events_of_all_streams_come_in_the_order_of_their_times(
+    shipper: LogShipper, clock: TwoSpeedClock, tmp_path: Path
+) -> None:
+    """As on AWS, whatever the page: who reads as far as he gets has everything up to there."""
+    expected = ship_in_turn(shipper, clock, tmp_path)
+    assert expected == found()
+
+    logs, pages, more = client("logs"), [], {}
+    while not pages or more:
+        page = logs.filter_log_events(logGroupName=GROUP, limit=4, filterPattern='{ $.level = "INFO" }', **more)
+        pages.append([json.loads(event["message"])["path"] for event in page["events"]])
+        more = {"nextToken": page["nextToken"]} if "nextToken" in page else {}
+    assert [["/0", "/1", "/2", "/3"], ["/4", "/5"]] == pages
+
+
+def test_without_the_overlay_events_come_stream_by_stream(
+    shipper: LogShipper, clock: TwoSpeedClock, tmp_path: Path
+) -> None:
+    """What it is for: when an upgrade of moto makes this fail, it may go."""
+    expected = ship_in_turn(shipper, clock, tmp_path)
+    shipper._overlay.uninstall()
+    assert sorted(expected) == found() != expected
+
+
 def test_without_the_overlay_every_line_is_an_error(shipper: LogShipper, tmp_path: Path) -> None:
     """What it is for: when an upgrade of moto makes this fail, it may go."""
     write(tmp_path, "i-1", line("/fine") + "\n")

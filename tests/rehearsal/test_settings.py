@@ -1,0 +1,75 @@
+"""What the pretend world is told of `environments/*.toml`."""
+
+from pathlib import Path
+
+import pytest
+
+from rehearsal.settings import Cache, Checks, Database, Settings, UnknownEnvironment
+
+MINIMAL = """
+service = "receipts"
+environment = "test"
+account = "111122223333"
+region = "eu-west-1"
+routes = []
+colors = {}
+logs.group = "/receipts/test"
+
+[database]
+instance = "receipts-test"
+host = "database.receipts.test"
+name = "receipts"
+secret_arn = "database"
+
+[cache]
+host = "cache.receipts.test"
+
+[checks]
+live_url = "https://api.receipts.test"
+test_url = "https://test.receipts.test:8443/below"
+allowed_hosts = ["api.receipts.test", "test.receipts.test"]
+health = [{ name = "api", url = "https://api.receipts.test/health" }]
+smoke = [
+    { name = "login", path = "/login", body_secret_arn = "login" },
+    { name = "upload", path = "/upload", token_secret_arn = "token" },
+    { name = "list", path = "/list", token_secret_arn = "token" },
+]
+"""
+
+
+def read(folder: Path, text: str) -> Settings:
+    (folder / "test.toml").write_text(text, encoding="utf-8")
+    return Settings.read("test", folder)
+
+
+def test_what_is_left_out_is_as_the_stack_takes_it(tmp_path: Path) -> None:
+    """The same defaults as in cdk/settings.py, or functions would knock at other doors than the world opens."""
+    settings = read(tmp_path, MINIMAL)
+    assert Cache("cache.receipts.test", 6379, tls=True, secret_arn=None) == settings.cache
+    assert Database("receipts-test", "database.receipts.test", 5432, "receipts", "database") == settings.database
+    assert "receipts-test" == settings.database_instance
+    assert "/receipts/test" == settings.log_group
+
+
+def test_what_is_given_counts(tmp_path: Path) -> None:
+    given = MINIMAL.replace("[cache]", "port = 5433\n[cache]\nport = 6380\ntls = false\nsecret_arn = 'token'")
+    settings = read(tmp_path, given)
+    assert 5433 == settings.database.port
+    assert Cache("cache.receipts.test", 6380, tls=False, secret_arn="token") == settings.cache
+
+
+def test_both_listeners_are_found_by_their_urls_and_secrets_by_what_they_are_for(tmp_path: Path) -> None:
+    expected = Checks(
+        live=("api.receipts.test", 443),
+        test=("test.receipts.test", 8443),
+        hosts=("api.receipts.test", "test.receipts.test"),
+        login_secret_arns=("login",),
+        token_secret_arns=("token",),
+    )
+    assert expected == read(tmp_path, MINIMAL).checks
+
+
+def test_an_unknown_environment_is_told_the_known_ones(tmp_path: Path) -> None:
+    read(tmp_path, MINIMAL)
+    with pytest.raises(UnknownEnvironment, match=f"no environment 'prod'; {tmp_path}/ has: test"):
+        Settings.read("prod", tmp_path)
