@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
+from botocore.exceptions import ClientError
+
+from lambdas.errors import AwsCallFailed
+
 
 @dataclass(frozen=True)
 class Secrets:
@@ -11,5 +15,13 @@ class Secrets:
     secrets_manager: Any
 
     def text(self, arn: str) -> str:
-        """Return a secret's current text, without the line end that editors leave behind."""
-        return str(self.secrets_manager.get_secret_value(SecretId=arn)["SecretString"]).strip()
+        """
+        Return a secret's current text, without the line end that editors leave behind.
+
+        Raises AwsCallFailed that names the secret, which Secrets Manager's own errors do not.
+        """
+        try:
+            return str(self.secrets_manager.get_secret_value(SecretId=arn)["SecretString"]).strip()
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            raise AwsCallFailed(f"The secret {arn} cannot be read: {code}.") from error

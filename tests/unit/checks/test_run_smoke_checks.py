@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from lambdas.checks import run_smoke_checks as function
 from lambdas.checks.rules import Answer, Checks, Scope
 from lambdas.checks.web import Request
-from lambdas.errors import LeaseLost, SmokeCheckFailed
+from lambdas.errors import AwsCallFailed, LeaseLost, SmokeCheckFailed
 from lambdas.release.record import ReleaseRecord
 from lambdas.release.rules import Lease, Phase, Work
 from tests.builders import CHECKS, ROLLBACK, at
@@ -101,7 +100,13 @@ def test_check_sends_its_file_as_a_form_and_its_token_as_bearer(web: FakeWeb, le
 def test_check_sends_headers_and_body_as_they_are_written(
     web: FakeWeb, lease: Lease, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    search = {"name": "search", "method": "POST", "path": "/search", "headers": {"Accept": "text/html"}, "body": "größe"}
+    search = {
+        "name": "search",
+        "method": "POST",
+        "path": "/search",
+        "headers": {"Accept": "text/html"},
+        "body": "größe",
+    }
     tell(monkeypatch, {**CHECKS, "smoke": [search]})
     run(lease)
     expected = Request("POST", f"{TEST}/search", {"Accept": "text/html"}, "größe".encode())
@@ -168,11 +173,12 @@ def test_token_that_cannot_be_sent_fails_its_check_alone(
     assert "canary" not in f"{raised.value!r} {record.release('new')}"
 
 
-def test_secret_that_does_not_exist_is_said_to_be(vault: Vault, web: FakeWeb, lease: Lease) -> None:
+def test_secret_that_does_not_exist_is_named(vault: Vault, web: FakeWeb, lease: Lease) -> None:
     arn = function.settings.checks.of(Scope.NEW_VERSION)[0].body_secret_arn
     vault.client.delete_secret(SecretId=arn, ForceDeleteWithoutRecovery=True)
-    with pytest.raises(ClientError, match="ResourceNotFoundException"):
+    with pytest.raises(AwsCallFailed) as raised:
         run(lease)
+    assert str(raised.value) == f"The secret {arn} cannot be read: ResourceNotFoundException."
     assert web.requests == {}
 
 
@@ -184,9 +190,7 @@ def test_loser_sends_nothing(record: ReleaseRecord, web: FakeWeb, lease: Lease) 
     assert record.release("new") == {}
 
 
-def test_repeated_step_asks_again_and_keeps_the_last_results(
-    record: ReleaseRecord, web: FakeWeb, lease: Lease
-) -> None:
+def test_repeated_step_asks_again_and_keeps_the_last_results(record: ReleaseRecord, web: FakeWeb, lease: Lease) -> None:
     web.answers[f"{TEST}/login"] = Answer(500, 0.5)
     with pytest.raises(SmokeCheckFailed):
         run(lease)
