@@ -1,6 +1,7 @@
 """From settings to the folder that the CDK deploys and the rehearsal runs."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from aws_cdk import App
@@ -13,18 +14,24 @@ SETTINGS_FOLDER = _ROOT / "environments"
 
 
 def synthesize(
-    outdir: Path | str, environments: tuple[str, ...] | None = None, settings_dir: Path = SETTINGS_FOLDER
+    outdir: Path | str,
+    environments: tuple[str, ...] | None = None,
+    settings_dir: Path = SETTINGS_FOLDER,
+    prepare: Callable[[App], None] = lambda _: None,
 ) -> Path:
     """
     Write the cloud assembly of the named environments, or of all that have settings, and return its folder.
 
-    Nothing is asked of AWS. `-c environment=production`, given to the CDK CLI, picks one environment too.
+    Nothing is asked of AWS. `-c environment=production`, given to the CDK CLI, picks one environment too. `prepare` may
+    still change the app, or add what looks at it, before it is written.
+
     Raises SettingsError when an environment's settings cannot be used.
     """
     app = App(outdir=str(outdir), context=_context(), analytics_reporting=False)
     picked = app.node.try_get_context("environment")
     for settings in load_settings(settings_dir, environments or ((picked,) if picked else None)):
         EnvironmentStack(app, settings)
+    prepare(app)
     return Path(app.synth().directory)
 
 

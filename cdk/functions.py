@@ -9,8 +9,10 @@ from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
+from cdk.acknowledgements import acknowledge, acknowledge_star, acknowledge_tracing, acknowledge_versions
 from cdk.names import Names
 from cdk.packaging import function_code, layer_code
 from cdk.permissions import (
@@ -55,6 +57,10 @@ CLEAN_UP = frozenset({"clean-up"})
 BOTH = DEPLOY | ROLLBACK
 ALL_MACHINES = BOTH | CLEAN_UP
 NO_MACHINE: frozenset[str] = frozenset()
+
+_WHY_THIS_RUNTIME = (
+    "All tests and rehearsals ran with Python up to this version; a newer one comes with a change of them."
+)
 
 
 @dataclass(frozen=True)
@@ -217,7 +223,7 @@ FUNCTIONS = (
             UPDATE_RECORD,
             REPLACE_IN_RECORD,
             READ_LISTENERS,
-            WRITE_TEST_ROUTES,
+            *WRITE_TEST_ROUTES,
             READ_LAUNCH_TEMPLATES,
             VERSION_LAUNCH_TEMPLATES,
             READ_REFRESHES,
@@ -274,8 +280,8 @@ FUNCTIONS = (
             REPLACE_IN_RECORD,
             READ_LISTENERS,
             READ_TARGET_HEALTH,
-            WRITE_LIVE_ROUTES,
-            WRITE_TEST_ROUTES,
+            *WRITE_LIVE_ROUTES,
+            *WRITE_TEST_ROUTES,
         ),
         reserved_concurrency=2,
     ),
@@ -285,7 +291,7 @@ FUNCTIONS = (
         machines=ROLLBACK,
         timeout_seconds=10,
         variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES"),
-        permissions=(READ_RECORD, UPDATE_RECORD, READ_LISTENERS, WRITE_LIVE_ROUTES),
+        permissions=(READ_RECORD, UPDATE_RECORD, READ_LISTENERS, *WRITE_LIVE_ROUTES),
         reserved_concurrency=2,
     ),
     FunctionSpec(
@@ -350,7 +356,7 @@ class Functions(Construct):
         """Return the published versions that a machine calls, by module."""
         return {spec.module: self.version(spec.module) for spec in FUNCTIONS if machine in spec.machines}
 
-    def allow_calls(self, machine: str, caller: iam.IGrantable) -> None:
+    def allow_calls(self, machine: str, caller: sfn.StateMachine) -> None:
         """
         Let a machine call its functions in every version, old ones included.
 
@@ -359,6 +365,7 @@ class Functions(Construct):
         for spec in FUNCTIONS:
             if machine in spec.machines:
                 self._functions[spec.module].grant_invoke(caller)
+                acknowledge_versions(caller, self._functions[spec.module])
 
     def _layer(self, construct_id: str, description: str, requirements: str) -> lambda_.LayerVersion:
         return lambda_.LayerVersion(
@@ -399,6 +406,7 @@ class Functions(Construct):
             log_group=log_group,
             current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.RETAIN),
         )
+        acknowledge(function, "L1", _WHY_THIS_RUNTIME)
         if spec.in_vpc:
             self._connect_to_network(function)
         return function
@@ -420,11 +428,18 @@ class Functions(Construct):
             assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
         )
         log_group.grant_write(role)
-        for statement in (each for permission in spec.permissions for each in permission.statements(self._settings)):
-            role.add_to_policy(statement)
+        acknowledge_tracing(role)
+        for permission in spec.permissions:
+            self._grant(role, permission)
         if spec.in_vpc:
             role.add_to_policy(self._no_interfaces_for_its_code(spec))
         return role
+
+    def _grant(self, role: iam.Role, permission: Permission) -> None:
+        for statement in permission.statements(self._settings):
+            role.add_to_policy(statement)
+            for resource in (each for each in statement.resources if "*" in each):
+                acknowledge_star(role, resource, permission.why_star)
 
     def _no_interfaces_for_its_code(self, spec: FunctionSpec) -> iam.PolicyStatement:
         """Deny to the function what only Lambda needs, as in the user guide beside CONNECT_TO_NETWORK."""

@@ -8,6 +8,7 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
+from cdk.acknowledgements import acknowledge_log_delivery
 from cdk.functions import Functions
 from cdk.names import Names
 from cdk.settings import EnvironmentSettings
@@ -53,4 +54,5 @@ class Machine(Construct):
             tracing_enabled=True,
             logs=sfn.LogOptions(destination=log_group, level=sfn.LogLevel.ALL, include_execution_data=False),
         )
+        acknowledge_log_delivery(self.state_machine)
         functions.allow_calls(machine, self.state_machine)

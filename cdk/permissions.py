@@ -1,10 +1,10 @@
 """
 What a function may be allowed to do: a permission is a few actions on exactly the resources that settings name.
 
-`*` stands only where AWS knows no resource for an action, as the Service Authorization Reference lists it.
+A star stands only where it must, and says why.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from aws_cdk import aws_iam as iam
@@ -14,14 +14,23 @@ from cdk.settings import EnvironmentSettings
 
 Conditions = Mapping[str, Mapping[str, object]]
 
+_NO_RESOURCE = "AWS knows no resource for this action, as the Service Authorization Reference lists it."
+_GENERATED_ID = "The star is an id that AWS generates; the name beside it is unique."
+_MADE_LATER = "The star is what Runback or AWS makes later, below a name that is this environment's alone."
+
 
 @dataclass(frozen=True)
 class Permission:
-    """Actions, and how to find the resources and conditions to which an environment limits them."""
+    """
+    Actions, and how to find the resources and conditions to which an environment limits them.
+
+    `why_star` is the reason for a star among the resources, and empty where there is none.
+    """
 
     actions: tuple[str, ...]
     resources: Callable[[EnvironmentSettings], list[str]]
     conditions: Callable[[EnvironmentSettings], Conditions] = field(default=lambda _: {})
+    why_star: str = ""
 
     def statements(self, settings: EnvironmentSettings) -> list[iam.PolicyStatement]:
         """Return the policy statement that grants this in one environment; none where it has no such resource."""
@@ -47,17 +56,12 @@ def _topic(settings: EnvironmentSettings) -> list[str]:
     return [Names(settings).topic_arn]
 
 
-def _live_routes(settings: EnvironmentSettings) -> list[str]:
-    return [arn for route in settings.routes if (arn := route.listener_arn or route.rule_arn)]
-
-
-def _test_routes(settings: EnvironmentSettings) -> list[str]:
-    return [arn for route in settings.routes if (arn := route.test_listener_arn or route.test_rule_arn)]
+def _given(arns: Iterable[str | None]) -> list[str]:
+    return [arn for arn in arns if arn]
 
 
 def _auto_scaling_groups(settings: EnvironmentSettings) -> list[str]:
     return [
-        # the star is the group's generated id, which nobody writes into settings; the name alone is unique
         settings.arn("autoscaling", f"autoScalingGroup:*:autoScalingGroupName/{each.auto_scaling_group}")
         for each in settings.colors.both
     ]
@@ -124,39 +128,45 @@ UPDATE_RECORD = Permission(("dynamodb:UpdateItem",), _record)
 REPLACE_IN_RECORD = Permission(("dynamodb:PutItem",), _record)
 
 READ_LISTENERS = Permission(
-    # no resource-level permission exists for these
     ("elasticloadbalancing:DescribeListeners", "elasticloadbalancing:DescribeRules"),
     _everything,
+    why_star=_NO_RESOURCE,
 )
 READ_TARGET_HEALTH = Permission(
-    # no resource-level permission exists for this
     ("elasticloadbalancing:DescribeTargetHealth",),
     _everything,
+    why_star=_NO_RESOURCE,
 )
-_WRITE_ROUTES = ("elasticloadbalancing:ModifyListener", "elasticloadbalancing:ModifyRule")
-WRITE_LIVE_ROUTES = Permission(_WRITE_ROUTES, _live_routes)
-WRITE_TEST_ROUTES = Permission(_WRITE_ROUTES, _test_routes)
+_MODIFY_LISTENER, _MODIFY_RULE = ("elasticloadbalancing:ModifyListener",), ("elasticloadbalancing:ModifyRule",)
+WRITE_LIVE_ROUTES = (
+    Permission(_MODIFY_LISTENER, lambda settings: _given(route.listener_arn for route in settings.routes)),
+    Permission(_MODIFY_RULE, lambda settings: _given(route.rule_arn for route in settings.routes)),
+)
+WRITE_TEST_ROUTES = (
+    Permission(_MODIFY_LISTENER, lambda settings: _given(route.test_listener_arn for route in settings.routes)),
+    Permission(_MODIFY_RULE, lambda settings: _given(route.test_rule_arn for route in settings.routes)),
+)
 
 READ_GROUPS = Permission(
-    # no resource-level permission exists for this
     ("autoscaling:DescribeAutoScalingGroups",),
     _everything,
+    why_star=_NO_RESOURCE,
 )
 READ_REFRESHES = Permission(
-    # no resource-level permission exists for this
     ("autoscaling:DescribeInstanceRefreshes",),
     _everything,
+    why_star=_NO_RESOURCE,
 )
-UPDATE_GROUPS = Permission(("autoscaling:UpdateAutoScalingGroup",), _auto_scaling_groups)
-SUSPEND_SCALING = Permission(("autoscaling:SuspendProcesses",), _auto_scaling_groups)
-RESUME_SCALING = Permission(("autoscaling:ResumeProcesses",), _auto_scaling_groups)
-START_REFRESHES = Permission(("autoscaling:StartInstanceRefresh",), _auto_scaling_groups)
-CANCEL_REFRESHES = Permission(("autoscaling:CancelInstanceRefresh",), _auto_scaling_groups)
+UPDATE_GROUPS = Permission(("autoscaling:UpdateAutoScalingGroup",), _auto_scaling_groups, why_star=_GENERATED_ID)
+SUSPEND_SCALING = Permission(("autoscaling:SuspendProcesses",), _auto_scaling_groups, why_star=_GENERATED_ID)
+RESUME_SCALING = Permission(("autoscaling:ResumeProcesses",), _auto_scaling_groups, why_star=_GENERATED_ID)
+START_REFRESHES = Permission(("autoscaling:StartInstanceRefresh",), _auto_scaling_groups, why_star=_GENERATED_ID)
+CANCEL_REFRESHES = Permission(("autoscaling:CancelInstanceRefresh",), _auto_scaling_groups, why_star=_GENERATED_ID)
 
 READ_LAUNCH_TEMPLATES = Permission(
-    # no resource-level permission exists for this
     ("ec2:DescribeLaunchTemplateVersions",),
     _everything,
+    why_star=_NO_RESOURCE,
 )
 VERSION_LAUNCH_TEMPLATES = Permission(("ec2:CreateLaunchTemplateVersion",), _launch_templates)
 # Whoever gives a group a launch template must be allowed to launch, tag and equip its instances himself; see "Control
@@ -165,11 +175,13 @@ LAUNCH_FROM_TEMPLATES = Permission(
     ("ec2:RunInstances",),
     _whatever_an_instance_is_made_of,
     lambda settings: {"ArnEquals": {"ec2:LaunchTemplate": _launch_templates(settings)}},
+    why_star="What an instance is made of stands in the launch template, and only those of settings are allowed.",
 )
 TAG_NEW_INSTANCES = Permission(
     ("ec2:CreateTags",),
     _whatever_a_new_instance_can_tag,
     lambda _: {"StringEquals": {"ec2:CreateAction": "RunInstances"}},
+    why_star="What is tagged does not exist before it is launched, and nothing else may be tagged.",
 )
 PASS_INSTANCE_ROLES = Permission(
     ("iam:PassRole",),
@@ -179,8 +191,12 @@ PASS_INSTANCE_ROLES = Permission(
 
 USE_LAUNCH_TEMPLATES = (LAUNCH_FROM_TEMPLATES, TAG_NEW_INSTANCES, PASS_INSTANCE_ROLES)
 
-READ_EXECUTIONS = Permission(("states:DescribeExecution",), _executions("deploy", "rollback", "clean-up"))
-STOP_DEPLOYMENTS = Permission(("states:DescribeExecution", "states:StopExecution"), _executions("deploy"))
+READ_EXECUTIONS = Permission(
+    ("states:DescribeExecution",), _executions("deploy", "rollback", "clean-up"), why_star=_MADE_LATER
+)
+STOP_DEPLOYMENTS = Permission(
+    ("states:DescribeExecution", "states:StopExecution"), _executions("deploy"), why_star=_MADE_LATER
+)
 START_ROLLBACKS = Permission(("states:StartExecution",), lambda settings: [Names(settings).machine_arn("rollback")])
 
 WRITE_PARAMETERS = Permission(
@@ -198,14 +214,19 @@ PUBLISH_NOTICES = Permission(("sns:Publish",), _topic)
 TAKE_SNAPSHOTS = Permission(
     ("rds:CreateDBSnapshot", "rds:AddTagsToResource"),
     lambda settings: [*_database(settings), *_our_snapshots(settings)],
+    why_star=_MADE_LATER,
 )
-READ_SNAPSHOTS = Permission(("rds:DescribeDBSnapshots",), _our_snapshots)
+READ_SNAPSHOTS = Permission(("rds:DescribeDBSnapshots",), _our_snapshots, why_star=_MADE_LATER)
 
 READ_SECRETS_OF_CHECKS = Permission(("secretsmanager:GetSecretValue",), _secrets_of_checks)
 READ_SECRETS_OF_DATA_STORES = Permission(
     ("secretsmanager:GetSecretValue",), _secrets_of_data_stores, _only_through_the_endpoint
 )
-READ_APPLICATION_LOG = Permission(("logs:FilterLogEvents",), _application_log)
+READ_APPLICATION_LOG = Permission(
+    ("logs:FilterLogEvents",),
+    _application_log,
+    why_star="The star is the group's log streams, whose names are generated.",
+)
 
 _NETWORK_INTERFACES = (
     "ec2:AssignPrivateIpAddresses",
@@ -215,6 +236,9 @@ _NETWORK_INTERFACES = (
     "ec2:DescribeSubnets",
     "ec2:UnassignPrivateIpAddresses",
 )
-# Lambda itself needs these to connect a function to a VPC, and refuses the function without them on everything; the
-# function's own code does not: https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
-CONNECT_TO_NETWORK = Permission(_NETWORK_INTERFACES, _everything)
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html#configuration-vpc-permissions
+CONNECT_TO_NETWORK = Permission(
+    _NETWORK_INTERFACES,
+    _everything,
+    why_star="Lambda wants these on everything to connect a function to a VPC; they are denied to the function's code.",
+)

@@ -22,6 +22,9 @@ from pydantic_core import ErrorDetails
 
 COLORS = ("blue", "green")
 _EVERYTHING = 100
+_LONGEST_SNAPSHOT_SECONDS = 6 * 3600
+_LONGEST_PREPARATION_SECONDS = 2 * 3600
+"""With longer ones an execution that looks every 15 s might need more than the 25,000 events that it may have."""
 
 
 @dataclass(frozen=True)
@@ -185,7 +188,7 @@ class Release(_Table):
     """How carefully this environment releases, as in production unless it says otherwise."""
 
     steps: Annotated[tuple[Step, ...], Field(min_length=1, strict=False)]
-    prepare_timeout_seconds: Annotated[int, Field(ge=60)] = 1800
+    prepare_timeout_seconds: Annotated[int, Field(ge=60, le=_LONGEST_PREPARATION_SECONDS)] = 1800
     rollback_window_seconds: Annotated[int, Field(ge=0)] = 3600
     next_release_in_window: Literal["refuse", "expire"] = "refuse"
 
@@ -205,7 +208,7 @@ class Database(_Table):
     """
 
     instance: InstanceName
-    snapshot_timeout_seconds: Annotated[int, Field(ge=60)] = 3600
+    snapshot_timeout_seconds: Annotated[int, Field(ge=60, le=_LONGEST_SNAPSHOT_SECONDS)] = 3600
     host: HostName
     port: Port = 5432
     name: Annotated[str, _text(r"[A-Za-z_][\w$-]{0,62}", "the name of a database")]

@@ -15,6 +15,7 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
+from cdk.acknowledgements import acknowledge
 from cdk.names import Names
 from cdk.settings import EnvironmentSettings
 
@@ -34,6 +35,7 @@ class LostEvents(Construct):
             enforce_ssl=True,
             retention_period=Duration.days(14),
         )
+        acknowledge(self.queue, "SQS3", "This is itself the dead-letter queue of every rule, and it has an alarm.")
 
 
 class RollbackOnUnfinishedExecution(Construct):

@@ -3,6 +3,7 @@
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
+from socket import create_connection
 
 from pg8000.exceptions import DatabaseError, InterfaceError
 from pg8000.native import Connection
@@ -25,16 +26,19 @@ class Postgres:
         """Run `SELECT 1`. Raises DataStoreUnreachable, without the server's words: they may quote what was sent."""
         address, trusted = self.address, self._trusted()
         try:
-            with Connection(
-                credentials.username,
-                password=credentials.password,
-                host=address.host,
-                port=address.port,
-                database=address.name,
-                timeout=_TIMEOUT_SECONDS,
-                ssl_context=trusted,
-                application_name="runback",
-            ) as connection:
+            # a connection of our own, because the driver leaves one that fails before TLS open
+            with (
+                create_connection((address.host, address.port), _TIMEOUT_SECONDS) as unencrypted,
+                Connection(
+                    credentials.username,
+                    password=credentials.password,
+                    host=address.host,
+                    sock=unencrypted,
+                    database=address.name,
+                    ssl_context=trusted,
+                    application_name="runback",
+                ) as connection,
+            ):
                 connection.run("SELECT 1")
         except (DatabaseError, InterfaceError, OSError, ScramException) as error:
             message = f"The database {address.host}:{address.port} does not answer SELECT 1: {_explain(error)}."

@@ -33,7 +33,7 @@ WITHOUT_LOCK = {("lambda", "Invoke"), ("sqs", "ReceiveMessage"), ("stepfunctions
 """Calls that wait for something which itself makes calls: holding the lock would stop the account."""
 
 READS = re.compile(
-    r"(Describe|Get|List|Query|Scan|BatchGet|TransactGet|Head|Lookup|Search|Simulate|Validate|Receive|Invoke)(?=[A-Z]|$)"
+    r"(Describe|Filter|Get|List|Query|Scan|BatchGet|TransactGet|Head|Lookup|Search|Simulate|Validate|Receive|Invoke)(?=[A-Z]|$)"
 )
 """Verbs that change nothing by themselves; an invoked function's own calls are logged one by one."""
 

@@ -27,7 +27,6 @@ from rehearsal.world.questions import answer, questions
 
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 _HANDSHAKE_WITHIN_SECONDS = 5.0
-_GOODBYE_WITHIN_SECONDS = 1.0
 _CHUNK = 1 << 16
 
 
@@ -98,12 +97,7 @@ class Front:
             loop = asyncio.get_running_loop()
             reader = asyncio.StreamReader()
             protocol = asyncio.StreamReaderProtocol(reader)
-            transport, _ = await loop.connect_accepted_socket(
-                lambda: protocol,
-                client.dup(),
-                ssl=self._context,
-                ssl_shutdown_timeout=_GOODBYE_WITHIN_SECONDS,
-            )
+            transport, _ = await loop.connect_accepted_socket(lambda: protocol, client.dup(), ssl=self._context)
             return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 

@@ -157,3 +157,15 @@ def test_an_abort_waits_until_no_step_of_the_deployment_can_still_work() -> None
     longest = max(task["TimeoutSeconds"] for task in tasks(deploy).values())
 
     assert rollback["States"]["Wait for its last step"]["Seconds"] >= longest
+
+
+def test_the_lease_of_a_dead_clean_up_is_kept_until_no_step_of_it_can_still_work() -> None:
+    """It could scale in a color that the next release already brings up."""
+    longest = max(task["TimeoutSeconds"] for task in tasks(golden("clean-up")).values())
+
+    states = golden("rollback")["States"]
+    (decided,) = [
+        rule for rule in states["What is there to roll back?"]["Choices"] if rule.get("StringEquals") == "let_go"
+    ]
+    assert states[decided["Next"]]["Type"] == "Wait"
+    assert states[decided["Next"]]["Seconds"] >= longest

@@ -100,6 +100,15 @@ def encrypted(port: int, context: ssl.SSLContext, begin: bytes = b"") -> Iterato
             yield client
 
 
+def everything(client: socket.socket) -> bytes:
+    """Receive until the end, whatever it looks like."""
+    received = b""
+    with suppress(ConnectionResetError):
+        while more := client.recv(100):
+            received += more
+    return received
+
+
 def test_postgresql_answers_over_tls(stores: Stores) -> None:
     with closing(stores.connect(stores.trust)) as connection:
         assert [[1]] == connection.run("SELECT 1")
@@ -122,19 +131,19 @@ def test_an_authority_that_did_not_certify_it_is_not_trusted(stores: Stores, oth
 
 
 def test_postgresql_without_tls_is_refused(stores: Stores) -> None:
-    """As RDS does with `rds.force_ssl`."""
+    """As RDS does with `rds.force_ssl`: there is no answer at all to a client that does not ask for TLS first."""
     with pytest.raises(InterfaceError):
         stores.connect(context=False)
+    startup = struct.pack("!ii", 22, 196608) + b"user\0visitor\0\0"
+    with socket.create_connection((NAME, stores.postgres_port), timeout=10) as client:
+        client.sendall(startup)
+        assert b"" == everything(client)
 
 
 def test_redis_without_tls_is_refused(stores: Stores) -> None:
     with socket.create_connection((NAME, stores.cache_port), timeout=10) as client:
         client.sendall(b"*1\r\n$4\r\nPING\r\n")
-        answered = b""
-        with suppress(ConnectionResetError):
-            while more := client.recv(100):
-                answered += more
-        assert b"PONG" not in answered
+        assert b"PONG" not in everything(client)
 
 
 def test_the_end_of_postgresql_is_seen_within_a_second_and_its_return_too(stores: Stores) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Event, Thread
+from typing import Self
 
 from rehearsal.world.certificates import Certificate
 
@@ -50,7 +51,7 @@ class Site:
     behavior: Behavior = field(default_factory=answering)
     requests: list[bytes] = field(default_factory=list)
 
-    def __enter__(self) -> "Site":
+    def __enter__(self) -> Self:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.certificate.chain_file, self.certificate.key_file)
         self._context = context

@@ -18,7 +18,7 @@ from tests.unit.checks.conftest import Vault
 
 RECEIPT = Path(__file__).parents[3] / "environments" / "files" / "test-receipt.jpg"
 LOGIN = '{"email": "smoke@receipts.example", "password": "canary-login"}'
-TOKEN = "canary-token"
+BEARER = "canary-token"
 
 
 @dataclass
@@ -43,7 +43,7 @@ def web(record: ReleaseRecord, vault: Vault, monkeypatch: pytest.MonkeyPatch) ->
     login, upload = CHECKS["smoke"]
     smoke = [
         {**login, "body_secret_arn": vault.keep("login", f"{LOGIN}\n")},
-        {**upload, "token_secret_arn": vault.keep("token", f"{TOKEN}\n"), "maximum_seconds": 10},
+        {**upload, "token_secret_arn": vault.keep("token", f"{BEARER}\n"), "maximum_seconds": 10},
     ]
     tell(monkeypatch, {**CHECKS, "smoke": smoke})
     fake = FakeWeb()
@@ -93,7 +93,7 @@ def test_check_sends_its_file_as_a_form_and_its_token_as_bearer(web: FakeWeb, le
     assert request.body is not None
     assert RECEIPT.read_bytes() in request.body
     assert b'name="category"\r\n\r\ntest\r\n' in request.body
-    assert request.headers["Authorization"] == f"Bearer {TOKEN}"
+    assert request.headers["Authorization"] == f"Bearer {BEARER}"
     assert request.headers["Content-Type"].startswith("multipart/form-data; boundary=")
 
 

@@ -1,0 +1,118 @@
+"""asl-validator has seen every machine, and the worst case of each stays below what Step Functions allows."""
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.statemachines.definitions import ENVIRONMENTS, MACHINES, Definition, following, read_definition, tasks
+
+ROOT = Path(__file__).parents[2]
+VALIDATOR = ROOT / "node_modules/asl-validator/dist/bin/asl-validator.js"
+MOST_EVENTS = 20_000
+"""Of the 25,000 that an execution may have: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
+
+
+@pytest.fixture(scope="session")
+def definitions(templates: Mapping[str, dict[str, Any]]) -> dict[str, Definition]:
+    """Return every synthesized definition, by environment and machine."""
+    return {
+        f"{environment} {machine}": read_definition(templates[environment]["Resources"], machine)
+        for environment in ENVIRONMENTS
+        for machine in MACHINES
+    }
+
+
+def validate(definition: Definition, folder: Path) -> str:
+    """Return what asl-validator has to say against a definition; empty if nothing."""
+    path = folder / "machine.json"
+    path.write_text(json.dumps(definition), encoding="utf-8")
+    node = os.environ.get("JSII_NODE") or "node"
+    done = subprocess.run(
+        # our definitions have names where deployed ones have ARNs
+        [node, VALIDATOR, "--no-arn-check", "--json-path", path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", [f"{environment} {machine}" for environment in ENVIRONMENTS for machine in MACHINES])
+def test_a_machine_is_valid(definitions: dict[str, Definition], name: str, tmp_path: Path) -> None:
+    assert not validate(definitions[name], tmp_path)
+
+
+def test_the_validator_sees_a_state_that_does_not_exist(definitions: dict[str, Definition], tmp_path: Path) -> None:
+    """Otherwise the test above would prove nothing."""
+    broken = deepcopy(definitions["production deploy"])
+    broken["States"]["Promote release"]["Next"] = "Nowhere"
+    assert "Nowhere" in validate(broken, tmp_path)
+
+
+@pytest.mark.parametrize("name", [f"{environment} {machine}" for environment in ENVIRONMENTS for machine in MACHINES])
+def test_the_longest_execution_fits_into_its_history(definitions: dict[str, Definition], name: str) -> None:
+    """A loop is gone round until the machine's time is up, and every Task is tried as often as it may be."""
+    assert worst_case_events(definitions[name]) < MOST_EVENTS
+
+
+def worst_case_events(definition: Definition) -> int:
+    """Return how many events an execution may have: of each state once, and of each loop as often as time allows."""
+    once = sum(_events(state, attempts=_attempts(state)) for state in definition["States"].values())
+    return once + sum(
+        int(definition["TimeoutSeconds"] / seconds) * sum(_events(definition["States"][each]) for each in loop)
+        for seconds, loop in _loops(definition)
+    )
+
+
+def _events(state: dict[str, Any], attempts: int = 1) -> int:
+    """Entered and exited; a Task is scheduled, started and ended in every attempt."""
+    return 2 + (3 * attempts if state["Type"] == "Task" else 0)
+
+
+def _attempts(state: dict[str, Any]) -> int:
+    return 1 + sum(retry["MaxAttempts"] for retry in state.get("Retry", []))
+
+
+def _loops(definition: Definition) -> list[tuple[float, set[str]]]:
+    """Return each loop as the seconds that its Wait takes, and its states."""
+    waits = {name: state for name, state in definition["States"].items() if state["Type"] == "Wait"}
+    found = []
+    for name, wait in waits.items():
+        loop = {each for each in _reachable(definition, name) if name in _reachable(definition, each)}
+        if loop:
+            found.append((wait.get("Seconds", AWAITED_AGAIN_SECONDS), loop))
+    return found
+
+
+AWAITED_AGAIN_SECONDS = 60
+"""A wait until a moment: of the window, once, and then a minute ahead whenever somebody else works."""
+
+
+def _reachable(definition: Definition, start: str) -> set[str]:
+    """Return the states behind a state on roads without an error."""
+    found: set[str] = set()
+    left = [start]
+    while left:
+        state = definition["States"][left.pop()]
+        caught = {each["Next"] for each in state.get("Catch", [])}
+        ahead = following(state) - caught - found
+        found |= ahead
+        left += ahead
+    return found
+
+
+def test_a_loop_without_a_pause_would_be_noticed(definitions: dict[str, Definition]) -> None:
+    hurried = deepcopy(definitions["production deploy"])
+    hurried["States"]["Wait for snapshot"]["Seconds"] = 1
+    assert worst_case_events(hurried) > MOST_EVENTS
+
+
+def test_every_task_may_be_tried_again(definitions: dict[str, Definition]) -> None:
+    """What `worst_case_events` counts is there to be counted."""
+    assert all(_attempts(task) > 1 for task in tasks(definitions["production deploy"]).values())
