@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeGuard, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -41,6 +41,13 @@ class SettingsError(Exception):
     def __init__(self, problems: dict[Path, list[Problem]]) -> None:
         self.problems = problems
         super().__init__("\n".join(f"{path}: {each.field}: {each.fix}" for path in problems for each in problems[path]))
+
+
+def _without_password(url: str) -> str:
+    """Refuse what would stand in a committed file, without printing it."""
+    if "@" in urlsplit(url).netloc:
+        raise ValueError("must not contain a user or a password: name a secret instead")
+    return url
 
 
 def _with_possible_port(url: str) -> str:
@@ -108,9 +115,10 @@ HostName = Annotated[
 ]
 Url = Annotated[
     str,
+    AfterValidator(_without_password),
     _text(
         r"https://([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,}(:\d{1,5})?(/[!-~]*)?",
-        'a URL that begins with "https://" and a host name in lower case, without user or password',
+        'a URL that begins with "https://" and a host name in lower case',
     ),
     AfterValidator(_with_possible_port),
 ]
@@ -426,7 +434,7 @@ def _fields_beside(location: tuple[int | str, ...]) -> list[str]:
     return list(table.model_fields)
 
 
-def _is_table(annotation: Any) -> bool:  # noqa: ANN401  an annotation can be any object
+def _is_table(annotation: Any) -> TypeGuard[type[BaseModel]]:  # noqa: ANN401  an annotation can be any object
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 

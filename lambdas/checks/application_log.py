@@ -1,9 +1,13 @@
 """The application's log in CloudWatch Logs."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from lambdas.checks.rules import Count
+
+if TYPE_CHECKING:
+    from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_logs.type_defs import FilterLogEventsRequestTypeDef
 
 _MOST_PAGES = 20
 """Each takes up to a second, and many are empty in a large log: CloudWatch Logs answers with what it has searched."""
@@ -13,12 +17,12 @@ _MOST_PAGES = 20
 class ApplicationLog:
     """`logs` is a boto3 client."""
 
-    logs: Any
+    logs: "CloudWatchLogsClient"
     group: str
 
     def count(self, pattern: str, start_ms: int, end_ms: int) -> Count:
         """Count the events that match, from one moment up to another; milliseconds since 1970, both included."""
-        request = {
+        request: FilterLogEventsRequestTypeDef = {
             "logGroupName": self.group,
             "filterPattern": pattern,
             "startTime": start_ms,

@@ -12,6 +12,7 @@ from lambdas.checks.postgres import Postgres
 from lambdas.checks.rules import CacheAddress, Credentials, DatabaseAddress
 from lambdas.checks.secrets import Secrets
 from lambdas.clients import client
+from lambdas.errors import DataStoreUnreachable
 from lambdas.observability import step
 
 _FILES = Path(__file__).parents[2] / "environments" / "files"
@@ -40,5 +41,9 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 
 def check_data_stores() -> None:
     """Ask each once, `SELECT 1` and `PING`, with new connections and with the secrets as they are now."""
-    postgres.answer(Credentials.from_secret(secrets.text(settings.database.secret_arn)))
+    try:
+        credentials = Credentials.from_secret(secrets.text(settings.database.secret_arn))
+    except ValueError as error:
+        raise DataStoreUnreachable(str(error)) from None
+    postgres.answer(credentials)
     cache.answer(secrets.text(settings.cache.secret_arn) if settings.cache.secret_arn else None)

@@ -7,7 +7,7 @@ from typing import Any, Self
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.checks.application_log import ApplicationLog
-from lambdas.checks.rules import Count, ErrorRate, LogRules, judge_error_rate
+from lambdas.checks.rules import Count, ErrorRate, LogRules, judge_error_rate, require_few_errors
 from lambdas.clients import client
 from lambdas.observability import step
 from lambdas.release.record import ReleaseRecord
@@ -47,15 +47,17 @@ class Question:
 @step
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
     """Return {"requests", "errors"} of the version. Raises ErrorRateTooHigh."""
-    rate = check_error_rate(Question.from_event(event))
+    question = Question.from_event(event)
+    rate = check_error_rate(question)
+    require_few_errors(rate, settings.log, question.version)
     return {"requests": rate.requests, "errors": rate.errors}
 
 
 def check_error_rate(question: Question) -> ErrorRate:
     """
-    Count requests and errors of a version in the last minutes, and say whether the share is acceptable.
+    Count requests and errors of a version in the last minutes, and write their share into the release's history.
 
-    A log that is too large to be read in time is judged by its beginning.
+    A log that is too large to be read in time is judged by its beginning. Raises LeaseLost before anything is read.
     """
     record.require_lease(question.lease, question.now)
     start_ms, end_ms = _start_ms(question), _milliseconds(question.now)
@@ -64,7 +66,7 @@ def check_error_rate(question: Question) -> ErrorRate:
     if requests.events:
         judged_until_ms = end_ms if requests.until_ms is None else requests.until_ms
         errors = log.count(_of(settings.log.error_pattern, question.version), start_ms, judged_until_ms)
-    rate = judge_error_rate(requests, errors, settings.log, question.version)
+    rate = judge_error_rate(requests, errors, settings.log)
     record.note_release(question.release_id, {"error_rate": {"at": question.now, **_as_record(rate)}})
     return rate
 

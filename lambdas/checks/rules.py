@@ -248,19 +248,23 @@ class ErrorRate:
     percent: float | None
 
 
-def judge_error_rate(requests: Count, errors: Count, rules: LogRules, version: str) -> ErrorRate:
+def judge_error_rate(requests: Count, errors: Count, rules: LogRules) -> ErrorRate:
     """
     Work out the share of requests that failed. Both counts must end at the same time.
 
-    Too few requests say nothing; nor do errors that could not all be read, unless those alone are too many. Raises
-    ErrorRateTooHigh.
+    Too few requests say nothing; nor do errors that could not all be read, unless those alone are too many.
     """
     if requests.events < rules.minimum_requests:
         return ErrorRate(requests.events, errors.events, None)
     percent = 100 * errors.events / requests.events
-    if percent > rules.maximum_error_percent:
+    is_known = errors.until_ms is None or percent > rules.maximum_error_percent
+    return ErrorRate(requests.events, errors.events, percent if is_known else None)
+
+
+def require_few_errors(rate: ErrorRate, rules: LogRules, version: str) -> None:
+    """Raise ErrorRateTooHigh when the share is known, and more than is allowed."""
+    if rate.percent is not None and rate.percent > rules.maximum_error_percent:
         raise ErrorRateTooHigh(
-            f"{errors.events} of {requests.events} requests to version {version} are errors in {rules.group}:"
-            f" {percent:.1f} %, and {rules.maximum_error_percent:g} % are allowed."
+            f"{rate.errors} of {rate.requests} requests to version {version} are errors in {rules.group}:"
+            f" {rate.percent:.1f} %, and {rules.maximum_error_percent:g} % are allowed."
         )
-    return ErrorRate(requests.events, errors.events, None if errors.until_ms is not None else percent)

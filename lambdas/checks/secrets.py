@@ -1,18 +1,21 @@
 """Secrets, read by ARN when they are needed, and handed on to nobody but whom they are for."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from lambdas.errors import AwsCallFailed
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
 
 
 @dataclass(frozen=True)
 class Secrets:
     """`secrets_manager` is a boto3 client."""
 
-    secrets_manager: Any
+    secrets_manager: "SecretsManagerClient"
 
     def text(self, arn: str) -> str:
         """

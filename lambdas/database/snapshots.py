@@ -1,11 +1,14 @@
 """Snapshots of an RDS instance."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from lambdas.database.rules import Snapshot
+
+if TYPE_CHECKING:
+    from mypy_boto3_rds import RDSClient
 
 # A repeated request meets the snapshot of the first one, and possibly an instance that is busy making it
 _ALREADY_TAKEN = frozenset({"DBSnapshotAlreadyExists", "InvalidDBInstanceState"})
@@ -15,7 +18,7 @@ _ALREADY_TAKEN = frozenset({"DBSnapshotAlreadyExists", "InvalidDBInstanceState"}
 class Snapshots:
     """`rds` is a boto3 client."""
 
-    rds: Any
+    rds: "RDSClient"
 
     def take(self, instance: str, snapshot_id: str, tags: dict[str, str]) -> None:
         """Begin a snapshot. Safe to repeat: whether there is one now is for `describe` to say."""

@@ -1,12 +1,16 @@
 """The Auto Scaling group of a color: its size, what may change it, and the refresh that replaces its instances."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
 from lambdas.errors import RefreshFailed
 from lambdas.fleet.rules import HELD_PROCESSES, Capacity, Refresh
+
+if TYPE_CHECKING:
+    from mypy_boto3_autoscaling import AutoScalingClient
+    from mypy_boto3_autoscaling.type_defs import InstanceRefreshTypeDef
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class GroupState:
 class AutoScaling:
     """`autoscaling` is a boto3 client."""
 
-    autoscaling: Any
+    autoscaling: "AutoScalingClient"
 
     def describe(self, group: str) -> GroupState:
         """Read the size and the launch template of a group."""
@@ -105,7 +109,7 @@ class AutoScaling:
                 raise
 
 
-def _refresh(item: dict[str, Any]) -> Refresh:
+def _refresh(item: "InstanceRefreshTypeDef") -> Refresh:
     template = item.get("DesiredConfiguration", {}).get("LaunchTemplate", {})
     return Refresh(
         refresh_id=item["InstanceRefreshId"],

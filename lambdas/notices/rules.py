@@ -31,7 +31,7 @@ _HEADLINES: Mapping[Kind, str] = {
     Kind.REFUSED: "Release {release_id} was refused, nothing changed",
     Kind.ABORTED: "Release {release_id} was aborted, traffic never moved",
     Kind.ROLLED_BACK: "Release {release_id} was rolled back",
-    Kind.NOT_VERIFIED: "ACTION NEEDED: {release_id} is rolled back, but the old version fails a check",
+    Kind.NOT_VERIFIED: "ACTION NEEDED: after rollback of {release_id} a check fails",
     Kind.ESCALATED: "ACTION NEEDED: {release_id} could not be brought to an end",
     Kind.RECORD_UNREACHABLE: "ACTION NEEDED: rollback impossible, the record cannot be reached",
     Kind.CLEAN_UP_FAILED: "ACTION NEEDED: the clean-up after {release_id} failed",

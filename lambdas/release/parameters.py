@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 from json import loads
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lambdas.observability import logger
+
+if TYPE_CHECKING:
+    from mypy_boto3_ssm import SSMClient
 
 
 @dataclass(frozen=True)
@@ -17,13 +20,13 @@ class Parameters:
     The runbook knows one target group per color, that of the first route. `groups` is color → target group ARN.
     """
 
-    ssm: Any
+    ssm: "SSMClient"
     target_group: str
     previous_target_group: str
     groups: dict[str, str]
 
     @classmethod
-    def from_json(cls, ssm: Any, parameters: str, routes: str) -> Self:  # noqa: ANN401  boto3 client
+    def from_json(cls, ssm: "SSMClient", parameters: str, routes: str) -> Self:
         """Read the PARAMETERS and ROUTES variables of a function."""
         names, first_route = loads(parameters), loads(routes)[0]
         groups = {color: first_route[color] for color in ("blue", "green")}
@@ -39,7 +42,7 @@ class Parameters:
         self.ssm.put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
 
 
-def readable_parameter(ssm: Any, name: str) -> str:  # noqa: ANN401  boto3 client
+def readable_parameter(ssm: "SSMClient", name: str) -> str:
     """Read a parameter; empty when it cannot be read."""
     try:
         return str(ssm.get_parameter(Name=name)["Parameter"]["Value"])

@@ -15,12 +15,12 @@ cannot change the record any more.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
-from lambdas.errors import EnvironmentBusy, LeaseLost
+from lambdas.errors import AwsCallFailed, EnvironmentBusy, LeaseLost
 from lambdas.release.rules import (
     EnvironmentRecord,
     HealthReading,
@@ -33,6 +33,10 @@ from lambdas.release.rules import (
     expired,
 )
 
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import PutTypeDef, TransactWriteItemTypeDef
+
 _serialize = TypeSerializer().serialize
 _deserialize = TypeDeserializer().deserialize
 
@@ -44,16 +48,18 @@ Forwards = Mapping[str, Mapping[str, int]]
 class ReleaseRecord:
     """The record of one environment. `dynamodb` is a boto3 client."""
 
-    dynamodb: Any
+    dynamodb: "DynamoDBClient"
     table: str
     environment: str
 
     def read(self) -> EnvironmentRecord:
-        """Read lease, live release and last health reading in one consistent request."""
+        """Read lease, live release and last health reading in one consistent request. Raises AwsCallFailed."""
         keys = [self._key(item) for item in ("lease", "live", "health")]
-        request = {self.table: {"Keys": keys, "ConsistentRead": True}}
-        found = self.dynamodb.batch_get_item(RequestItems=request)["Responses"][self.table]
-        items = {item["item"]: item for item in map(_from_dynamodb, found)}
+        answer = self.dynamodb.batch_get_item(RequestItems={self.table: {"Keys": keys, "ConsistentRead": True}})
+        if answer.get("UnprocessedKeys"):
+            message = "DynamoDB returned a part of the record only, which must not be taken for the whole"
+            raise AwsCallFailed(message)
+        items = {item["item"]: item for item in map(_from_dynamodb, answer["Responses"][self.table])}
         return EnvironmentRecord(
             work=_work(items.get("lease")), live=_live(items.get("live")), health=_health(items.get("health"))
         )
@@ -165,7 +171,9 @@ class ReleaseRecord:
         item = {**self._plain_key("health"), **asdict(reading)}
         self.dynamodb.put_item(TableName=self.table, Item=_to_dynamodb(item))
 
-    def _lease_update(self, lease: Lease, changes: Item, *, remove: list[str] | None = None) -> Item:
+    def _lease_update(
+        self, lease: Lease, changes: Item, *, remove: list[str] | None = None
+    ) -> "TransactWriteItemTypeDef":
         names = {f"#{name}": name for name in [*changes, *(remove or []), "holder", "token"]}
         values = {f":{name}": _serialize(value) for name, value in changes.items()}
         values |= {":my_holder": {"S": lease.holder}, ":my_token": {"N": str(lease.token)}}
@@ -183,21 +191,22 @@ class ReleaseRecord:
             }
         }
 
-    def _conditional_put(self, work: Work, observed_token: int) -> Item:
+    def _conditional_put(self, work: Work, observed_token: int) -> "PutTypeDef":
         """Return the request that replaces the lease item, if its token is the observed one; 0 means no item."""
-        values = {":observed": {"N": str(observed_token)}}
-        return {
+        put: PutTypeDef = {
             "TableName": self.table,
             "Item": _to_dynamodb({**self._plain_key("lease"), **_plain(work)}),
             "ConditionExpression": "#token = :observed" if observed_token else "attribute_not_exists(#token)",
             "ExpressionAttributeNames": {"#token": "token"},
-            **({"ExpressionAttributeValues": values} if observed_token else {}),
         }
+        if observed_token:
+            put["ExpressionAttributeValues"] = {":observed": {"N": str(observed_token)}}
+        return put
 
-    def _put(self, item: str, attributes: Item) -> Item:
+    def _put(self, item: str, attributes: Item) -> "TransactWriteItemTypeDef":
         return {"Put": {"TableName": self.table, "Item": _to_dynamodb({**self._plain_key(item), **attributes})}}
 
-    def _transact_or_lose(self, lease: Lease, writes: list[Item]) -> None:
+    def _transact_or_lose(self, lease: Lease, writes: "list[TransactWriteItemTypeDef]") -> None:
         try:
             if len(writes) == 1:
                 self.dynamodb.update_item(**writes[0]["Update"])

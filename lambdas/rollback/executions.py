@@ -2,16 +2,19 @@
 
 from dataclasses import dataclass
 from json import dumps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
 
 
 @dataclass(frozen=True)
 class Executions:
     """`stepfunctions` is a boto3 client."""
 
-    stepfunctions: Any
+    stepfunctions: "SFNClient"
 
     def runs(self, execution_arn: str) -> bool:
         """Say whether an execution still runs; one that AWS does not know any more does not."""

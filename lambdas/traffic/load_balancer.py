@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -10,7 +10,11 @@ from lambdas.errors import ListenerDrifted
 from lambdas.observability import logger
 from lambdas.traffic.rules import TargetHealth, Weights, is_rule
 
-Action = dict[str, Any]
+if TYPE_CHECKING:
+    from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
+    from mypy_boto3_elbv2.type_defs import ActionOutputTypeDef, TargetGroupTupleTypeDef
+
+Action: TypeAlias = "ActionOutputTypeDef"
 
 # `unused` and `initial` say that nobody has judged the target, not that it is bad:
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html
@@ -21,7 +25,7 @@ _UNKNOWN_STATES = frozenset({"unused", "initial", "unavailable"})
 class LoadBalancer:
     """`elbv2` is a boto3 client."""
 
-    elbv2: Any
+    elbv2: "ElasticLoadBalancingv2Client"
 
     def actions(self, arns: Iterable[str]) -> dict[str, list[Action]]:
         """Read the actions of listeners (their default ones) and rules, by ARN."""
@@ -30,11 +34,10 @@ class LoadBalancer:
         rules = [arn for arn in wanted if is_rule(arn)]
         found: dict[str, list[Action]] = {}
         if listeners:
-            answer = self.elbv2.describe_listeners(ListenerArns=listeners)
-            found |= {listener["ListenerArn"]: listener["DefaultActions"] for listener in answer["Listeners"]}
+            described = self.elbv2.describe_listeners(ListenerArns=listeners)["Listeners"]
+            found |= {listener["ListenerArn"]: listener["DefaultActions"] for listener in described}
         if rules:
-            answer = self.elbv2.describe_rules(RuleArns=rules)
-            found |= {rule["RuleArn"]: rule["Actions"] for rule in answer["Rules"]}
+            found |= {rule["RuleArn"]: rule["Actions"] for rule in self.elbv2.describe_rules(RuleArns=rules)["Rules"]}
         return found
 
     def forwards(self, arns: Iterable[str]) -> dict[str, dict[str, int]]:
@@ -86,7 +89,9 @@ def weights_of(arn: str, actions: list[Action]) -> dict[str, int]:
 
 def _forwarding(action: Action, weights: Weights) -> Action:
     config: Mapping[str, Any] = action.get("ForwardConfig", {})
-    groups = [{"TargetGroupArn": group, "Weight": weight} for group, weight in sorted(weights.items())]
+    groups: list[TargetGroupTupleTypeDef] = [
+        {"TargetGroupArn": group, "Weight": weight} for group, weight in sorted(weights.items())
+    ]
     changed: Action = {"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}
     if "Order" in action:
         changed["Order"] = action["Order"]

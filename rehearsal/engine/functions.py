@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 from urllib.parse import parse_qs, unquote
 
 import boto3
@@ -190,7 +190,7 @@ class FunctionService:
         key = (function.function_name, str(function.version))
         if key not in self._versions:
             raise NotImplementedError(f"{key[0]} version {key[1]} was not deployed from the template")
-        version, payload = self._versions[key], response.raw_body or b"{}"
+        version, payload = self._versions[key], cast("bytes", response.raw_body or b"{}")
         arn = self._arn(function.function_name, None if key[1] == LATEST else key[1])
         match response.headers.get("X-Amz-Invocation-Type"):
             case "Event":

@@ -296,7 +296,7 @@ class Handler(BaseHTTPRequestHandler):
             return SERVICE_OWNER
         return self.server.sessions.owner(token)
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  as the base class calls it
         """Write no access log beside the request log: 100 lines a second would hide the errors."""
 
 

@@ -27,7 +27,7 @@ from rehearsal.world.tls_front import TlsFronts
 
 CAPACITY = 2
 MAXIMUM = 4
-_HEALTH_CHECK = {
+_HEALTH_CHECK: dict[str, Any] = {
     "HealthCheckPath": "/health",
     "HealthCheckIntervalSeconds": 10,
     "HealthCheckTimeoutSeconds": 5,
@@ -241,7 +241,7 @@ def _listener_of(arn: str) -> str:
     return arn.replace(":listener-rule/", ":listener/").rpartition("/")[0]
 
 
-def _forward(group: str) -> dict[str, Any]:
+def _forward(group: str) -> Any:
     return {"Type": "forward", "TargetGroupArn": group}
 
 

@@ -324,7 +324,7 @@ class LoadBalancer:
             }
             return sorted(self._registered.get(target_group_arn, set()) | draining)
 
-    def _health_status(self, group: FakeTargetGroup, instance_id: str) -> FakeHealthStatus:
+    def _health_status(self, group: FakeTargetGroup, instance_id: str) -> Any:
         found = self.health(group.arn, instance_id)
         return FakeHealthStatus(instance_id, group.port, str(group.port), found.state, found.reason, found.description)
 

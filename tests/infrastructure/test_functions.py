@@ -1,12 +1,16 @@
 """Each function gets what its page of the table says, and no more."""
 
 import ast
+import json
 import re
 from pathlib import Path
 
 import pytest
 
+from cdk.assembly import SETTINGS_FOLDER
 from cdk.functions import FUNCTIONS, FunctionSpec
+from cdk.permissions import READ_SECRETS_OF_CHECKS, READ_SECRETS_OF_DATA_STORES
+from cdk.settings import EnvironmentSettings, load_settings
 from tests.infrastructure.template import Resources, functions, of_type, role_of, statements
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +29,15 @@ REFRESHES = {"autoscaling:DescribeInstanceRefreshes"}
 RESIZE = {"autoscaling:UpdateAutoScalingGroup"}
 TEMPLATES = {"ec2:DescribeLaunchTemplateVersions"}
 LAUNCH = {"ec2:CreateTags", "ec2:RunInstances", "iam:PassRole"}
+SECRETS = {"secretsmanager:GetSecretValue"}
+INTERFACES = {
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
+}
 
 ACTIONS: dict[str, set[str]] = {
     "validate-request": set(),
@@ -46,6 +59,9 @@ ACTIONS: dict[str, set[str]] = {
     "watchdog": READ | REPLACE | HEALTH | {"states:DescribeExecution", "states:StartExecution"},
     "take-snapshot": UPDATE | {"rds:AddTagsToResource", "rds:CreateDBSnapshot"},
     "check-snapshot": UPDATE | {"rds:DescribeDBSnapshots"},
+    "run-smoke-checks": UPDATE | SECRETS,
+    "check-data-stores": SECRETS | INTERFACES,
+    "check-error-rate": UPDATE | {"logs:FilterLogEvents"},
     "prepare-idle-color": READ
     | READ_RELEASE
     | UPDATE
@@ -67,8 +83,11 @@ ACTIONS: dict[str, set[str]] = {
     "notify": {"sns:Publish", "ssm:GetParameter"},
 }
 
-# The Service Authorization Reference lists no resource for these.
-WITHOUT_RESOURCES = LISTENERS | HEALTH | GROUPS | REFRESHES | TEMPLATES | TRACE
+# The Service Authorization Reference lists no resource for these; Lambda insists on everything for the interfaces.
+WITHOUT_RESOURCES = LISTENERS | HEALTH | GROUPS | REFRESHES | TEMPLATES | TRACE | INTERFACES
+
+HERE = "eu-west-1:111122223333"
+SECRET = f"arn:aws:secretsmanager:{HERE}:secret:receipt-vault/production"
 
 
 def test_every_function_of_the_table_is_in_the_template(resources: Resources) -> None:
@@ -132,6 +151,147 @@ def test_launching_is_limited_to_the_two_launch_templates(resources: Resources) 
     assert pass_role["Resource"] == ["arn:aws:iam::111122223333:role/receipt-vault-production-instance"]
 
 
+def test_only_the_function_that_asks_database_and_cache_is_in_the_network(resources: Resources) -> None:
+    """In there it reaches what settings name, and AWS only where somebody has made a way for it."""
+    connected = {name: each["VpcConfig"] for name, each in functions(resources).items() if "VpcConfig" in each}
+
+    assert connected == {
+        "check-data-stores": {
+            "SubnetIds": ["subnet-0b6f3c1d2e4a59687", "subnet-0c7a4d2e3f5b6a798"],
+            "SecurityGroupIds": ["sg-0a1b2c3d4e5f60718"],
+        }
+    }
+
+
+def test_the_function_in_the_network_is_made_after_its_rights(resources: Resources) -> None:
+    """Lambda refuses to make it without the right to connect it."""
+    (function,) = [each for each in resources.values() if "VpcConfig" in each["Properties"]]
+    role = role_of(function["Properties"])
+    policies = [
+        name
+        for name, each in resources.items()
+        if each["Type"] == "AWS::IAM::Policy" and {"Ref": role} in each["Properties"]["Roles"]
+    ]
+
+    assert len(policies) == 1
+    assert {role, *policies} <= set(function["DependsOn"])
+
+
+def test_the_rights_to_connect_are_lambda_s_and_not_the_code_s(resources: Resources) -> None:
+    function = f"arn:aws:lambda:{HERE}:function:receipt-vault-production-check-data-stores"
+    found = statements(resources, role_of(functions(resources)["check-data-stores"]))
+    connecting = [each for each in found if INTERFACES & set(each["Action"])]
+
+    assert [set(each["Action"]) - TRACE for each in connecting] == [INTERFACES, INTERFACES]
+    assert {each["Effect"]: each.get("Condition") for each in connecting} == {
+        "Allow": None,
+        "Deny": {"ArnEquals": {"lambda:SourceFunctionArn": [function]}},
+    }
+
+
+def test_nothing_is_denied_to_anybody_else(resources: Resources) -> None:
+    denied = {
+        name
+        for name, properties in functions(resources).items()
+        for statement in statements(resources, role_of(properties))
+        if statement["Effect"] == "Deny"
+    }
+
+    assert denied == {"check-data-stores"}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected", "condition"),
+    [
+        ("run-smoke-checks", [f"{SECRET}/smoke-login-b4TzKd", f"{SECRET}/smoke-token-Lr8YnP"], None),
+        (
+            "check-data-stores",
+            [f"{SECRET}/database-check-Q7mXw2"],
+            {"StringEquals": {"aws:SourceVpce": "vpce-0f1e2d3c4b5a69788"}},
+        ),
+    ],
+)
+def test_a_check_reads_the_secrets_that_settings_name_for_it_and_no_others(
+    name: str, expected: list[str], condition: object, resources: Resources
+) -> None:
+    """Those of the data stores only through their endpoint: copied credentials of the role are worth nothing."""
+    (reading,) = [
+        each for each in statements(resources, role_of(functions(resources)[name])) if SECRETS & set(each["Action"])
+    ]
+
+    assert expected == reading["Resource"]
+    assert condition == reading.get("Condition")
+
+
+def test_errors_are_counted_in_the_application_s_log_alone(resources: Resources) -> None:
+    (reading,) = [
+        each
+        for each in statements(resources, role_of(functions(resources)["check-error-rate"]))
+        if "logs:FilterLogEvents" in each["Action"]
+    ]
+
+    assert reading["Resource"] == [f"arn:aws:logs:{HERE}:log-group:/receipt-vault/production/application:*"]
+
+
+def production(**changes: object) -> EnvironmentSettings:
+    (settings,) = load_settings(SETTINGS_FOLDER, ("production",))
+    return settings.model_copy(update=changes)
+
+
+def test_secrets_are_read_from_anywhere_when_there_is_no_endpoint() -> None:
+    """The subnets may have a NAT gateway instead."""
+    network = production().network.model_copy(update={"secrets_manager_endpoint_id": None})
+    (statement,) = READ_SECRETS_OF_DATA_STORES.statements(production(network=network))
+
+    assert statement.to_statement_json() == {
+        "Effect": "Allow",
+        "Action": "secretsmanager:GetSecretValue",
+        "Resource": f"{SECRET}/database-check-Q7mXw2",
+    }
+
+
+def test_the_secret_of_a_cache_is_read_like_that_of_the_database() -> None:
+    cache = production().cache.model_copy(update={"secret_arn": f"{SECRET}/cache-AbCdEf"})
+    (statement,) = READ_SECRETS_OF_DATA_STORES.statements(production(cache=cache))
+
+    assert statement.resources == [f"{SECRET}/cache-AbCdEf", f"{SECRET}/database-check-Q7mXw2"]
+
+
+def test_checks_without_secrets_get_no_right_to_read_any() -> None:
+    """A statement without resources is one that IAM refuses."""
+    checks = production().checks
+    bare = checks.model_copy(update={"smoke": checks.smoke[:1]})
+
+    assert READ_SECRETS_OF_CHECKS.statements(production(checks=bare)) == []
+
+
+def test_only_what_asks_the_product_has_drivers(resources: Resources) -> None:
+    """The functions that bring traffic back load nothing that they do not need."""
+    layers = {
+        name: [resources[layer["Ref"]]["Properties"]["Description"] for layer in properties["Layers"]]
+        for name, properties in functions(resources).items()
+    }
+    libraries = "Powertools for AWS Lambda, for Runback's functions"
+    drivers = "Clients of HTTP, PostgreSQL and Redis, for Runback's checks"
+
+    assert {name for name, found in layers.items() if drivers in found} == {"run-smoke-checks", "check-data-stores"}
+    assert all(set(found) <= {libraries, drivers} and libraries in found for found in layers.values())
+
+
+@pytest.mark.parametrize("spec", FUNCTIONS, ids=lambda spec: spec.name)
+def test_a_function_has_the_drivers_that_it_imports(spec: FunctionSpec) -> None:
+    """Here everything is installed; there the function would not even start."""
+    assert spec.drivers == bool({"pg8000", "redis", "scramp", "urllib3"} & _imports(f"lambdas.{spec.module}"))
+
+
+@pytest.mark.parametrize("spec", FUNCTIONS, ids=lambda spec: spec.name)
+def test_a_function_s_variables_fit_into_lambda_s_4_kb(spec: FunctionSpec, resources: Resources) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html."""
+    variables = functions(resources)[spec.name]["Environment"]["Variables"]
+
+    assert len(json.dumps(variables)) < 4096
+
+
 @pytest.mark.parametrize("spec", FUNCTIONS, ids=lambda spec: spec.name)
 def test_a_handler_is_where_the_template_says(spec: FunctionSpec) -> None:
     tree = _parse(spec)
@@ -172,6 +332,22 @@ def test_every_function_logs_to_a_group_that_forgets_after_a_year(resources: Res
         group = groups[properties["LoggingConfig"]["LogGroup"]["Ref"]]
         assert group == {"LogGroupName": f"/aws/lambda/receipt-vault-production-{name}", "RetentionInDays": 365}
         assert properties["TracingConfig"] == {"Mode": "Active"}
+
+
+def _imports(module: str) -> set[str]:
+    """Return the packages that are imported with a module, also through other modules of ours."""
+    found: set[str] = set()
+    modules = [module]
+    for each in modules:
+        path = ROOT / f"{each.replace('.', '/')}.py"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                found.add(node.module.partition(".")[0])
+                if node.module.startswith("lambdas.") and node.module not in modules:
+                    modules.append(node.module)
+            elif isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+    return found
 
 
 def _source(spec: FunctionSpec) -> str:

@@ -1,14 +1,15 @@
 """What is uploaded for the functions runs on any machine, and is the same whoever builds it."""
 
-import json
 from collections.abc import Mapping
+from importlib.metadata import distributions, requires
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
 from cdk import packaging
-from tests.infrastructure.template import Resources, of_type, only
+from tests.infrastructure.template import Resources, of_type
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,41 +22,87 @@ def code(assembly: Path, resources: Resources) -> Path:
 
 
 @pytest.fixture
-def layer(assembly: Path, resources: Resources) -> Path:
-    """Return the folder that is uploaded as the functions' layer."""
-    return _asset(assembly, only(resources, "AWS::Lambda::LayerVersion")["Content"]["S3Key"])
+def layers(assembly: Path, resources: Resources) -> dict[str, Path]:
+    """Return the folders that are uploaded as the functions' layers, by a word of their description."""
+    found = of_type(resources, "AWS::Lambda::LayerVersion").values()
+    return {each["Description"].partition(" ")[0]: _asset(assembly, each["Content"]["S3Key"]) for each in found}
 
 
-def test_the_code_is_the_lambdas_package_and_nothing_else(code: Path) -> None:
+@pytest.fixture
+def drivers(layers: dict[str, Path]) -> Path:
+    """Return the layer of what checks ask the product with."""
+    return layers["Clients"] / "python"
+
+
+def test_the_code_is_the_lambdas_package_and_the_files_of_settings_and_nothing_else(code: Path) -> None:
+    """Settings themselves name accounts, and no function needs them."""
     shipped = {path.relative_to(code) for path in code.rglob("*") if path.is_file()}
+    files = {path.relative_to(ROOT) for path in (ROOT / "environments" / "files").iterdir()}
 
-    assert {path.relative_to(ROOT) for path in (ROOT / "lambdas").rglob("*.py")} == shipped
+    assert {path.relative_to(ROOT) for path in (ROOT / "lambdas").rglob("*.py")} | files == shipped
+    assert {"rds-eu-west-1.pem", "test-receipt.jpg"} == {path.name for path in files}
 
 
-def test_the_layer_holds_the_libraries_and_no_trace_of_who_installed_them(layer: Path) -> None:
+def test_functions_find_the_files_of_settings_where_they_are_uploaded(code: Path) -> None:
+    """Here they would find them anyway."""
+    for module in ("run_smoke_checks", "check_data_stores"):
+        shipped = code / "lambdas" / "checks" / f"{module}.py"
+        assert '_FILES = Path(__file__).parents[2] / "environments" / "files"' in shipped.read_text(encoding="utf-8")
+        assert (shipped.parents[2] / "environments" / "files" / "test-receipt.jpg").is_file()
+
+
+def test_layers_hold_the_libraries_and_no_trace_of_who_installed_them(layers: dict[str, Path]) -> None:
     """Such a trace would make another template out of the same commit."""
-    assert (layer / "python" / "aws_lambda_powertools" / "__init__.py").is_file()
-    assert {"python"} == {path.name for path in layer.iterdir()}
-    names = {path.name for path in layer.rglob("*")}
-    assert names.isdisjoint({".lock", "INSTALLER", "RECORD", "REQUESTED", "__pycache__", "bin"})
+    assert (layers["Powertools"] / "python" / "aws_lambda_powertools" / "__init__.py").is_file()
+    for name in ("pg8000", "redis", "urllib3"):
+        assert (layers["Clients"] / "python" / name / "__init__.py").is_file()
+    for layer in layers.values():
+        assert {"python"} == {path.name for path in layer.iterdir()}
+        names = {path.name for path in layer.rglob("*")}
+        assert names.isdisjoint({".lock", "INSTALLER", "RECORD", "REQUESTED", "__pycache__", "bin"})
 
 
-def test_nothing_compiled_is_shipped(code: Path, layer: Path) -> None:
+def test_nothing_compiled_is_shipped(code: Path, layers: dict[str, Path]) -> None:
     """What is compiled here does not load there: another Python, another processor."""
-    suffixes = {path.suffix for folder in (code, layer) for path in folder.rglob("*") if path.is_file()}
+    suffixes = {path.suffix for folder in (code, *layers.values()) for path in folder.rglob("*") if path.is_file()}
 
     assert suffixes.isdisjoint({".dll", ".dylib", ".pyc", ".pyd", ".so"})
 
 
-def test_functions_share_one_code_and_one_layer(templates: Mapping[str, dict[str, Any]]) -> None:
-    """So what staging has seen is what production gets."""
-    keys = {
-        (each["Code"]["S3Key"], json.dumps(template["Resources"][each["Layers"][0]["Ref"]]["Properties"]["Content"]))
-        for template in templates.values()
-        for each in of_type(template["Resources"], "AWS::Lambda::Function").values()
-    }
+def test_lambda_s_botocore_accepts_what_a_layer_puts_before_its_own(drivers: Path) -> None:
+    """Python finds a layer's packages first, also when it is Lambda's botocore that looks for them."""
+    wanted = {Requirement(each).name: Requirement(each).specifier for each in requires("botocore") or []}
+    shipped = {found.name: found.version for found in distributions(path=[str(drivers)])}
+    shared = wanted.keys() & shipped.keys()
 
-    assert len(keys) == 1
+    assert {"python-dateutil", "urllib3"} <= shared
+    assert {name: shipped[name] for name in shared if shipped[name] not in wanted[name]} == {}
+
+
+def test_layers_hold_nothing_twice(layers: dict[str, Path]) -> None:
+    """Which of two versions is found would depend on the order of layers."""
+    found = [{each.name for each in distributions(path=[str(layer / "python")])} for layer in layers.values()]
+
+    assert len(found) == 2
+    assert set.intersection(*found) <= {"typing_extensions"}
+
+
+def test_functions_share_one_code_and_their_layers(templates: Mapping[str, dict[str, Any]]) -> None:
+    """So what staging has seen is what production gets."""
+    shipped = [
+        {
+            each["FunctionName"].removeprefix(f"receipt-vault-{name}-"): (
+                each["Code"]["S3Key"],
+                [template["Resources"][layer["Ref"]]["Properties"]["Content"]["S3Key"] for layer in each["Layers"]],
+            )
+            for each in of_type(template["Resources"], "AWS::Lambda::Function").values()
+        }
+        for name, template in templates.items()
+    ]
+
+    assert shipped[0] == shipped[1]
+    assert len({code for code, _ in shipped[0].values()}) == 1
+    assert len({layer for _, found in shipped[0].values() for layer in found}) == 2
 
 
 def test_a_build_that_was_interrupted_is_never_taken_for_a_finished_one(
@@ -92,13 +139,28 @@ def test_whoever_is_slower_takes_what_is_there(tmp_path: Path, monkeypatch: pyte
 def test_libraries_that_cannot_be_installed_are_told_with_the_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    unpinned = tmp_path / "layer.txt"
-    unpinned.write_text("aws-lambda-powertools\n", encoding="utf-8")
+    (tmp_path / "drivers.txt").write_text("pg8000\n", encoding="utf-8")
     monkeypatch.setattr(packaging, "_BUILD", tmp_path / "build")
-    monkeypatch.setattr(packaging, "_LAYER_REQUIREMENTS", unpinned)
+    monkeypatch.setattr(packaging, "_REQUIREMENTS", tmp_path)
 
-    with pytest.raises(packaging.PackagingError, match="aws-lambda-powertools"):
-        packaging.layer_code()
+    with pytest.raises(packaging.PackagingError, match=r"requirements/drivers\.txt(.|\n)*pg8000"):
+        packaging.layer_code("drivers")
+
+
+def test_files_of_settings_are_part_of_what_names_a_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another certificate with the old code would not be uploaded."""
+    files = tmp_path / "environments" / "files"
+    (files / "folder").mkdir(parents=True)
+    (files / ".hidden").touch()
+    monkeypatch.setattr(packaging, "_ROOT", tmp_path)
+    monkeypatch.setattr(packaging, "_BUILD", tmp_path / "build")
+    built = []
+    for content in ("old", "new"):
+        (files / "rds.pem").write_text(content, encoding="utf-8")
+        built.append(packaging._code_folder())
+
+    assert ["old", "new"] == [(each / "environments/files/rds.pem").read_text(encoding="utf-8") for each in built]
+    assert {"rds.pem"} == {path.name for each in built for path in each.rglob("*") if path.is_file()}
 
 
 def _asset(assembly: Path, key: str) -> Path:

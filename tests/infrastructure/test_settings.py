@@ -1,11 +1,14 @@
 """Whoever mistypes a setting learns where and what to write, before anything is built."""
 
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from cdk.assembly import SETTINGS_FOLDER
+from cdk.functions import VARIABLES
 from cdk.settings import EnvironmentSettings, SettingsError, load_settings
 
 HERE = "arn:aws:elasticloadbalancing:eu-west-1:111122223333"
@@ -13,6 +16,9 @@ LIVE = f"{HERE}:listener/app/receipt-vault-production/50dc6c495c0c9188/f2f7dc8ef
 TEST = f"{HERE}:listener/app/receipt-vault-production/50dc6c495c0c9188/9c2ab1d7e04f6a35"
 BLUE = f"{HERE}:targetgroup/receipt-vault-production-blue/73e2d6bc24d8a067"
 RULE = LIVE.replace(":listener/", ":listener-rule/") + "/8a1b2c3d4e5f6071"
+
+SECRETS = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:receipt-vault/production"
+API = "https://api.receiptvault.pro"
 
 Edit = Callable[[str], str]
 
@@ -25,9 +31,21 @@ def replacing(old: str, new: str) -> Edit:
     return edit
 
 
+def in_check(name: str, *lines: str) -> Edit:
+    """Return what adds lines to the check of this name; several checks may have it, and the last one gets them."""
+
+    def edit(text: str) -> str:
+        before, mark, after = text.rpartition(f'name = "{name}"\n')
+        assert mark
+        return before + mark + "".join(f"{line}\n" for line in lines) + after
+
+    return edit
+
+
 def load_edited(tmp_path: Path, edit: Edit, name: str = "production") -> EnvironmentSettings:
     original = (SETTINGS_FOLDER / "production.toml").read_text(encoding="utf-8")
     (tmp_path / f"{name}.toml").write_text(edit(original), encoding="utf-8")
+    shutil.copytree(SETTINGS_FOLDER / "files", tmp_path / "files", dirs_exist_ok=True)
     (settings,) = load_settings(tmp_path)
     return settings
 
@@ -208,6 +226,263 @@ MISTAKES = {
         replacing("oncall@receiptvault.pro", "oncall"),
         "notifications.emails[0]: must be an e-mail address, not 'oncall'",
     ),
+    "a database has no host": (
+        replacing('host = "receipt-vault-production.c9akciq32rgd.eu-west-1.rds.amazonaws.com"\n', ""),
+        "database.host: is missing: add it",
+    ),
+    "a host name has capitals": (
+        replacing("redis.receiptvault.pro", "Redis.receiptvault.pro"),
+        """cache.host: must be a host name in lower case, such as "api.example.com", not 'Redis.receiptvault.pro'""",
+    ),
+    "a port is none": (
+        replacing('host = "redis.receiptvault.pro"', 'host = "redis.receiptvault.pro"\nport = 70000'),
+        "cache.port: must be less than or equal to 65535, not 70000",
+    ),
+    "a port is a text": (
+        replacing('host = "redis.receiptvault.pro"', 'host = "redis.receiptvault.pro"\nport = "6379"'),
+        "cache.port: must be a valid integer, not '6379'",
+    ),
+    "a database has a name that PostgreSQL does not take": (
+        replacing('name = "receiptvault"', 'name = "receipt vault"'),
+        "database.name: must be the name of a database, not 'receipt vault'",
+    ),
+    "a secret has lost its end": (
+        replacing("database-check-Q7mXw2", "database"),
+        (
+            "database.secret_arn: must be the whole ARN of a secret, with the six characters at its end "
+            f"(…:secret:<name>-<6 characters>), not '{SECRETS}/database'"
+        ),
+    ),
+    "a secret of the database is in another account": (
+        replacing(f"{SECRETS}/database", f"{SECRETS}/database".replace("111122223333", "444455556666")),
+        "database.secret_arn: is in aws eu-west-1 444455556666, but this environment in aws eu-west-1 111122223333",
+    ),
+    "a secret of the cache is in another Region": (
+        replacing(
+            'host = "redis.receiptvault.pro"',
+            f'host = "redis.receiptvault.pro"\nsecret_arn = "{SECRETS.replace("eu-west-1", "us-east-1")}/cache-AbCdEf"',
+        ),
+        "cache.secret_arn: is in aws us-east-1 111122223333, but this environment in aws eu-west-1 111122223333",
+    ),
+    "a body's secret is in another Region": (
+        replacing(f"{SECRETS}/smoke-login", f"{SECRETS}/smoke-login".replace("eu-west-1", "us-east-1")),
+        (
+            "checks.smoke[1].body_secret_arn: is in aws us-east-1 111122223333, but this environment in aws eu-west-1 "
+            "111122223333"
+        ),
+    ),
+    "a token's secret is in another Region": (
+        replacing(f"{SECRETS}/smoke-token", f"{SECRETS}/smoke-token".replace("eu-west-1", "us-east-1")),
+        (
+            "checks.smoke[2].token_secret_arn: is in aws us-east-1 111122223333, but this environment in aws eu-west-1 "
+            "111122223333"
+        ),
+    ),
+    "a subnet is none": (
+        replacing("subnet-0b6f3c1d2e4a59687", "vpc-0b6f3c1d2e4a59687"),
+        (
+            'network.subnet_ids[0]: must be a subnet id, such as "subnet-0b6f3c1d2e4a59687", '
+            "not 'vpc-0b6f3c1d2e4a59687'"
+        ),
+    ),
+    "there is no subnet": (
+        replacing('["subnet-0b6f3c1d2e4a59687", "subnet-0c7a4d2e3f5b6a798"]', "[]"),
+        "network.subnet_ids: must have at least one entry",
+    ),
+    "a security group is none": (
+        replacing('["sg-0a1b2c3d4e5f60718"]', '["default"]'),
+        """network.security_group_ids[0]: must be a security group id, such as "sg-0a1b2c3d4e5f60718", not 'default'""",
+    ),
+    "a security group is not in a list": (
+        replacing('["sg-0a1b2c3d4e5f60718"]', '"sg-0a1b2c3d4e5f60718"'),
+        "network.security_group_ids: must be a list: [ … ], or a table [[network.security_group_ids]] for each entry",
+    ),
+    "an endpoint is none": (
+        replacing("vpce-0f1e2d3c4b5a69788", "com.amazonaws.eu-west-1.secretsmanager"),
+        (
+            'network.secrets_manager_endpoint_id: must be a VPC endpoint id, such as "vpce-0f1e2d3c4b5a69788", '
+            "not 'com.amazonaws.eu-west-1.secretsmanager'"
+        ),
+    ),
+    "a log group is an ARN": (
+        replacing('group = "/receipt-vault', 'group = "arn:aws:logs:/receipt-vault'),
+        "logs.group: must be the name of a log group, not 'arn:aws:logs:/receipt-vault/production/application'",
+    ),
+    "requests of every version are counted": (
+        replacing('$.version = "{version}" && $.path', "$.path"),
+        "logs.request_pattern: must contain {version}, where the version's commit goes",
+    ),
+    "errors of every version are counted": (
+        replacing(' && $.version = "{version}" }', " }"),
+        "logs.error_pattern: must contain {version}, where the version's commit goes",
+    ),
+    "a pattern is too long for CloudWatch Logs": (
+        replacing('$.path != "/health"', f'$.path != "/{"health" * 170}"'),
+        "logs.request_pattern: must have at most 1024 characters, with a whole commit as its version",
+    ),
+    "all may be errors and more": (
+        replacing("maximum_error_percent = 5", "maximum_error_percent = 500"),
+        "logs.maximum_error_percent: must be less than or equal to 100, not 500",
+    ),
+    "a share is a text": (
+        replacing("maximum_error_percent = 5", 'maximum_error_percent = "5 %"'),
+        "logs.maximum_error_percent: must be a valid number, not '5 %'",
+    ),
+    "a window for the log is too long to be read": (
+        replacing("maximum_error_percent = 5", "window_seconds = 7200"),
+        "logs.window_seconds: must be less than or equal to 3600, not 7200",
+    ),
+    "a URL is not encrypted": (
+        replacing(f'live_url = "{API}"', 'live_url = "http://api.receiptvault.pro"'),
+        (
+            'checks.live_url: must be a URL that begins with "https://" and a host name in lower case, not '
+            "'http://api.receiptvault.pro'"
+        ),
+    ),
+    "a URL has a password": (
+        replacing(f"{API}/metrics", "https://smoke:secret@api.receiptvault.pro/metrics"),
+        "checks.health[2].url: must not contain a user or a password: name a secret instead",
+    ),
+    "a URL has a port that does not exist": (
+        replacing(f"{API}:8443", f"{API}:84430"),
+        f"checks.test_url: must have a port of at most 65535, not '{API}:84430'",
+    ),
+    "a URL has a query where paths begin": (
+        replacing(f'live_url = "{API}"', f'live_url = "{API}/?from=runback"'),
+        (
+            'checks.live_url: must be a URL without "?" and "#": the path of a check is put behind it, not '
+            f"'{API}/?from=runback'"
+        ),
+    ),
+    "a host is not allowed": (
+        replacing(f"{API}/metrics", "https://metrics.receiptvault.pro/"),
+        "checks.health[2].url: is on 'metrics.receiptvault.pro', which is not in checks.allowed_hosts: add it there",
+    ),
+    "the product's own host is not allowed": (
+        replacing('["api.receiptvault.pro", "receiptvault.pro"]', '["receiptvault.pro"]'),
+        "checks.test_url: is on 'api.receiptvault.pro', which is not in checks.allowed_hosts: add it there",
+    ),
+    "the test listener is the live one": (
+        replacing(f"{API}:8443", API),
+        "checks.test_url: must be another URL than live_url: that of the test listener",
+    ),
+    "a path is a URL": (
+        replacing('path = "/auth/login"', f'path = "{API}/auth/login"'),
+        f"""checks.smoke[1].path: must be a path that begins with "/", not '{API}/auth/login'""",
+    ),
+    "a field of a smoke check is misspelt": (
+        replacing('path = "/auth/login"', 'pth = "/auth/login"'),
+        "checks.smoke[1].pth: is not a setting of Runback: remove it, or did you mean 'path'?",
+    ),
+    "a field of a health check is misspelt": (
+        replacing("at_most", "atmost"),
+        "checks.health[2].atmost: is not a setting of Runback: remove it, or did you mean 'at_most'?",
+    ),
+    "a health check has a path": (
+        replacing(f'url = "{API}/metrics"', 'path = "/metrics"'),
+        "checks.health[2].path: is not a setting of Runback: remove it",
+    ),
+    "there is no smoke check": (
+        lambda text: text[: text.index("[[checks.smoke]]")] + text[text.index("# Where other tools") :],
+        "checks.smoke: is missing: add it",
+    ),
+    "a check is not in a list": (
+        lambda text: re.sub(r"\[\[checks.health]]\nname = \"(api|site)\"\nurl = .*\n", "", text).replace(
+            "[[checks.health]]", "[checks.health]"
+        ),
+        "checks.health: must be a list: [ … ], or a table [[checks.health]] for each entry",
+    ),
+    "a check has no name that a message could begin with": (
+        replacing('name = "login"', 'name = "Log in"'),
+        "checks.smoke[1].name: must be lower-case letters, digits and hyphens, not 'Log in'",
+    ),
+    "two smoke checks have one name": (
+        replacing('name = "upload"', 'name = "login"'),
+        "checks.smoke[2].name: 'login' is used by another check too: rename one",
+    ),
+    "two health checks have one name": (
+        replacing('name = "site"', 'name = "api"'),
+        "checks.health[1].name: 'api' is used by another check too: rename one",
+    ),
+    "a method does not exist": (
+        replacing('method = "POST"', 'method = "SEND"'),
+        "checks.smoke[1].method: must be 'GET', 'HEAD', 'POST', 'PUT', 'PATCH' or 'DELETE', not 'SEND'",
+    ),
+    "a status is expected that ends no request": (
+        replacing("expected_status = 201", "expected_status = 100"),
+        "checks.smoke[2].expected_status: must be greater than or equal to 200, not 100",
+    ),
+    "a header has a line end": (
+        in_check("upload", 'headers = { Accept = "text/html\\nInjected: yes" }'),
+        (
+            "checks.smoke[2].headers.Accept: must be printable ASCII text without spaces at its ends, not "
+            "'text/html\\nInjected: yes'"
+        ),
+    ),
+    "a header has a name that is none": (
+        in_check("upload", 'headers = { "Accept it" = "text/html" }'),
+        """checks.smoke[2].headers.Accept it: must be the name of a header, such as "Accept", not 'Accept it'""",
+    ),
+    "a check has two bodies": (
+        in_check("login", 'body = "{}"'),
+        "checks.smoke[1].body_secret_arn: give only one of body and body_secret_arn",
+    ),
+    "a check has a file and a secret as body": (
+        in_check("upload", f'body_secret_arn = "{SECRETS}/smoke-login-b4TzKd"'),
+        "checks.smoke[2].file: give only one of body_secret_arn and file",
+    ),
+    "a form has no file": (
+        in_check("login", 'form = { category = "test" }'),
+        "checks.smoke[1].form: goes with a file: add file, or send the form as body",
+    ),
+    "a file is not there": (
+        replacing('file = "test-receipt.jpg"', 'file = "receipt.jpg"'),
+        "checks.smoke[2].file: names 'receipt.jpg', which is not in {folder}/files: put it there",
+    ),
+    "a file is somewhere else": (
+        replacing('file = "test-receipt.jpg"', 'file = "../production.toml"'),
+        "checks.smoke[2].file: must be the name of a file in environments/files/, not '../production.toml'",
+    ),
+    "the certificates are not there": (
+        replacing("rds-eu-west-1.pem", "rds.pem"),
+        "database.ca_file: names 'rds.pem', which is not in {folder}/files: put it there",
+    ),
+    "the certificates are none": (
+        replacing("rds-eu-west-1.pem", "test-receipt.jpg"),
+        "database.ca_file: names 'test-receipt.jpg', which is not a file of certificates (PEM)",
+    ),
+    "a form would have two types": (
+        in_check("upload", 'headers = { content-type = "image/jpeg" }'),
+        "checks.smoke[2].headers: has a Content-Type, and a form with a file has its own: remove it",
+    ),
+    "a check would log in twice": (
+        in_check("upload", 'headers = { authorization = "Basic c21va2U6" }'),
+        "checks.smoke[2].headers: has an Authorization, and token_secret_arn gives another: keep one",
+    ),
+    "a metric has no limit": (
+        replacing("at_most = 3.0\n", ""),
+        "checks.health[2].metric: goes with at_most: give both or neither",
+    ),
+    "a limit has no metric": (
+        in_check("upload", "at_most = 3"),
+        "checks.smoke[2].metric: goes with at_most: give both or neither",
+    ),
+    "a limit that everything keeps": (
+        replacing("at_most = 3.0", "at_most = nan"),
+        "checks.health[2].at_most: must be a finite number, not nan",
+    ),
+    "a limit is a text": (
+        replacing("at_most = 3.0", 'at_most = "3"'),
+        "checks.health[2].at_most: must be a valid number, not '3'",
+    ),
+    "a check may take for ever": (
+        replacing("maximum_seconds = 10", "maximum_seconds = 31"),
+        "checks.smoke[2].maximum_seconds: must be less than or equal to 30, not 31",
+    ),
+    "checks together would outlast their function": (
+        replacing("maximum_seconds = 10", "maximum_seconds = 20.5"),
+        "checks: may take 45.5 s together, and 45 s are allowed: lower maximum_seconds",
+    ),
     "the file is not TOML": (
         replacing("[release]", "[release"),
         "TOML syntax: Expected ']' at the end of a table declaration (at line 28, column 9)",
@@ -220,7 +495,8 @@ def test_a_mistake_is_told_by_file_field_and_fix(edit: Edit, line: str, tmp_path
     with pytest.raises(SettingsError) as raised:
         load_edited(tmp_path, edit)
 
-    assert f"{tmp_path / 'production.toml'}: {line}" in str(raised.value).splitlines()
+    told = line.replace("{folder}", str(tmp_path))
+    assert f"{tmp_path / 'production.toml'}: {told}" in str(raised.value).splitlines()
 
 
 def test_all_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
@@ -228,6 +504,7 @@ def test_all_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
     original = (SETTINGS_FOLDER / "production.toml").read_text(encoding="utf-8")
     (tmp_path / "one.toml").write_text(original.replace("weight = 100", "weight = 90"), encoding="utf-8")
     (tmp_path / "two.toml").write_text(original.replace('region = "eu-west-1"\n', ""), encoding="utf-8")
+    shutil.copytree(SETTINGS_FOLDER / "files", tmp_path / "files")
 
     with pytest.raises(SettingsError) as raised:
         load_settings(tmp_path)
@@ -271,6 +548,29 @@ def test_more_routes_than_a_function_can_be_told_are_refused(tmp_path: Path) -> 
 
     with pytest.raises(SettingsError, match="routes: are 8, more than fit"):
         load_edited(tmp_path, multiplied)
+
+
+def test_more_checks_than_a_function_can_be_told_are_refused(tmp_path: Path) -> None:
+    """Counted as the function gets them: without defaults, and with what JSON makes of other alphabets."""
+    (production,) = load_settings(SETTINGS_FOLDER, ("production",))
+    told = len(VARIABLES["CHECKS"](production))
+    added = len('"body":"",')
+
+    assert load_edited(tmp_path, in_check("health", f'body = "{"x" * (3000 - told - added)}"'))
+    with pytest.raises(SettingsError, match="checks: take 3001 bytes, more than the 3000 that a function can be told"):
+        load_edited(tmp_path, in_check("health", f'body = "{"x" * (3001 - told - added)}"'))
+    with pytest.raises(SettingsError, match="checks: take 3"):
+        load_edited(tmp_path, in_check("health", f'body = "{"ß" * 500}"'))
+
+
+def test_a_cache_speaks_tls_unless_told_otherwise(tmp_path: Path) -> None:
+    assert load_edited(tmp_path, lambda text: text).cache.tls
+
+
+def test_every_limit_may_be_a_whole_number(tmp_path: Path) -> None:
+    settings = load_edited(tmp_path, replacing("at_most = 3.0", "at_most = 3"))
+
+    assert settings.checks.health[2].at_most == 3
 
 
 def test_an_environment_that_does_not_exist_is_answered_with_those_that_do() -> None:

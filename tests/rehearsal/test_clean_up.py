@@ -17,21 +17,21 @@ def test_a_stopped_clean_up_is_cleared_and_can_be_repeated(quiet: Quiet) -> None
     (clean_up,) = stage.of_machine("clean-up")
     stage.until_entered(clean_up, "Scale in old color")
     stage.stop(clean_up)
-    too_late = stage.until_ended(stage.start_rollback({}))
     quiet.until_dealt_with(clean_up)
     stage.until_all_ended()
 
-    assert ("FAILED", "RollbackNotPossible") == (too_late.status, too_late.error)
     assert "Clean-up given up" in [rollback.states[-1] for rollback in stage.of_machine("rollback")]
     assert "holder" not in stage.record.lease
     assert "committed" == stage.record.lease["phase"]
 
+    too_late = stage.until_ended(stage.start_rollback({}))
     again = stage.until_ended(stage.start_clean_up({}))
 
     instances = {
         color: len(stage.account.fleet.instances(each.auto_scaling_group))
         for color, each in stage.account.settings.colors.items()
     }
+    assert ("FAILED", "RollbackNotPossible") == (too_late.status, too_late.error)
     assert "Cleaned up" == again.states[-1]
     assert {"blue": 0, "green": CAPACITY} == instances
     assert "promoted" == stage.record.release(stage.record.lease["release_id"])["outcome"]

@@ -20,6 +20,7 @@ from lambdas.errors import DataStoreUnreachable
 from rehearsal.world.certificates import Certificate, issue
 
 USER = Credentials("checker", "canary-password")
+AUTH = "canary-token"
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +82,7 @@ def problem_of_database(asked: Postgres) -> str:
 
 def problem_of_cache(port: int, *, tls: bool) -> str:
     with pytest.raises(DataStoreUnreachable) as raised:
-        Cache(CacheAddress("localhost", port, tls=tls)).answer("canary-token")
+        Cache(CacheAddress("localhost", port, tls=tls)).answer(AUTH)
     assert "canary" not in "".join(traceback.format_exception(raised.value))
     assert "canary" not in f"{raised.value.__context__!r}"
     return str(raised.value)
@@ -104,13 +105,8 @@ def test_database_that_says_nothing_is_not_waited_for(certificate: Certificate) 
         assert expected == problem_of_database(database(port, certificate))
 
 
-def test_something_else_than_a_database_is_a_problem_like_any_other(certificate: Certificate) -> None:
-    with answering(b"\x80") as port:
-        assert f"The database localhost:{port} does not answer" in problem_of_database(database(port, certificate))
-
-
 def test_database_is_trusted_by_the_certificates_of_the_settings(
-    nobody: int, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+    certificate: Certificate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """RDS has authorities of its own, which no system knows."""
     contexts: list[ssl.SSLContext] = []
@@ -121,7 +117,8 @@ def test_database_is_trusted_by_the_certificates_of_the_settings(
             raise ConnectionRefusedError
 
     monkeypatch.setattr(postgres_module, "Connection", Watched)
-    problem_of_database(database(nobody, certificate))
+    with answering() as port:
+        problem_of_database(database(port, certificate))
     (context,) = contexts
     subjects = [dict(pair for part in each["subject"] for pair in part) for each in context.get_ca_certs()]
     assert "A rehearsal's certificate authority" in [each.get("commonName") for each in subjects]
@@ -155,4 +152,7 @@ def test_cache_that_says_nothing_is_not_waited_for(*, tls: bool) -> None:
 def test_cache_that_refuses_is_not_quoted() -> None:
     """A server may repeat what it did not understand."""
     with answering(b"-ERR unknown command canary-token\r\n") as port:
-        assert f"The cache localhost:{port} does not answer PING: " in problem_of_cache(port, tls=False)
+        with pytest.raises(DataStoreUnreachable) as raised:
+            Cache(CacheAddress("localhost", port, tls=False)).answer(AUTH)
+        assert str(raised.value) == f"The cache localhost:{port} does not answer PING: ResponseError."
+    assert "canary" not in "".join(traceback.format_exception(raised.value))

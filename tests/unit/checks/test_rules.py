@@ -18,6 +18,7 @@ from lambdas.checks.rules import (
     bearer_problem,
     judge_answer,
     judge_error_rate,
+    require_few_errors,
     require_passed,
 )
 from lambdas.errors import ErrorRateTooHigh, SmokeCheckFailed
@@ -183,7 +184,9 @@ def test_secret_of_another_form_is_told_so_without_quoting_it(text: str) -> None
 
 
 def judged(requests: Count, errors: Count, rules: LogRules = RULES) -> ErrorRate:
-    return judge_error_rate(requests, errors, rules, NEW_VERSION)
+    rate = judge_error_rate(requests, errors, rules)
+    require_few_errors(rate, rules, NEW_VERSION)
+    return rate
 
 
 def test_share_of_errors_is_known_when_there_were_enough_requests() -> None:

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from lambdas.errors import EnvironmentBusy, LeaseLost
+from lambdas.errors import AwsCallFailed, EnvironmentBusy, LeaseLost
 from lambdas.release.record import ReleaseRecord
 from lambdas.release.rules import HealthReading, Lease, Live, Phase, PointStatus, RollbackPoint, Work
-from tests.builders import BLUE, DEPLOYMENT, GREEN, OTHER_DEPLOYMENT, ROLLBACK, at
+from tests.builders import BLUE, DEPLOYMENT, ENVIRONMENT, GREEN, OTHER_DEPLOYMENT, ROLLBACK, TABLE, at
 
 WORK = Work(holder=DEPLOYMENT, phase=Phase.PREPARING, release_id="new", claimed_at=at(1), progress_at=at(1))
 POINT = RollbackPoint(PointStatus.VALID, "blue", "1111111", "old", {"api": BLUE}, capacity=2)
@@ -171,3 +171,15 @@ def test_other_failures_are_passed_on(record: ReleaseRecord) -> None:
     nowhere = replace(record, table="missing")
     with pytest.raises(ClientError, match="ResourceNotFound"):
         nowhere.require_lease(Lease(DEPLOYMENT, 1), at(3))
+
+
+def test_a_part_of_the_record_is_never_taken_for_the_whole(
+    record: ReleaseRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DynamoDB may answer a part when it is busy: without the live item, there would be nothing to roll back."""
+    record.claim(Work(), WORK)
+    keys = {TABLE: {"Keys": [{"environment": {"S": ENVIRONMENT}, "item": {"S": "live"}}]}}
+    ask = record.dynamodb.batch_get_item
+    monkeypatch.setattr(record.dynamodb, "batch_get_item", lambda **given: ask(**given) | {"UnprocessedKeys": keys})
+    with pytest.raises(AwsCallFailed, match="a part of the record only"):
+        record.read()
