@@ -28,7 +28,7 @@ def test_input_to_paste_is_given_with_the_machine_to_start(kind: Kind, machine: 
     assert f"start receipts-production-{machine} with the input {{}}" in body
 
 
-@pytest.mark.parametrize("kind", [Kind.ESCALATED, Kind.CLEAN_UP_FAILED])
+@pytest.mark.parametrize("kind", list(Kind))
 def test_subject_says_everything_of_a_real_release(kind: Kind) -> None:
     """It is cut at 100 characters."""
     subject = compose(Notice(kind, "0123456789ab-0123abcd", "", "arn"), "receipt-vault", "production").subject
