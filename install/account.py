@@ -41,8 +41,8 @@ class Unreadable(Exception):
 
 def clients_in(region: str) -> Clients:
     """Return a way to make boto3 clients with whatever credentials boto3 finds."""
-    session = boto3.Session(region_name=region)
-    return lambda service: session.client(service, config=_CONFIG)
+    make: Any = boto3.Session(region_name=region).client  # typed for services that are known by name alone
+    return lambda service: make(service, config=_CONFIG)
 
 
 class Account:
@@ -94,7 +94,7 @@ def explained(error: ClientError, action: str) -> NotThere | Unreadable:
     if code in _DENIED:
         return Unreadable(f"these credentials may not call {action}", f"allow {action}, or run doctor as somebody else")
     if "NotFound" in code or code == "NoSuchEntity" or (code == "ValidationError" and "does not exist" in message):
-        return NotThere("there is no such thing in this account and Region")
+        return NotThere("there is none in this account and Region")
     return Unreadable(f"{action} answered {code}: {message}", "try again, or ask AWS what that means")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rehearsal.account import Account, pretend_account
 from rehearsal.invariants import Invariants
+from rehearsal.permissions import judge_for
 from rehearsal.report import Report, make_report
 from rehearsal.scenarios import OLD_VERSION, REQUESTS_PER_SECOND, Scenario
 from rehearsal.settings import Settings
@@ -24,7 +25,8 @@ def play(scenario: Scenario, settings: Settings, assembly: Path, folder: Path, s
     """
     Rehearse a scenario and write its report. `folder` receives report.json, the raw samples and all logs.
 
-    Raises Stuck when the scenario cannot go on.
+    Raises Stuck when the scenario cannot go on, and UnsupportedTemplate, before it is played, when the template holds
+    what a rehearsal cannot make real or judge.
     """
     started = time.monotonic()
     shutil.rmtree(folder, ignore_errors=True)
@@ -44,6 +46,7 @@ def play(scenario: Scenario, settings: Settings, assembly: Path, folder: Path, s
         stage = Stage(account, traffic, speeds)
         invariants = Invariants(settings, account.clock, account.load_balancer, account.fleet, stage.record)
         account.calls.add_observer(invariants.observe)
+        judge = judge_for(account)
         with show(stage):
             scenario.play(stage)
             stage.until_all_ended()
@@ -51,7 +54,10 @@ def play(scenario: Scenario, settings: Settings, assembly: Path, folder: Path, s
             raise Stuck("The users were gone before the end; samples.log says why")
         traffic.stop()
         invariants.conclude()
-        report = make_report(scenario.name, scenario.expected, stage, invariants, speeds, time.monotonic() - started)
+        judgement = judge.of(list(account.calls.log))
+        report = make_report(
+            scenario.name, scenario.expected, stage, invariants, judgement, speeds, time.monotonic() - started
+        )
     report.write(folder)
     return report
 

@@ -9,6 +9,7 @@ from typing import Any
 from rehearsal.account import Account
 from rehearsal.engine.calls import Call
 from rehearsal.invariants import Invariants
+from rehearsal.permissions import Judgement
 from rehearsal.stage import Execution, Speeds, Stage
 from rehearsal.world.traffic import Sample, Share, read_samples, summarise
 
@@ -47,6 +48,7 @@ class Report:
     invariants: dict[str, Any]
     messages: Sequence[str]
     unsupported: Sequence[str]
+    judgement: Judgement
     template_sha256: str
 
     def as_json(self) -> dict[str, Any]:
@@ -78,6 +80,14 @@ class Report:
             "api_calls": {"rollback_critical_path": self.switch.calls if self.switch else None},
             "messages": list(self.messages),
             "unsupported_calls": list(self.unsupported),
+            "aws_requests": {
+                "judged": self.judgement.judged,
+                "denied": list(self.judgement.denied),
+                "malformed": list(self.judgement.malformed),
+                "used_actions": [
+                    {"by": name, "actions": list(actions)} for name, actions in self.judgement.used_actions.items()
+                ],
+            },
             "template_sha256": self.template_sha256,
             "rehearsed_on": "an emulated account: no claim on latency, permissions or propagation of real AWS",
         }
@@ -90,7 +100,13 @@ class Report:
 
 
 def make_report(
-    scenario: str, expected: str, stage: Stage, invariants: Invariants, speeds: Speeds, total_seconds: float
+    scenario: str,
+    expected: str,
+    stage: Stage,
+    invariants: Invariants,
+    judgement: Judgement,
+    speeds: Speeds,
+    total_seconds: float,
 ) -> Report:
     """Read the account as the scenario left it. The traffic must have been stopped."""
     account = stage.account
@@ -117,6 +133,7 @@ def make_report(
         invariants=invariants.as_json(),
         messages=[call.parameters["Subject"] for call in account.calls.log if call.action == "Publish"],
         unsupported=[f"{each.call.service}:{each.call.action}" for each in account.calls.unsupported],
+        judgement=judgement,
         template_sha256=account.stack.sha256,
     )
 

@@ -47,6 +47,10 @@ class Scenario:
             yield f"invariant broken by {violation['call']}: {violation['invariant']}: {violation['found']}"
         for call in report.unsupported:
             yield f"the emulator cannot answer {call}, so nothing is proven"
+        for denied in report.judgement.denied:
+            yield f"denied on AWS: {denied}"
+        for malformed in report.judgement.malformed:
+            yield f"no request that AWS's model accepts: {malformed}"
         yield from filter(None, (promise(report) for promise in (_real_traffic, *self.promises)))
 
 

@@ -84,6 +84,8 @@ class Settings:
     cache: Cache
     checks: Checks
     log_group: str
+    endpoints: dict[str, str]
+    """The id of the VPC's endpoint for a service, by the service as boto3 names it."""
 
     @property
     def database_instance(self) -> str:
@@ -114,6 +116,7 @@ class Settings:
             cache=_cache(given["cache"]),
             checks=_checks(given["checks"]),
             log_group=given["logs"]["group"],
+            endpoints=_endpoints(given.get("network", {})),
         )
 
 
@@ -144,6 +147,11 @@ def _checks(given: dict[str, Any]) -> Checks:
         login_secret_arns=_each_once(checks, "body_secret_arn"),
         token_secret_arns=_each_once(checks, "token_secret_arn"),
     )
+
+
+def _endpoints(given: dict[str, Any]) -> dict[str, str]:
+    endpoint = given.get("secrets_manager_endpoint_id")
+    return {"secretsmanager": endpoint} if endpoint else {}
 
 
 def _host_and_port(url: str) -> tuple[str, int]:

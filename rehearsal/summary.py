@@ -36,6 +36,11 @@ def summary(report: Report, broken: Sequence[str], report_path: Path) -> Iterato
         f"{report.simulated_seconds / 60:.0f} simulated minutes took {report.total_seconds:.0f} s;"
         f" {report.invariants['checked']} checks of invariants, {len(report.invariants['violated'])} violated."
     )
+    judgement = report.judgement
+    yield (
+        f"{judgement.judged} AWS requests by Runback: {len(judgement.denied)} not allowed by its own policies,"
+        f" {len(judgement.malformed)} not as AWS's model wants them."
+    )
     yield f"Report: {report_path}"
     yield "Rehearsed on an emulated account: this proves nothing about latency or permissions on real AWS."
     for problem in broken:

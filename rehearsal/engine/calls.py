@@ -1,6 +1,7 @@
 """Every call to the pretend account, one at a time: who asked for what, and what came of it."""
 
 import base64
+import hashlib
 import itertools
 import json
 import re
@@ -28,6 +29,9 @@ from rehearsal.clock import Clock
 
 Reply = tuple[int, dict[str, str], Any]
 """What moto answers with: HTTP status, headers, body."""
+
+ROLE_KEY = "ASIA"
+"""What the access key of a function, or of whoever else acts as a role, begins with; an operator's does not."""
 
 WITHOUT_LOCK = {("lambda", "Invoke"), ("sqs", "ReceiveMessage"), ("stepfunctions", "GetActivityTask")}
 """Calls that wait for something which itself makes calls: holding the lock would stop the account."""
@@ -57,6 +61,8 @@ class Call:
     error: str | None = None
     answered: float | None = None
     """Wall clock when its effects were in force; None until then."""
+    access_key: str = ""
+    """Of whoever signed it: see `access_key_of`."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +170,7 @@ class Calls:
                 caller=self._callers.get(response.get_access_key()),
                 parameters=parameters(response, service, action),
                 mutating=not READS.match(action),
+                access_key=response.get_access_key(),
             )
             self.log.append(call)
             return call
@@ -182,6 +189,11 @@ class Calls:
             self.unsupported.append(Unsupported(call, reason))
             message = f"The rehearsal cannot answer {call.service}:{call.action}: {reason.splitlines()[-1]}"
             return refused(response, Refusal("NotImplemented", message, status=HTTPStatus.NOT_IMPLEMENTED))
+
+
+def access_key_of(signer: str) -> str:
+    """Make the access key of a function, by name, or of who acts as a role, by its ARN, as moto wants keys to be."""
+    return ROLE_KEY + hashlib.sha256(signer.encode()).hexdigest()[:16].upper()
 
 
 def parameters(response: BaseResponse, service: str, action: str) -> dict[str, Any]:

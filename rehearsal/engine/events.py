@@ -17,6 +17,7 @@ from moto.events import models as moto_events
 from moto.events.models import EventsBackend, Rule, events_backends
 
 from rehearsal.clock import Clock
+from rehearsal.engine.calls import access_key_of
 from rehearsal.engine.event_input import Event, InvalidInput, look_up, paths_of, target_input
 
 RATE = re.compile(r"rate\((?P<count>\d+) (?P<unit>minute|hour|day)s?\)")
@@ -70,7 +71,7 @@ class EventBus:
         self._region = str(session.region_name)
         self._session = session
         self._lock = threading.Lock()
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[tuple[str, str | None], Any] = {}
         self._threads: list[threading.Thread] = []
         self._due: dict[str, float] = {}
         self._rules_changed = clock.event()
@@ -224,7 +225,8 @@ class EventBus:
             self._client("lambda").invoke(FunctionName=arn, InvocationType="Event", Payload=text.encode())
         elif service == "states":
             execution = f"{event['id']}_{uuid.uuid4()}"
-            self._client("stepfunctions").start_execution(stateMachineArn=arn, name=execution, input=text)
+            states = self._client("stepfunctions", target.get("RoleArn", "none"))
+            states.start_execution(stateMachineArn=arn, name=execution, input=text)
         elif service == "sns":
             self._client("sns").publish(TopicArn=arn, Message=text)
         else:
@@ -260,13 +262,16 @@ class EventBus:
     def _queue_url(self, name: str) -> str:
         return str(self._client("sqs").get_queue_url(QueueName=name)["QueueUrl"])
 
-    def _client(self, service: str) -> Any:
-        """Without the SDK's retries: those of EventBridge are counted and take simulated time."""
+    def _client(self, service: str, role_arn: str | None = None) -> Any:
+        """Without the SDK's retries: those of EventBridge are counted and take simulated time. Signs as the role."""
         with self._lock:
-            if service not in self._clients:
+            if (service, role_arn) not in self._clients:
                 config = Config(retries={"max_attempts": 0})
-                self._clients[service] = self._session.client(service, config=config)
-            return self._clients[service]
+                key, secret = (access_key_of(role_arn), "rehearsal") if role_arn else (None, None)
+                self._clients[service, role_arn] = self._session.client(
+                    service, config=config, aws_access_key_id=key, aws_secret_access_key=secret
+                )
+            return self._clients[service, role_arn]
 
     def _schedule(self, rule: Rule) -> None:
         if rule.scheduled_expression is None:

@@ -1,6 +1,5 @@
 """The Lambda service: moto keeps the functions' configuration, the packaged code runs in processes of its own."""
 
-import hashlib
 import json
 import threading
 from collections import Counter, defaultdict
@@ -17,7 +16,7 @@ from moto.awslambda.models import LambdaFunction
 from moto.awslambda.responses import LambdaResponse
 
 from rehearsal.clock import Clock
-from rehearsal.engine.calls import Calls, Reply
+from rehearsal.engine.calls import Calls, Reply, access_key_of
 from rehearsal.engine.sandbox import FunctionVersion, Outcome, Platform, Reach, Sandbox, link_runtime
 
 LATEST = "$LATEST"
@@ -123,7 +122,7 @@ class FunctionService:
         in_vpc: bool = False,
     ) -> None:
         """Deploy `$LATEST`. Raises ValueError for a variable that Lambda reserves."""
-        access_key = "ASIA" + hashlib.sha256(name.encode()).hexdigest()[:16].upper()
+        access_key = access_key_of(name)
         self._calls.register_caller(access_key, name)
         self._versions[name, LATEST] = FunctionVersion(
             name=name,

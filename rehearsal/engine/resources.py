@@ -381,7 +381,7 @@ def lambda_version(wanted: Wanted, make: Maker) -> Created:
 )
 def lambda_permission(wanted: Wanted, make: Maker) -> Created:
     """Properties have the API's names already; only the statement's id is missing."""
-    make.client("lambda").add_permission(StatementId=wanted.logical_id, **wanted.properties)
+    make.client("lambda").add_permission(StatementId=wanted.logical_id[-100:], **wanted.properties)
     return Created(wanted.logical_id, {"Id": wanted.logical_id})
 
 
@@ -405,7 +405,8 @@ def logs_log_group(wanted: Wanted, make: Maker) -> Created:
     logs = make.client("logs")
     name = make.name(wanted, "LogGroupName", 512)
     encryption = {"kmsKeyId": wanted["KmsKeyId"]} if wanted.get("KmsKeyId") else {}
-    logs.create_log_group(logGroupName=name, tags=pairs(wanted.get("Tags")), **encryption)
+    tags = {"tags": pairs(wanted["Tags"])} if wanted.get("Tags") else {}
+    logs.create_log_group(logGroupName=name, **tags, **encryption)
     if "RetentionInDays" in wanted.properties:
         logs.put_retention_policy(logGroupName=name, retentionInDays=int(wanted["RetentionInDays"]))
     return Created(name, {"Arn": make.arn("logs", f"log-group:{name}:*")})

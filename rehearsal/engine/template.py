@@ -37,6 +37,8 @@ class Resource:
     type: str
     physical_id: str
     attributes: Mapping[str, Any]
+    properties: Mapping[str, Any]
+    """As the template says them, with every intrinsic function resolved."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,7 @@ class _Loading:
         self._template = template
         self._maker = maker
         self._created: dict[str, Created] = {}
+        self._properties: dict[str, Mapping[str, Any]] = {}
         self._pseudo_parameters = {
             "AWS::AccountId": maker.account,
             "AWS::NoValue": NO_VALUE,
@@ -137,7 +140,13 @@ class _Loading:
         for logical_id in self._in_order(definitions):
             self._create(logical_id, definitions[logical_id])
         resources = {
-            logical_id: Resource(logical_id, definitions[logical_id]["Type"], made.physical_id, made.attributes)
+            logical_id: Resource(
+                logical_id,
+                definitions[logical_id]["Type"],
+                made.physical_id,
+                made.attributes,
+                self._properties[logical_id],
+            )
             for logical_id, made in self._created.items()
         }
         outputs = {key: self._intrinsics.resolve(output["Value"]) for key, output in self._wanted_outputs().items()}
@@ -165,7 +174,7 @@ class _Loading:
         return list(TopologicalSorter(needs).static_order())
 
     def _create(self, logical_id: str, definition: Mapping[str, Any]) -> None:
-        properties = self._intrinsics.resolve(definition.get("Properties", {}))
+        properties = self._properties[logical_id] = self._intrinsics.resolve(definition.get("Properties", {}))
         resource_type = RESOURCE_TYPES[definition["Type"]]
         kept = {name: value for name, value in properties.items() if name in resource_type.handles}
         self._created[logical_id] = resource_type.create(Wanted(logical_id, kept), self._maker)

@@ -252,6 +252,8 @@ def _role(session: boto3.Session, color: Color) -> None:
     if color.instance_role_arn not in existing:
         name = color.instance_role_arn.rpartition("/")[2]
         iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
+        iam.create_instance_profile(InstanceProfileName=name)
+        iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=name)
 
 
 def _launch_template(session: boto3.Session, settings: Settings, color: Color, version: str) -> None:
@@ -260,6 +262,7 @@ def _launch_template(session: boto3.Session, settings: Settings, color: Color, v
         LaunchTemplateData={
             "ImageId": "ami-12c6146b",
             "InstanceType": "t3.micro",
+            "IamInstanceProfile": {"Name": color.instance_role_arn.rpartition("/")[2]},
             "TagSpecifications": [
                 {
                     "ResourceType": "instance",

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from rehearsal.permissions import Judgement
 from rehearsal.report import Report
 from rehearsal.scenarios import NEW_VERSION, OLD_VERSION
 from rehearsal.stage import Execution, Speeds
@@ -55,6 +56,7 @@ def report(**changes: Any) -> Report:
         invariants={"checked": 10, "violated": []},
         messages=[],
         unsupported=[],
+        judgement=Judgement(judged=300, denied=[], malformed=[], used_actions={"notify": ["sns:Publish"]}),
         template_sha256="0" * 64,
     )
     both = {"versions": {"blue": OLD_VERSION, "green": NEW_VERSION}, "instances": {"blue": CAPACITY, "green": CAPACITY}}

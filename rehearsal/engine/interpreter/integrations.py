@@ -2,13 +2,13 @@
 
 import threading
 from datetime import datetime
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
-from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 from moto.core.responses import ActionResult, EmptyResult
 from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import CustomErrorName
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.credentials import StateCredentials
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_sfn import (
     StateTaskServiceSfn,
 )
@@ -16,6 +16,7 @@ from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.asl.utils.boto_client import boto_client_for
 from moto.stepfunctions.responses import StepFunctionResponse
 
+from rehearsal.engine.calls import access_key_of
 from rehearsal.engine.interpreter.observers import Interpreter
 from rehearsal.engine.interpreter.patching import Fix, Patches
 
@@ -87,18 +88,24 @@ def task_failures_keep_their_cause(patches: Patches, _: Interpreter) -> None:
 
 def clients_are_made_once(patches: Patches, interpreter: Interpreter) -> None:
     """
-    Make each AWS client once, at real speed.
+    Make each AWS client once per role, at real speed, and let it sign as that role.
 
-    AWS: a Task costs no client.
+    AWS: a Task costs no client, and calls with its machine's role.
     moto: makes a boto3 client per Task, which takes tens of milliseconds, and which boto3 allows in one thread at a
-    time only. https://boto3.amazonaws.com/v1/documentation/api/latest/guide/clients.html
+    time only; it signs the same for every role.
+    https://boto3.amazonaws.com/v1/documentation/api/latest/guide/clients.html
     """
     lock = threading.Lock()
-    make = lru_cache(maxsize=None)(boto_client_for)
 
-    def client(region: str, service: str, **_credentials: object) -> BaseClient:
+    @cache
+    def make(region: str, service: str, role_arn: str) -> Any:
+        made: Any = boto_client_for(region, service)
+        made._get_credentials().access_key = access_key_of(role_arn)
+        return made
+
+    def client(region: str, service: str, state_credentials: StateCredentials | None = None) -> Any:
         with lock, interpreter.clock.at_real_speed():
-            return make(region, service)
+            return make(region, service, state_credentials.role_arn if state_credentials else "none")
 
     patches.set_everywhere(boto_client_for, client)
 

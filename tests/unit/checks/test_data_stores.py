@@ -42,8 +42,9 @@ def nobody() -> int:
 
 
 @contextmanager
-def answering(*answers: bytes) -> Iterator[int]:
+def answering(*answers: bytes, received: list[bytes] | None = None) -> Iterator[int]:
     """Answer whatever arrives on one connection with these, one after the other; then wait until the client is gone."""
+    kept = [] if received is None else received
 
     def serve() -> None:
         with suppress(OSError):
@@ -53,8 +54,8 @@ def answering(*answers: bytes) -> Iterator[int]:
                 for answer in answers:
                     connection.recv(65536)
                     connection.sendall(answer)
-                while connection.recv(65536):
-                    pass
+                while more := connection.recv(65536):
+                    kept.append(more)
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = Thread(target=serve)
@@ -147,6 +148,16 @@ def test_cache_that_says_nothing_is_not_waited_for(*, tls: bool) -> None:
     with answering() as port:
         expected = f"The cache localhost:{port} does not answer PING: TimeoutError."
         assert expected == problem_of_cache(port, tls=tls)
+
+
+@pytest.mark.parametrize(("tls", "beginning"), [(True, b"\x16\x03"), (False, b"*")])
+def test_cache_with_tls_gets_no_word_without_it(beginning: bytes, *, tls: bool) -> None:
+    """The first word is the token."""
+    received: list[bytes] = []
+    with answering(received=received) as port:
+        problem_of_cache(port, tls=tls)
+    assert received[0].startswith(beginning)
+    assert (AUTH.encode() in b"".join(received)) is not tls
 
 
 def test_cache_that_refuses_is_not_quoted() -> None:

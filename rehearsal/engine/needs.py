@@ -1,0 +1,240 @@
+"""
+Which permissions a request needs on AWS: a table by hand, of the requests that Runback makes.
+
+From the Service Authorization Reference, https://docs.aws.amazon.com/service-authorization/latest/reference/, and where
+a request needs more than its own action, from the user guide that says so. A request that is not in the table needs
+nobody knows what, so it is never allowed.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+Parameters = Mapping[str, Any]
+NO_RESOURCE = "*"
+"""For an action that AWS knows no resource for: only a policy on everything allows it."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """
+    One permission: an action on an ARN, with what the request's context says about it beyond who asks.
+
+    A star in an ARN stands for an id that nobody knows before: a policy must allow whichever it will be.
+    """
+
+    action: str
+    resource: str = NO_RESOURCE
+    context: Mapping[str, str] = field(default_factory=dict)
+
+
+class Account(Protocol):
+    """What has to be known of the account, because no parameter says it."""
+
+    region: str
+    account: str
+
+    def launch_template_data(self, template_id: str, version: str) -> Mapping[str, Any]:
+        """Return what DescribeLaunchTemplateVersions says of a version: a number, "$Latest" or "$Default"."""
+        ...
+
+    def role_of_profile(self, profile: Mapping[str, str]) -> str:
+        """Return the ARN of the role in an instance profile, which is given by its Arn or its Name."""
+        ...
+
+
+class UnknownNeeds(Exception):
+    """Nobody has said what a request needs; the message names it."""
+
+
+Needs = Callable[[Parameters, Account], Iterable[Need]]
+
+
+def needs_of(service: str, operation: str, parameters: Parameters, account: Account) -> list[Need]:
+    """
+    Return all permissions that a request needs; services and operations are named as boto3 does.
+
+    Raises UnknownNeeds for one that is not in the table, or that the table does not understand.
+    """
+    if (service, operation) not in TABLE:
+        raise UnknownNeeds(f"nobody has said what {service}:{operation} needs")
+    try:
+        return list(TABLE[service, operation](parameters, account))
+    except KeyError as missing:
+        raise UnknownNeeds(f"what {service}:{operation} needs cannot be told without {missing}") from missing
+
+
+def _everything(action: str) -> Needs:
+    return lambda _parameters, _account: [Need(action)]
+
+
+def _arn_in(parameter: str, action: str) -> Needs:
+    """Return the need of a request that names its resource by ARN."""
+    return lambda parameters, _: [Need(action, parameters[parameter])]
+
+
+def _group(operation: str) -> Needs:
+    return lambda parameters, account: [Need(f"autoscaling:{operation}", _group_arn(parameters, account))]
+
+
+def _group_arn(parameters: Parameters, account: Account) -> str:
+    name = parameters["AutoScalingGroupName"]
+    return _arn(account, "autoscaling", f"autoScalingGroup:*:autoScalingGroupName/{name}")
+
+
+def _update_group(parameters: Parameters, account: Account) -> Iterator[Need]:
+    yield Need("autoscaling:UpdateAutoScalingGroup", _group_arn(parameters, account))
+    if "LaunchTemplate" in parameters:
+        yield from _launch(parameters["LaunchTemplate"], account)
+
+
+def _start_refresh(parameters: Parameters, account: Account) -> Iterator[Need]:
+    yield Need("autoscaling:StartInstanceRefresh", _group_arn(parameters, account))
+    wanted = parameters.get("DesiredConfiguration", {})
+    if "LaunchTemplate" in wanted:
+        yield from _launch(wanted["LaunchTemplate"], account)
+
+
+def _launch(template: Mapping[str, str], account: Account) -> Iterator[Need]:
+    """
+    Yield what launching from a template needs: whoever gives one to a group must be allowed to do so himself.
+
+    https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-launch-template-permissions.html
+    """
+    identifier = template["LaunchTemplateId"]
+    arn = _arn(account, "ec2", f"launch-template/{identifier}")
+    data = account.launch_template_data(identifier, template.get("Version", "$Default"))
+    for resource in (arn, *_parts_of_instance(data, account)):
+        yield Need("ec2:RunInstances", resource, {"ec2:LaunchTemplate": arn})
+    for tagged in data.get("TagSpecifications", []):
+        resource = _arn(account, "ec2", f"{tagged['ResourceType']}/*")
+        yield Need("ec2:CreateTags", resource, {"ec2:CreateAction": "RunInstances"})
+    if "IamInstanceProfile" in data:
+        role = account.role_of_profile(data["IamInstanceProfile"])
+        yield Need("iam:PassRole", role, {"iam:PassedToService": "ec2.amazonaws.com"})
+
+
+def _parts_of_instance(data: Mapping[str, Any], account: Account) -> Iterator[str]:
+    for kind in ("instance", "network-interface", "subnet", "volume"):
+        yield _arn(account, "ec2", f"{kind}/*")
+    groups = [*data.get("SecurityGroupIds", []), *(i for n in data.get("NetworkInterfaces", []) for i in n["Groups"])]
+    for group in groups or ["*"]:
+        yield _arn(account, "ec2", f"security-group/{group}")
+    if "ImageId" in data:
+        yield f"arn:aws:ec2:{account.region}::image/{data['ImageId']}"
+    if "KeyName" in data:
+        yield _arn(account, "ec2", f"key-pair/{data['KeyName']}")
+
+
+def _launch_template_version(parameters: Parameters, account: Account) -> Iterator[Need]:
+    template = parameters["LaunchTemplateId"]
+    yield Need("ec2:CreateLaunchTemplateVersion", _arn(account, "ec2", f"launch-template/{template}"))
+
+
+def _create_snapshot(parameters: Parameters, account: Account) -> Iterator[Need]:
+    """Tags that come with the snapshot need a permission of their own."""
+    snapshot = _arn(account, "rds", f"snapshot:{parameters['DBSnapshotIdentifier']}")
+    yield Need("rds:CreateDBSnapshot", _arn(account, "rds", f"db:{parameters['DBInstanceIdentifier']}"))
+    yield Need("rds:CreateDBSnapshot", snapshot)
+    if parameters.get("Tags"):
+        yield Need("rds:AddTagsToResource", snapshot)
+
+
+def _describe_snapshots(parameters: Parameters, account: Account) -> Iterator[Need]:
+    snapshot = parameters["DBSnapshotIdentifier"]
+    yield Need("rds:DescribeDBSnapshots", _arn(account, "rds", f"snapshot:{snapshot}"))
+
+
+def _table(operation: str) -> Needs:
+    return lambda parameters, account: [_on_table(operation, parameters["TableName"], account)]
+
+
+def _on_table(operation: str, name: str, account: Account) -> Need:
+    arn = name if name.startswith("arn:") else _arn(account, "dynamodb", f"table/{name}")
+    return Need(f"dynamodb:{operation}", arn)
+
+
+def _batch_get(parameters: Parameters, account: Account) -> Iterator[Need]:
+    for name in parameters["RequestItems"]:
+        yield _on_table("BatchGetItem", name, account)
+
+
+def _transaction(parameters: Parameters, account: Account) -> Iterator[Need]:
+    """
+    Yield the needs of its items: a transaction has no action of its own.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis-iam.html
+    """
+    actions = {"ConditionCheck": "ConditionCheckItem", "Put": "PutItem", "Delete": "DeleteItem", "Update": "UpdateItem"}
+    for item in parameters["TransactItems"]:
+        for kind, request in item.items():
+            yield _on_table(actions[kind], request["TableName"], account)
+
+
+def _parameter(operation: str) -> Needs:
+    def needs(parameters: Parameters, account: Account) -> Iterator[Need]:
+        name = parameters["Name"]
+        arn = name if name.startswith("arn:") else _arn(account, "ssm", f"parameter/{name.removeprefix('/')}")
+        yield Need(f"ssm:{operation}", arn)
+        if parameters.get("Tags"):
+            yield Need("ssm:AddTagsToResource", arn)
+
+    return needs
+
+
+def _secret(parameters: Parameters, account: Account) -> Iterator[Need]:
+    """A secret given by its name can have any six characters behind it."""
+    given = parameters["SecretId"]
+    arn = given if given.startswith("arn:") else _arn(account, "secretsmanager", f"secret:{given}-*")
+    yield Need("secretsmanager:GetSecretValue", arn)
+
+
+def _log_events(parameters: Parameters, account: Account) -> Iterator[Need]:
+    """Reading events is allowed on a group's streams, which is what the colon and star stand for."""
+    yield Need("logs:FilterLogEvents", _arn(account, "logs", f"log-group:{parameters['logGroupName']}:*"))
+
+
+def _invoke(parameters: Parameters, account: Account) -> Iterator[Need]:
+    """A policy must name the version that is called, if one is."""
+    given = parameters["FunctionName"]
+    arn = given if given.startswith("arn:") else _arn(account, "lambda", f"function:{given}")
+    yield Need("lambda:InvokeFunction", f"{arn}:{parameters['Qualifier']}" if "Qualifier" in parameters else arn)
+
+
+def _arn(account: Account, service: str, resource: str) -> str:
+    return f"arn:aws:{service}:{account.region}:{account.account}:{resource}"
+
+
+TABLE: Mapping[tuple[str, str], Needs] = {
+    ("autoscaling", "CancelInstanceRefresh"): _group("CancelInstanceRefresh"),
+    ("autoscaling", "DescribeAutoScalingGroups"): _everything("autoscaling:DescribeAutoScalingGroups"),
+    ("autoscaling", "DescribeInstanceRefreshes"): _everything("autoscaling:DescribeInstanceRefreshes"),
+    ("autoscaling", "ResumeProcesses"): _group("ResumeProcesses"),
+    ("autoscaling", "StartInstanceRefresh"): _start_refresh,
+    ("autoscaling", "SuspendProcesses"): _group("SuspendProcesses"),
+    ("autoscaling", "UpdateAutoScalingGroup"): _update_group,
+    ("dynamodb", "BatchGetItem"): _batch_get,
+    ("dynamodb", "GetItem"): _table("GetItem"),
+    ("dynamodb", "PutItem"): _table("PutItem"),
+    ("dynamodb", "TransactWriteItems"): _transaction,
+    ("dynamodb", "UpdateItem"): _table("UpdateItem"),
+    ("ec2", "CreateLaunchTemplateVersion"): _launch_template_version,
+    ("ec2", "DescribeLaunchTemplateVersions"): _everything("ec2:DescribeLaunchTemplateVersions"),
+    ("elbv2", "DescribeListeners"): _everything("elasticloadbalancing:DescribeListeners"),
+    ("elbv2", "DescribeRules"): _everything("elasticloadbalancing:DescribeRules"),
+    ("elbv2", "DescribeTargetHealth"): _everything("elasticloadbalancing:DescribeTargetHealth"),
+    ("elbv2", "ModifyListener"): _arn_in("ListenerArn", "elasticloadbalancing:ModifyListener"),
+    ("elbv2", "ModifyRule"): _arn_in("RuleArn", "elasticloadbalancing:ModifyRule"),
+    ("lambda", "Invoke"): _invoke,
+    ("logs", "FilterLogEvents"): _log_events,
+    ("rds", "CreateDBSnapshot"): _create_snapshot,
+    ("rds", "DescribeDBSnapshots"): _describe_snapshots,
+    ("secretsmanager", "GetSecretValue"): _secret,
+    ("sns", "Publish"): _arn_in("TopicArn", "sns:Publish"),
+    ("ssm", "GetParameter"): _parameter("GetParameter"),
+    ("ssm", "PutParameter"): _parameter("PutParameter"),
+    ("stepfunctions", "DescribeExecution"): _arn_in("executionArn", "states:DescribeExecution"),
+    ("stepfunctions", "StartExecution"): _arn_in("stateMachineArn", "states:StartExecution"),
+    ("stepfunctions", "StopExecution"): _arn_in("executionArn", "states:StopExecution"),
+}
+"""Service and operation, as boto3 names them."""

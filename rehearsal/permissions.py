@@ -1,0 +1,138 @@
+"""
+Whether AWS would have taken the requests of a rehearsal: by its model of the services, and by our own policies.
+
+moto enforces neither, so every logged request is judged afterwards. See `policies` for what this does not prove.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from rehearsal.account import Account
+from rehearsal.engine import needs
+from rehearsal.engine.calls import ROLE_KEY, Call
+from rehearsal.engine.needs import Need, UnknownNeeds, needs_of
+from rehearsal.engine.policies import Principal, principals
+from rehearsal.engine.shapes import violations
+
+_ENDPOINT = "aws:SourceVpce"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """
+    What was found in the requests of one rehearsal.
+
+    `judged` counts the requests of our functions, machines and rules; `used_actions` are the IAM actions that these
+    needed, by their name without service and environment. Each finding stands once, with the first call that it is of.
+    """
+
+    judged: int
+    denied: list[str]
+    malformed: list[str]
+    used_actions: dict[str, list[str]]
+
+
+def judge_for(account: Account) -> "Judge":
+    """Read the policies of the account's stack. Raises UnsupportedTemplate where they cannot be understood."""
+    settings = account.settings
+    prefix = f"{settings.service}-{settings.environment}-"
+    return Judge(principals(account.stack), _Described(account), settings.endpoints, prefix)
+
+
+@dataclass(frozen=True)
+class Judge:
+    """
+    Knows who may do what. `endpoints` are the VPC's, id by service: a function in the VPC comes through them.
+
+    `prefix` is what all names in the environment begin with.
+    """
+
+    principals: Mapping[str, Principal]
+    account: needs.Account
+    endpoints: Mapping[str, str]
+    prefix: str = ""
+
+    def of(self, calls: Iterable[Call]) -> Judgement:
+        """Judge these calls."""
+        made = list(calls)
+        ours = [call for call in made if call.access_key.startswith(ROLE_KEY)]
+        return Judgement(
+            judged=len(ours),
+            denied=_once((call, finding) for call in ours for finding in self._denied(call)),
+            malformed=_once((call, finding) for call in made for finding in self._malformed(call)),
+            used_actions=self._used(ours),
+        )
+
+    def _denied(self, call: Call) -> Iterator[str]:
+        principal = self.principals.get(call.access_key)
+        if principal is None:
+            yield f"{_named(call)} was signed by nobody in the stack"
+            return
+        try:
+            needed = self._needs(call)
+        except UnknownNeeds as unknown:
+            yield f"{self._who(call)}: {unknown}"
+            return
+        for need in needed:
+            if refusal := principal.refusal(need, self._context(call, principal)):
+                yield f"{self._who(call)}: {_named(call)} needs {_shown(need)}, {refusal}"
+
+    def _malformed(self, call: Call) -> Iterator[str]:
+        for violation in violations(call.service, call.action, call.parameters):
+            yield f"{self._who(call)}: {_named(call)}: {violation}"
+
+    def _used(self, calls: Iterable[Call]) -> dict[str, list[str]]:
+        used: dict[str, set[str]] = defaultdict(set)
+        for call in calls:
+            with suppress(UnknownNeeds):  # which is a finding of its own
+                used[self._who(call)] |= {need.action for need in self._needs(call)}
+        return {name: sorted(actions) for name, actions in sorted(used.items())}
+
+    def _needs(self, call: Call) -> list[Need]:
+        return needs_of(call.service, call.action, call.parameters, self.account)
+
+    def _context(self, call: Call, principal: Principal) -> dict[str, str]:
+        endpoint = self.endpoints.get(call.service) if principal.in_vpc else None
+        return {_ENDPOINT: endpoint} if endpoint else {}
+
+    def _who(self, call: Call) -> str:
+        principal = self.principals.get(call.access_key)
+        return principal.name.removeprefix(self.prefix) if principal else "the rehearsal itself"
+
+
+class _Described:
+    """The account, as it describes itself to who asks."""
+
+    def __init__(self, account: Account) -> None:
+        self.region, self.account = account.settings.region, account.settings.account
+        self._ec2, self._iam = account.client("ec2"), account.client("iam")
+        self.launch_template_data = lru_cache(self._launch_template_data)
+
+    def _launch_template_data(self, template_id: str, version: str) -> Mapping[str, Any]:
+        found = self._ec2.describe_launch_template_versions(LaunchTemplateId=template_id, Versions=[version])
+        data: Mapping[str, Any] = found["LaunchTemplateVersions"][0]["LaunchTemplateData"]
+        return data
+
+    def role_of_profile(self, profile: Mapping[str, str]) -> str:
+        name = profile.get("Name") or profile["Arn"].rpartition("/")[2]
+        found = self._iam.get_instance_profile(InstanceProfileName=name)["InstanceProfile"]["Roles"]
+        return str(found[0]["Arn"])
+
+
+def _named(call: Call) -> str:
+    return f"{call.service}:{call.action}"
+
+
+def _shown(need: Need) -> str:
+    return need.action if need.resource == needs.NO_RESOURCE else f"{need.action} on {need.resource}"
+
+
+def _once(found: Iterable[tuple[Call, str]]) -> list[str]:
+    first: dict[str, int] = {}
+    for call, text in found:
+        first.setdefault(text, call.number)
+    return [f"{text} (call {number})" for text, number in first.items()]
