@@ -34,11 +34,11 @@ cdk.out/manifest.json: .venv/ready $(SYNTH_INPUTS)
 	@rm -rf cdk.out
 	@$(PYTHON_IN_VENV) app.py
 
-# By file: the tests of a scenario wait for one rehearsal of it, and a second worker would only wait with them.
+# By group: tests/conftest.py says which tests belong together.
 # Nothing comes after pytest, so that its closing line is the last one on the screen.
 .PHONY: test
 test: .venv/ready ## Run all tests, rehearsals included
-	@$(PYTHON_IN_VENV) -m pytest -n $(TEST_WORKERS) --dist loadfile --ignore tests/oracles
+	@$(PYTHON_IN_VENV) -m pytest -n $(TEST_WORKERS) --dist loadgroup --ignore tests/oracles
 
 .PHONY: test-fast
 test-fast: .venv/ready ## Run the tests that rehearse nothing (under a minute)
@@ -49,7 +49,7 @@ lint: .venv/ready ## Check style and types (seconds)
 	@$(PYTHON_IN_VENV) -m ruff check --quiet .
 	@$(PYTHON_IN_VENV) -m ruff format --quiet --check .
 	@$(PYTHON_IN_VENV) -m mypy --no-error-summary
-	@$(PYTHON_IN_VENV) -m ty check --quiet app.py cdk statemachines rehearsal
+	@$(PYTHON_IN_VENV) -m ty check --quiet app.py cdk install statemachines rehearsal
 
 # What AWS and others publish to check templates, machines and policies with, and our own rules for them.
 .PHONY: check
@@ -77,6 +77,22 @@ requirements: .venv/ready ## Pin anew what requirements/*.in ask for
 		$(COMPILE) --python-version 3.11 requirements/$$name.in --output-file requirements/$$name.txt || exit 1; done
 	@for name in layer drivers; do \
 		$(COMPILE) --python-version 3.13 requirements/$$name.in --output-file requirements/$$name.txt || exit 1; done
+
+# What goes to a real account is named on the command line: the default must never be production by accident.
+NAMED_ENV = $(if $(filter command line,$(origin ENV)),$(ENV),$(error Say which environment, as in: make $@ ENV=staging))
+
+.PHONY: doctor
+doctor: .venv/ready ## Compare settings with the real account, by reading alone (ENV=…)
+	@$(PYTHON_IN_VENV) -m install doctor --environment $(NAMED_ENV)
+
+.PHONY: diff
+diff: .venv/ready node_modules/.package-lock.json ## Show what a deployment would change (ENV=…)
+	@$(PYTHON_IN_VENV) -m install diff --environment $(NAMED_ENV)
+
+.PHONY: deploy
+deploy: .venv/ready node_modules/.package-lock.json ## Deploy to the real account, after showing what changes (ENV=…, YES=1)
+	@$(PYTHON_IN_VENV) -m install deploy --environment $(NAMED_ENV) \
+		$(if $(YES),--yes) $(if $(REASON),--force-with-reason "$$REASON")
 
 .PHONY: clean
 clean: ## Remove all that was set up or built

@@ -60,6 +60,14 @@ def _given(arns: Iterable[str | None]) -> list[str]:
     return [arn for arn in arns if arn]
 
 
+def _listeners(settings: EnvironmentSettings) -> list[str]:
+    return _given(arn for route in settings.routes for arn in (route.listener_arn, route.test_listener_arn))
+
+
+def _rules(settings: EnvironmentSettings) -> list[str]:
+    return _given(arn for route in settings.routes for arn in (route.rule_arn, route.test_rule_arn))
+
+
 def _auto_scaling_groups(settings: EnvironmentSettings) -> list[str]:
     return [
         settings.arn("autoscaling", f"autoScalingGroup:*:autoScalingGroupName/{each.auto_scaling_group}")
@@ -127,10 +135,17 @@ READ_RELEASE = Permission(("dynamodb:GetItem",), _record)
 UPDATE_RECORD = Permission(("dynamodb:UpdateItem",), _record)
 REPLACE_IN_RECORD = Permission(("dynamodb:PutItem",), _record)
 
-READ_LISTENERS = Permission(
-    ("elasticloadbalancing:DescribeListeners", "elasticloadbalancing:DescribeRules"),
-    _everything,
-    why_star=_NO_RESOURCE,
+READ_LISTENERS = (
+    Permission(
+        ("elasticloadbalancing:DescribeListeners",),
+        lambda settings: ["*"] if any(_listeners(settings)) else [],
+        why_star=_NO_RESOURCE,
+    ),
+    Permission(
+        ("elasticloadbalancing:DescribeRules",),
+        lambda settings: ["*"] if any(_rules(settings)) else [],
+        why_star=_NO_RESOURCE,
+    ),
 )
 READ_TARGET_HEALTH = Permission(
     ("elasticloadbalancing:DescribeTargetHealth",),

@@ -297,6 +297,7 @@ def _check_data_stores(steps: Steps, name: str) -> sfn.TaskStateBase:
         "checks.check_data_stores",
         "Asks the database for SELECT 1 and the cache for PING, from where the application asks them.",
         given={"release_id": at("$.request.release_id")},
+        patience=FORWARD_SLOW,
     )
 
 

@@ -87,20 +87,20 @@ def _page(machine: str) -> str:
     road = _road(states, definition["StartAt"])
     aside = [name for name in states if name not in road]
     return f"""\
-<!-- Made by `make docs` from tests/statemachines/golden/production-{machine}.asl.json. What is changed here is lost. -->
+<!-- Made by `make docs` from tests/statemachines/golden/production-{machine}.asl.json: changes here are lost. -->
 
 # The {machine} machine
 
 {_promise(machine)}
 
-The [operator guide](../operating.md) says how to start it, and what to do about each of its ends. This is the machine as
-the shipped settings of production make it. An execution that takes longer than
+The [operator guide](../operating.md) says how to start it, and what to do about each of its ends. This is the machine
+as the shipped settings of production make it. An execution that takes longer than
 {_duration(definition["TimeoutSeconds"])} is ended by Step Functions.
 
 ## The road
 
-Dotted arrows are failures: one from a box is taken by every step in it, once a step has been tried as often as it may. What
-is dashed goes on in the other picture.
+Dotted arrows are failures, of a step that has been tried as often as it may: one from a box is for every step in it.
+What is dashed goes on in the other picture.
 
 ```mermaid
 {_diagram(states, road)}

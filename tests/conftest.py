@@ -21,6 +21,17 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """
+    Keep together what shares something costly: a file's tests, and all tests of one rehearsed scenario.
+
+    A second worker would only wait for the first one; different scenarios can be played at the same time.
+    """
+    for item in items:
+        parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+        item.add_marker(pytest.mark.xdist_group(parameters.get("kept", str(item.path))))
+
+
 @pytest.fixture(scope="session")
 def assembly(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """

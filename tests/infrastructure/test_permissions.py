@@ -4,7 +4,7 @@ import pytest
 
 from cdk import permissions
 from cdk.assembly import SETTINGS_FOLDER
-from cdk.permissions import WRITE_LIVE_ROUTES, Permission
+from cdk.permissions import READ_LISTENERS, WRITE_LIVE_ROUTES, Permission
 from cdk.settings import EnvironmentSettings, load_settings
 
 RULE = "arn:aws:elasticloadbalancing:eu-west-1:111122223333:listener-rule/app/it/50dc6c495c0c9188/f2f7dc8efc522ab2/9a"
@@ -16,6 +16,13 @@ def settings() -> EnvironmentSettings:
     return found
 
 
+@pytest.fixture(scope="module")
+def of_rules(settings: EnvironmentSettings) -> EnvironmentSettings:
+    """Return an environment whose live traffic is divided by a rule, and its test traffic by a listener."""
+    route = settings.routes[0].model_copy(update={"listener_arn": None, "rule_arn": RULE})
+    return settings.model_copy(update={"routes": (route,)})
+
+
 def _all_permissions() -> dict[str, Permission]:
     found = {}
     for name, value in vars(permissions).items():
@@ -25,14 +32,24 @@ def _all_permissions() -> dict[str, Permission]:
 
 
 @pytest.mark.parametrize("permission", _all_permissions().values(), ids=_all_permissions().keys())
-def test_a_star_has_a_reason_and_nothing_else_has_one(permission: Permission, settings: EnvironmentSettings) -> None:
-    has_star = any("*" in resource for resource in permission.resources(settings))
+def test_a_star_has_a_reason_and_nothing_else_has_one(permission: Permission, of_rules: EnvironmentSettings) -> None:
+    has_star = any("*" in resource for resource in permission.resources(of_rules))
     assert has_star == bool(permission.why_star)
 
 
-def test_a_route_that_is_a_rule_is_written_as_a_rule(settings: EnvironmentSettings) -> None:
+def test_only_an_environment_with_rules_may_read_rules(
+    settings: EnvironmentSettings, of_rules: EnvironmentSettings
+) -> None:
+    def granted(environment: EnvironmentSettings) -> list[str]:
+        given = [statement for permission in READ_LISTENERS for statement in permission.statements(environment)]
+        return [action for statement in given for action in statement.actions]
+
+    listeners, rules = "elasticloadbalancing:DescribeListeners", "elasticloadbalancing:DescribeRules"
+    assert [listeners] == granted(settings)
+    assert [listeners, rules] == granted(of_rules)
+
+
+def test_a_route_that_is_a_rule_is_written_as_a_rule(of_rules: EnvironmentSettings) -> None:
     """ModifyListener on a rule would allow nothing, and on its listener it would allow too much."""
-    route = settings.routes[0].model_copy(update={"listener_arn": None, "rule_arn": RULE})
-    of_rules = settings.model_copy(update={"routes": (route,)})
     granted = [statement for permission in WRITE_LIVE_ROUTES for statement in permission.statements(of_rules)]
     assert [(["elasticloadbalancing:ModifyRule"], [RULE])] == [(each.actions, each.resources) for each in granted]

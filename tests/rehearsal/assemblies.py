@@ -70,3 +70,16 @@ def _machine(template: Template, name: str) -> dict[str, Any]:
     (properties,) = [each for each in machines if each["StateMachineName"].endswith(f"-{name}")]
     found: dict[str, Any] = properties
     return found
+
+
+def policies_of(template: Template, function: str) -> list[dict[str, Any]]:
+    """Return the policy statements of a function's role, actions always as a list; a function is `ClaimEnvironment`."""
+    (policy,) = [
+        each["Properties"]["PolicyDocument"]
+        for name, each in template["Resources"].items()
+        if each["Type"] == "AWS::IAM::Policy" and name.startswith(f"Functions{function}RoleDefaultPolicy")
+    ]
+    for statement in policy["Statement"]:
+        statement["Action"] = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+    found: list[dict[str, Any]] = policy["Statement"]
+    return found

@@ -100,22 +100,36 @@ def scenario(name: str) -> Scenario:
     return next(each for each in SCENARIOS if each.name == name)
 
 
-@pytest.fixture(scope="session", params=[each.name for each in SCENARIOS])
-def kept(
-    request: pytest.FixtureRequest, assembly: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str
-) -> Kept:
-    """Return each shipped scenario as it was played on production, once, by whichever worker came first."""
+@pytest.fixture(scope="session")
+def keep(assembly: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Callable[[str], Kept]:
+    """Return a way to have a shipped scenario played on production, once, by whichever worker comes first."""
     base = tmp_path_factory.getbasetemp()
     shared = base if worker_id == "master" else base.parent
-    played = Kept(request.param, shared / f"rehearsal-{request.param}")
-    with (shared / f"rehearsal-{request.param}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (played.folder / "broken.json").exists():
-            shipped = scenario(request.param)
-            report = play(shipped, Settings.read("production"), assembly, played.folder, _no_screen)
-            broken = json.dumps(list(shipped.broken_promises(report)))
-            (played.folder / "broken.json").write_text(broken, encoding="utf-8")
-    return played
+
+    def kept(name: str) -> Kept:
+        played = Kept(name, shared / f"rehearsal-{name}")
+        with (shared / f"rehearsal-{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (played.folder / "broken.json").exists():
+                shipped = scenario(name)
+                report = play(shipped, Settings.read("production"), assembly, played.folder, _no_screen)
+                broken = json.dumps(list(shipped.broken_promises(report)))
+                (played.folder / "broken.json").write_text(broken, encoding="utf-8")
+        return played
+
+    return kept
+
+
+@pytest.fixture(scope="session", params=[each.name for each in SCENARIOS])
+def kept(request: pytest.FixtureRequest, keep: Callable[[str], Kept]) -> Kept:
+    """Return each shipped scenario, played."""
+    return keep(request.param)
+
+
+@pytest.fixture(scope="session")
+def all_kept(keep: Callable[[str], Kept]) -> list[Kept]:
+    """Return all shipped scenarios, played: those that no test of this run has asked for yet are played now."""
+    return [keep(each.name) for each in SCENARIOS]
 
 
 @pytest.fixture

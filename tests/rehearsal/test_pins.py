@@ -15,11 +15,19 @@ import pytest
 
 from rehearsal.account import Account
 from rehearsal.engine.calls import Call
+from rehearsal.engine.template import UnsupportedTemplate
 from rehearsal.invariants import ONE_HOLDER
 from rehearsal.scenarios import NEW_VERSION
 from rehearsal.settings import Settings
 from rehearsal.stage import Execution, Stage, Stuck
-from tests.rehearsal.assemblies import changed_assembly, without_settling, without_status_rule, without_watchdog
+from tests.rehearsal.assemblies import (
+    Template,
+    changed_assembly,
+    policies_of,
+    without_settling,
+    without_status_rule,
+    without_watchdog,
+)
 from tests.rehearsal.conftest import Rehearsal, Rehearse, scenario
 from tests.waiting import eventually
 
@@ -171,6 +179,35 @@ def _play_late_write(rehearse: Rehearse, assembly: Path) -> tuple[Rehearsal, lis
 
     played = rehearse(replace(STOPPED, play=play), assembly)
     return played, _moves(played.stage.account)
+
+
+def test_a_permission_that_is_missing_in_the_template_breaks_the_scenario(
+    rehearse: Rehearse, assembly: Path, tmp_path: Path
+) -> None:
+    """moto refuses nobody, so that everything else goes as if it were allowed."""
+    action = "elasticloadbalancing:DescribeListeners"
+
+    def without(template: Template) -> None:
+        for statement in policies_of(template, "ClaimEnvironment"):
+            statement["Action"] = [each for each in statement["Action"] if each != action]
+
+    changed = changed_assembly(assembly, tmp_path / "cdk.out", SETTINGS.stack_name, without)
+    (said,) = rehearse(scenario("drift"), changed).broken_promises
+    assert said.startswith(
+        f"denied on AWS: claim-environment: elbv2:DescribeListeners needs {action}, which its policy"
+    )
+
+
+def test_a_condition_that_nobody_knows_voids_the_rehearsal(rehearse: Rehearse, assembly: Path, tmp_path: Path) -> None:
+    """Overlooked, it would allow what AWS refuses."""
+
+    def conditioned(template: Template) -> None:
+        for statement in policies_of(template, "ClaimEnvironment"):
+            statement["Condition"] = {"DateLessThan": {"aws:CurrentTime": "2020-01-01T00:00:00Z"}}
+
+    changed = changed_assembly(assembly, tmp_path / "cdk.out", SETTINGS.stack_name, conditioned)
+    with pytest.raises(UnsupportedTemplate, match=r"ClaimEnvironment.* condition operator DateLessThan"):
+        rehearse(scenario("drift"), changed)
 
 
 def _stop_in_first_bake(stage: Stage) -> None:

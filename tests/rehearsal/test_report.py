@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from rehearsal.permissions import Judgement
 from rehearsal.report import Switch
 from rehearsal.stage import Speeds
 from rehearsal.summary import summary
@@ -33,6 +34,21 @@ def test_what_does_not_apply_is_null() -> None:
 
     assert shown["seconds"] == {"total": 12.346, "rollback_to_switched": None}
     assert shown["api_calls"] == {"rollback_critical_path": None}
+
+
+def test_requests_to_aws_are_told_with_who_used_what() -> None:
+    used = {"notify": ["sns:Publish"], "settle": ["dynamodb:UpdateItem"]}
+    judgement = Judgement(judged=7, denied=["one"], malformed=["two"], used_actions=used)
+
+    assert {
+        "judged": 7,
+        "denied": ["one"],
+        "malformed": ["two"],
+        "used_actions": [
+            {"by": "notify", "actions": ["sns:Publish"]},
+            {"by": "settle", "actions": ["dynamodb:UpdateItem"]},
+        ],
+    } == report(judgement=judgement).as_json()["aws_requests"]
 
 
 def test_a_switch_is_told_in_wall_seconds_and_calls() -> None:

@@ -1,8 +1,8 @@
 """The shipped scenarios, on production as shipped; and that a scenario which breaks a promise says so."""
 
 import hashlib
-from collections import Counter
-from collections.abc import Collection
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +17,7 @@ from rehearsal.stage import Execution
 from rehearsal.world.customer import CAPACITY
 from tests.rehearsal.conftest import Kept, scenario
 from tests.rehearsal.reports import report, users
+from tests.rehearsal.unused_permissions import allowed_actions, findings
 
 FIELDS: dict[str, Any] = {
     "scenario": str,
@@ -38,6 +39,12 @@ FIELDS: dict[str, Any] = {
     "api_calls": {"rollback_critical_path": int},
     "messages": [str],
     "unsupported_calls": [],
+    "aws_requests": {
+        "judged": int,
+        "denied": [],
+        "malformed": [],
+        "used_actions": [{"by": str, "actions": [str]}],
+    },
     "template_sha256": str,
     "rehearsed_on": str,
 }
@@ -58,6 +65,10 @@ ENDS = {
     "clean-up-races-rollback": (BACK, UP, [*PROMOTED, ("rollback", "SUCCEEDED")]),
     "stopped-deployment": (BACK, UP, STOPPED),
     "unhealthy-green": (ABORTED, NOT_UP, FAILED),
+    "broken-smoke": (ABORTED, NOT_UP, FAILED),
+    "bad-release": (BACK, UP, FAILED),
+    "database-down": (ABORTED, NOT_UP, FAILED),
+    "cache-down": (ABORTED, NOT_UP, FAILED),
     "refresh-fails": (ABORTED, UP, FAILED),
     "slow-snapshot": (LIVE, CLEANED_UP, PROMOTED),
     "snapshot-fails": (ABORTED, NOT_UP, FAILED),
@@ -65,7 +76,7 @@ ENDS = {
     "drift-mid-shift": ({**BY_HAND, "phase": "escalated"}, UP, FAILED),
     "sticky-clients": (BACK, UP, STOPPED),
 }
-WITHOUT_ROLLBACK = ENDS.keys() - {"manual-rollback", "clean-up-races-rollback", "stopped-deployment", "sticky-clients"}
+WITHOUT_ROLLBACK = {name for name, (end, _, _) in ENDS.items() if end is not BACK}
 UNMOVED = {name for name, (end, _, _) in ENDS.items() if end is ABORTED}
 LONGEST_SILENCE_SECONDS = 3.0
 
@@ -128,6 +139,16 @@ def test_what_was_rehearsed_is_what_ships(kept: Kept, assembly: Path) -> None:
     assert hashlib.sha256(template.read_bytes()).hexdigest() == kept.report["template_sha256"]
 
 
+@pytest.mark.rehearsed
+def test_every_permission_is_used_by_some_scenario(all_kept: list[Kept], templates: Mapping[str, Any]) -> None:
+    """Or has its reason in a table, which may hold nothing else. What is missing, every scenario says for itself."""
+    used: defaultdict[str, set[str]] = defaultdict(set)
+    for each in (each for kept in all_kept for each in kept.report["aws_requests"]["used_actions"]):
+        used[each["by"]].update(each["actions"])
+
+    assert [] == findings(allowed_actions(templates["production"]["Resources"]), used)
+
+
 GOOD, MANUAL, BY_RULE = (scenario(name) for name in ("good-release", "manual-rollback", "stopped-deployment"))
 RACE = scenario("clean-up-races-rollback")
 RELEASED = report(outcome="promoted", weights={"blue": 0, "green": 100})
@@ -159,6 +180,16 @@ def test_a_kept_promise_is_not_called_broken() -> None:
             {"unsupported": ["rds:CreateDBSnapshot"]},
             "the emulator cannot answer rds:CreateDBSnapshot, so nothing is proven",
             id="unsupported call",
+        ),
+        pytest.param(
+            {"judgement": replace(RELEASED.judgement, denied=["notify: sns:Publish needs sns:Publish (call 7)"])},
+            "denied on AWS: notify: sns:Publish needs sns:Publish (call 7)",
+            id="denied request",
+        ),
+        pytest.param(
+            {"judgement": replace(RELEASED.judgement, malformed=["notify: sns:Publish: Message: is missing (call 7)"])},
+            "no request that AWS's model accepts: notify: sns:Publish: Message: is missing (call 7)",
+            id="malformed request",
         ),
         pytest.param({"samples": users(0.0, 8.0, status=502)}, "481 requests failed", id="failed requests"),
         pytest.param({"samples": users(0.0, 8.0, status=0)}, "481 requests failed", id="unanswered requests"),

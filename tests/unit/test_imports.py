@@ -83,8 +83,10 @@ def test_what_rooms_share_stands_on_lower_rooms_only(path: Path) -> None:
 
 def test_no_module_imports_itself_in_a_circle() -> None:
     graph = {
-        name_of(path): {module for module in imported(path) if module.startswith(("lambdas", "rehearsal", "cdk"))}
-        for folder in ("lambdas", "rehearsal", "cdk", "statemachines")
+        name_of(path): {
+            module for module in imported(path) if module.startswith(("lambdas", "rehearsal", "cdk", "install"))
+        }
+        for folder in ("lambdas", "rehearsal", "cdk", "install", "statemachines")
         for path in modules(folder)
     }
     assert list(TopologicalSorter(graph).static_order())
@@ -94,6 +96,21 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 def test_rehearsal_sees_runback_from_outside(path: Path) -> None:
     """It would otherwise agree with the functions about what they got wrong."""
     assert not {module.partition(".")[0] for module in imported(path)} & {"cdk", "lambdas", "statemachines"}
+
+
+@pytest.mark.parametrize("path", modules("install"), ids=name_of)
+def test_install_stands_on_settings_and_the_record_alone(path: Path) -> None:
+    """What looks at a real account knows what ships by its settings and its table of functions, not by its machines."""
+    of_lambdas = {module for module in imported(path) if module.startswith("lambdas")}
+    assert of_lambdas <= {"lambdas.release.record", "lambdas.release.rules"}
+    assert not {module.partition(".")[0] for module in imported(path)} & {"aws_cdk", "rehearsal", "statemachines"}
+
+
+@pytest.mark.parametrize("folder", ["cdk", "lambdas", "rehearsal", "statemachines"])
+def test_nobody_imports_install(folder: str) -> None:
+    """It could be left out, and everything would still work."""
+    importers = [path for path in modules(folder) for module in imported(path) if module.split(".")[0] == "install"]
+    assert [] == importers
 
 
 @pytest.mark.parametrize("path", modules("statemachines"), ids=name_of)

@@ -1,0 +1,199 @@
+"""What a request needs on AWS: every line of the table against the Service Authorization Reference."""
+
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", ResourceWarning)  # it leaves a file open while it is imported
+    import parliament
+
+from rehearsal.engine.needs import NO_RESOURCE, TABLE, Need, UnknownNeeds, needs_of
+from rehearsal.engine.shapes import violations
+
+REGION, ACCOUNT = "eu-west-1", "111122223333"
+PLACE = f"{REGION}:{ACCOUNT}"
+TEMPLATE = {"LaunchTemplateId": "lt-0a20c965061f64abc", "Version": "7"}
+GROUP = {"AutoScalingGroupName": "blue"}
+TABLE_NAME = {"TableName": "record"}
+KEY = {"environment": {"S": "production"}}
+LISTENER = f"arn:aws:elasticloadbalancing:{PLACE}:listener/app/main/50dc6c495c0c9188/f2f7dc8efc522ab2"
+RULE = LISTENER.replace(":listener/", ":listener-rule/") + "/9683b2d02a6cabee"
+GROUP_ARN = f"arn:aws:elasticloadbalancing:{PLACE}:targetgroup/blue/6d0ecf831eec9f09"
+FORWARD = [{"Type": "forward", "TargetGroupArn": GROUP_ARN}]
+MACHINE = f"arn:aws:states:{PLACE}:stateMachine:rollback"
+EXECUTION = f"arn:aws:states:{PLACE}:execution:rollback:one"
+TAGS = [{"Key": "service", "Value": "receipts"}]
+
+EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
+    ("autoscaling", "CancelInstanceRefresh"): GROUP,
+    ("autoscaling", "DescribeAutoScalingGroups"): {"AutoScalingGroupNames": ["blue"]},
+    ("autoscaling", "DescribeInstanceRefreshes"): {**GROUP, "MaxRecords": 1},
+    ("autoscaling", "ResumeProcesses"): {**GROUP, "ScalingProcesses": ["AZRebalance"]},
+    ("autoscaling", "StartInstanceRefresh"): {**GROUP, "DesiredConfiguration": {"LaunchTemplate": TEMPLATE}},
+    ("autoscaling", "SuspendProcesses"): {**GROUP, "ScalingProcesses": ["AZRebalance"]},
+    ("autoscaling", "UpdateAutoScalingGroup"): {**GROUP, "LaunchTemplate": TEMPLATE, "MinSize": 2},
+    ("dynamodb", "BatchGetItem"): {"RequestItems": {"record": {"Keys": [KEY]}}},
+    ("dynamodb", "GetItem"): {**TABLE_NAME, "Key": KEY},
+    ("dynamodb", "PutItem"): {**TABLE_NAME, "Item": KEY},
+    ("dynamodb", "TransactWriteItems"): {
+        "TransactItems": [
+            {"Put": {**TABLE_NAME, "Item": KEY}},
+            {"Update": {**TABLE_NAME, "Key": KEY, "UpdateExpression": "SET a = b"}},
+            {"Delete": {**TABLE_NAME, "Key": KEY}},
+            {"ConditionCheck": {**TABLE_NAME, "Key": KEY, "ConditionExpression": "a = b"}},
+        ]
+    },
+    ("dynamodb", "UpdateItem"): {**TABLE_NAME, "Key": KEY},
+    ("ec2", "CreateLaunchTemplateVersion"): {
+        "LaunchTemplateId": TEMPLATE["LaunchTemplateId"],
+        "LaunchTemplateData": {"TagSpecifications": [{"ResourceType": "instance", "Tags": TAGS}]},
+    },
+    ("ec2", "DescribeLaunchTemplateVersions"): {"LaunchTemplateId": TEMPLATE["LaunchTemplateId"], "Versions": ["7"]},
+    ("elbv2", "DescribeListeners"): {"ListenerArns": [LISTENER]},
+    ("elbv2", "DescribeRules"): {"RuleArns": [RULE]},
+    ("elbv2", "DescribeTargetHealth"): {"TargetGroupArn": GROUP_ARN},
+    ("elbv2", "ModifyListener"): {"ListenerArn": LISTENER, "DefaultActions": FORWARD},
+    ("elbv2", "ModifyRule"): {"RuleArn": RULE, "Actions": FORWARD},
+    ("lambda", "Invoke"): {"FunctionName": f"arn:aws:lambda:{PLACE}:function:notify:3", "Payload": "{}"},
+    ("logs", "FilterLogEvents"): {"logGroupName": "/receipts/application", "limit": 10_000},
+    ("rds", "CreateDBSnapshot"): {
+        "DBInstanceIdentifier": "receipts",
+        "DBSnapshotIdentifier": "runback-1",
+        "Tags": TAGS,
+    },
+    ("rds", "DescribeDBSnapshots"): {"DBSnapshotIdentifier": "runback-1"},
+    ("secretsmanager", "GetSecretValue"): {"SecretId": f"arn:aws:secretsmanager:{PLACE}:secret:receipts/login-b4TzKd"},
+    ("sns", "Publish"): {"TopicArn": f"arn:aws:sns:{PLACE}:notices", "Message": "Rolled back"},
+    ("ssm", "GetParameter"): {"Name": "/receipts/way-back"},
+    ("ssm", "PutParameter"): {"Name": "/receipts/way-back", "Value": "x", "Type": "String", "Tags": TAGS},
+    ("stepfunctions", "DescribeExecution"): {"executionArn": EXECUTION},
+    ("stepfunctions", "StartExecution"): {"stateMachineArn": MACHINE, "input": "{}"},
+    ("stepfunctions", "StopExecution"): {"executionArn": EXECUTION, "cause": "Rolled back"},
+}
+"""A request for every line of the table, with everything in it that needs something more."""
+
+
+class Described:
+    """An account in which every launch template is the same."""
+
+    region = REGION
+    account = ACCOUNT
+
+    def launch_template_data(self, template_id: str, version: str) -> Mapping[str, Any]:
+        assert TEMPLATE == {"LaunchTemplateId": template_id, "Version": version}
+        tagged = [{"ResourceType": kind, "Tags": TAGS} for kind in ("instance", "volume")]
+        profile = {"Name": "application"}
+        return {"ImageId": "ami-1", "KeyName": "k", "TagSpecifications": tagged, "IamInstanceProfile": profile}
+
+    def role_of_profile(self, profile: Mapping[str, str]) -> str:
+        return f"arn:aws:iam::{ACCOUNT}:role/{profile['Name']}"
+
+
+def needed(service: str, operation: str, **changes: Any) -> list[Need]:
+    return needs_of(service, operation, {**EXAMPLES[service, operation], **changes}, Described())
+
+
+def arns(needs: list[Need], action: str) -> list[str]:
+    return [need.resource for need in needs if need.action == action]
+
+
+def documented(action: str) -> Iterator[str]:
+    """Yield the ARN patterns of the resources that an action works on, as AWS documents them; none, if it has none."""
+    prefix, _, name = action.partition(":")
+    for service in (each for each in parliament.iam_definition if each["prefix"] == prefix):
+        formats = {each["resource"]: each["arn"] for each in service["resources"]}
+        for privilege in (each for each in service["privileges"] if each["privilege"] == name):
+            kinds = {each["resource_type"].rstrip("*") for each in privilege["resource_types"]}
+            yield from (re.sub(r"\$\{\w+\}", "*", formats[kind]) for kind in kinds if kind)
+
+
+def exists(action: str) -> bool:
+    prefix, _, name = action.partition(":")
+    return any(
+        name == privilege["privilege"]
+        for service in parliament.iam_definition
+        if service["prefix"] == prefix
+        for privilege in service["privileges"]
+    )
+
+
+def test_there_is_an_example_of_every_request() -> None:
+    assert EXAMPLES.keys() == TABLE.keys()
+
+
+@pytest.mark.parametrize(("service", "operation"), TABLE)
+def test_examples_are_requests_that_the_model_accepts(service: str, operation: str) -> None:
+    assert [] == list(violations(service, operation, EXAMPLES[service, operation]))
+
+
+@pytest.mark.parametrize(("service", "operation"), TABLE)
+def test_actions_and_resources_are_as_aws_documents_them(service: str, operation: str) -> None:
+    """An action that does not exist, or a resource that it does not work on, would be allowed by no policy."""
+    for need in needed(service, operation):
+        patterns = list(documented(need.action))
+        assert exists(need.action)
+        if need.resource == NO_RESOURCE:
+            assert [] == patterns
+        else:
+            assert any(parliament.is_arn_match("*", pattern, need.resource) for pattern in patterns), (need, patterns)
+
+
+def test_a_group_that_gets_a_launch_template_needs_what_launching_needs() -> None:
+    """Or whoever may resize a group could start anything with any role."""
+    template = f"arn:aws:ec2:{PLACE}:launch-template/{TEMPLATE['LaunchTemplateId']}"
+    for needs in (needed("autoscaling", "UpdateAutoScalingGroup"), needed("autoscaling", "StartInstanceRefresh")):
+        launches = [need for need in needs if need.action == "ec2:RunInstances"]
+        assert {f"arn:aws:ec2:{REGION}::image/ami-1", f"arn:aws:ec2:{PLACE}:key-pair/k", template} <= {
+            need.resource for need in launches
+        }
+        assert all(need.context == {"ec2:LaunchTemplate": template} for need in launches)
+        assert [f"arn:aws:ec2:{PLACE}:{kind}/*" for kind in ("instance", "volume")] == arns(needs, "ec2:CreateTags")
+        assert [f"arn:aws:iam::{ACCOUNT}:role/application"] == arns(needs, "iam:PassRole")
+
+
+def test_a_group_that_keeps_its_launch_template_needs_only_itself() -> None:
+    resized = needs_of("autoscaling", "UpdateAutoScalingGroup", {**GROUP, "MinSize": 1}, Described())
+
+    assert ["autoscaling:UpdateAutoScalingGroup"] == [need.action for need in resized]
+
+
+def test_tags_need_a_permission_of_their_own() -> None:
+    assert "rds:AddTagsToResource" in {need.action for need in needed("rds", "CreateDBSnapshot")}
+    assert "rds:AddTagsToResource" not in {need.action for need in needed("rds", "CreateDBSnapshot", Tags=[])}
+    assert "ssm:AddTagsToResource" in {need.action for need in needed("ssm", "PutParameter")}
+
+
+def test_a_transaction_needs_what_its_items_need() -> None:
+    actions = ["PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem"]
+
+    assert [f"dynamodb:{name}" for name in actions] == [
+        need.action for need in needed("dynamodb", "TransactWriteItems")
+    ]
+
+
+def test_a_call_of_a_version_needs_that_version() -> None:
+    arn = f"arn:aws:lambda:{PLACE}:function:notify"
+
+    assert [f"{arn}:3"] == arns(needed("lambda", "Invoke"), "lambda:InvokeFunction")
+    assert [f"{arn}:live"] == arns(
+        needed("lambda", "Invoke", FunctionName="notify", Qualifier="live"), "lambda:InvokeFunction"
+    )
+    assert [arn] == arns(needed("lambda", "Invoke", FunctionName="notify"), "lambda:InvokeFunction")
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "parameters", "said"),
+    [
+        ("dynamodb", "DeleteItem", {}, "nobody has said what dynamodb:DeleteItem needs"),
+        ("sns", "Publish", {"PhoneNumber": "+1"}, "cannot be told without 'TopicArn'"),
+        ("dynamodb", "TransactWriteItems", {"TransactItems": [{"Wish": TABLE_NAME}]}, "cannot be told without 'Wish'"),
+    ],
+)
+def test_what_the_table_does_not_know_is_said(service: str, operation: str, parameters: Any, said: str) -> None:
+    """A request whose needs nobody knows must not pass for one that needs nothing."""
+    with pytest.raises(UnknownNeeds, match=re.escape(said)):
+        needs_of(service, operation, parameters, Described())

@@ -1,0 +1,175 @@
+"""Requests are judged by the policies that ship: what is missing is named, and what is too much as well."""
+
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rehearsal.engine.calls import Call, access_key_of
+from rehearsal.permissions import Judge, Judgement, judge_for
+from rehearsal.scenarios import NEW_VERSION
+from tests.rehearsal.assemblies import policies_of
+from tests.rehearsal.conftest import quiet_account
+from tests.rehearsal.unused_permissions import BY_CHANCE, NOT_IN_A_SCENARIO, allowed_actions, findings
+
+
+@dataclass(frozen=True)
+class Released:
+    """A release without users that went live, and the judge of its requests."""
+
+    judge: Judge
+    calls: list[Call]
+
+    def judged(self, call: Call) -> Judgement:
+        return self.judge.of([call])
+
+    def first(self, caller: str, action: str) -> Call:
+        """Return a function's first request of a kind."""
+        return next(each for each in self.calls if each.action == action and (each.caller or "").endswith(caller))
+
+
+@pytest.fixture(scope="module")
+def released(assembly: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Released]:
+    """Return one for all tests. The account stands until its end, because the judge asks it for launch templates."""
+    with quiet_account(assembly, tmp_path_factory.mktemp("released"), "staging") as quiet:
+        ended = quiet.stage.until_ended(quiet.stage.start_deployment({"version": NEW_VERSION}))
+        assert "SUCCEEDED" == ended.status
+        yield Released(judge_for(quiet.stage.account), list(quiet.stage.account.calls.log))
+
+
+@pytest.mark.rehearsed
+def test_policies_and_models_accept_every_request(released: Released) -> None:
+    judgement = released.judge.of(released.calls)
+
+    assert ([], []) == (judgement.denied, judgement.malformed)
+    assert judgement.judged == sum(1 for call in released.calls if call.access_key in released.judge.principals)
+
+
+@pytest.mark.rehearsed
+def test_machines_are_judged_as_functions_are(released: Released) -> None:
+    assert {"lambda:InvokeFunction"} <= set(released.judge.of(released.calls).used_actions["deploy"])
+
+
+@pytest.mark.rehearsed
+def test_whatever_statement_is_taken_away_is_missed(released: Released) -> None:
+    """A judge that misses none would allow everything."""
+    missed = 0
+    for key, principal in released.judge.principals.items():
+        calls = [call for call in released.calls if call.access_key == key]
+        used = {action for actions in released.judge.of(calls).used_actions.values() for action in actions}
+        for statement in principal.statements:
+            others = tuple(each for each in principal.statements if each is not statement)
+            judge = replace(released.judge, principals={key: replace(principal, statements=others)})
+            denied = judge.of(calls).denied
+            assert bool(used & set(statement.actions)) is bool(denied)
+            missed += bool(denied)
+    assert missed > len(released.judge.principals) // 2
+
+
+@pytest.mark.rehearsed
+@pytest.mark.parametrize(
+    ("caller", "action", "changes", "said"),
+    [
+        (
+            "switch-listener",
+            "ModifyListener",
+            {"ListenerArn": "arn:aws:elasticloadbalancing:eu-west-1:111122223333:listener/app/other/1/2"},
+            "ModifyListener on arn:aws:elasticloadbalancing:eu-west-1:111122223333:listener/app/other/1/2, which",
+        ),
+        (
+            "take-snapshot",
+            "CreateDBSnapshot",
+            {"DBSnapshotIdentifier": "by-hand"},
+            "rds:CreateDBSnapshot on arn:aws:rds:eu-west-1:111122223333:snapshot:by-hand",
+        ),
+        ("notify", "Publish", {"TopicArn": None, "PhoneNumber": "+1"}, "what sns:Publish needs cannot be told"),
+    ],
+)
+def test_another_resource_is_not_allowed(
+    released: Released, caller: str, action: str, changes: dict[str, Any], said: str
+) -> None:
+    call = released.first(caller, action)
+    parameters = {name: value for name, value in {**call.parameters, **changes}.items() if value is not None}
+
+    assert [] == released.judged(call).denied
+    assert said in released.judged(replace(call, parameters=parameters)).denied[0]
+
+
+@pytest.mark.rehearsed
+def test_a_secret_is_read_through_the_endpoint_only(released: Released) -> None:
+    """A function that is taken out of the VPC, or a VPC without the endpoint, gets no secret on AWS."""
+    call = released.first("check-data-stores", "GetSecretValue")
+    outside = {key: replace(each, in_vpc=False) for key, each in released.judge.principals.items()}
+
+    assert [] == released.judged(call).denied
+    assert 1 == len(replace(released.judge, principals=outside).of([call]).denied)
+    assert 1 == len(replace(released.judge, endpoints={}).of([call]).denied)
+
+
+@pytest.mark.rehearsed
+def test_a_request_that_nobody_knows_is_a_finding(released: Released) -> None:
+    call = released.first("notify", "Publish")
+
+    (unknown,) = released.judged(replace(call, action="CreateTopic", parameters={"Name": "mine"})).denied
+    assert f"notify: nobody has said what sns:CreateTopic needs (call {call.number})" == unknown
+    (unsigned,) = released.judged(replace(call, access_key=access_key_of("stranger"))).denied
+    assert f"sns:Publish was signed by nobody in the stack (call {call.number})" == unsigned
+
+
+@pytest.mark.rehearsed
+def test_a_request_that_the_model_refuses_is_a_finding(released: Released) -> None:
+    """Told once, however often it was made."""
+    call = released.first("notify", "Publish")
+    wrong = replace(call, parameters={**call.parameters, "Message": 1})
+
+    (found,) = released.judge.of([wrong, replace(wrong, number=call.number + 1)]).malformed
+    assert f"notify: sns:Publish: Message: int is no string (call {call.number})" == found
+
+
+USED = {"notify": {"sns:Publish"}}
+EXCUSED = {
+    name: {a for n, a in (*NOT_IN_A_SCENARIO, *BY_CHANCE) if n == name} for name, _ in (*NOT_IN_A_SCENARIO, *BY_CHANCE)
+}
+
+
+def allowed(**more: set[str]) -> dict[str, set[str]]:
+    """Return what has a reason, what is used, and more."""
+    granted = {**EXCUSED, "notify": EXCUSED["notify"] | USED["notify"]}
+    return {name: granted.get(name, set()) | more.get(name, set()) for name in granted.keys() | more.keys()}
+
+
+def test_what_is_used_or_has_a_reason_is_no_finding() -> None:
+    assert [] == findings(allowed(), USED)
+    assert [] == findings(allowed(notify={"logs:PutLogEvents"}), USED)
+
+
+def test_an_action_more_than_any_scenario_uses_is_a_finding() -> None:
+    assert ["notify may do sns:DeleteTopic, which no scenario does"] == findings(
+        allowed(notify={"sns:DeleteTopic"}), USED
+    )
+
+
+def test_a_reason_that_is_none_is_a_finding() -> None:
+    """Or the table of reasons would only grow."""
+    (name, action), *_ = NOT_IN_A_SCENARIO
+    assert [f"{name} does {action}, and has a reason not to"] == findings(
+        allowed(),
+        {"notify": {*USED["notify"], *([action] if name == "notify" else [])}, name: {action, *USED.get(name, ())}},
+    )
+    taken = {n: {a for a in actions if (n, a) != (name, action)} for n, actions in allowed().items()}
+    assert [f"{name} may not do {action}, and has a reason to"] == findings(taken, USED)
+
+
+def test_an_action_added_to_a_role_is_a_finding(templates: Mapping[str, Any]) -> None:
+    """Of functions, machines and rules alike, whatever CDK made of their policies."""
+    resources = deepcopy(templates["production"]["Resources"])
+    before = allowed_actions(resources)
+    assert {"states:StartExecution"} == before["unfinished-execution"]
+    assert {"lambda:InvokeFunction", "states:StartExecution"} < before["deploy"]
+    assert [] == findings(before, before | {name: before[name] - EXCUSED[name] for name in EXCUSED})
+
+    policies_of({"Resources": resources}, "Notify")[0]["Action"].append("sns:DeleteTopic")
+    assert {"sns:DeleteTopic"} == allowed_actions(resources)["notify"] - before["notify"]
