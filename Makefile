@@ -55,7 +55,7 @@ lint: .venv/ready ## Check style and types (seconds)
 .PHONY: check
 check: lint node_modules/.package-lock.json ## Everything that can be checked without running a release (2 min)
 	@$(PYTHON_IN_VENV) -m pytest -n $(TEST_WORKERS) tests/oracles tests/unit/test_imports.py \
-		tests/statemachines/test_shape.py tests/statemachines/test_golden.py \
+		tests/statemachines/test_shape.py tests/statemachines/test_golden.py tests/statemachines/test_documents.py \
 		tests/infrastructure/test_committed_files.py tests/infrastructure/test_packaging.py
 
 node_modules/.package-lock.json: .venv/ready package.json package-lock.json
@@ -66,6 +66,10 @@ node_modules/.package-lock.json: .venv/ready package.json package-lock.json
 format: .venv/ready ## Correct what can be corrected mechanically
 	@$(PYTHON_IN_VENV) -m ruff check --fix .
 	@$(PYTHON_IN_VENV) -m ruff format .
+
+.PHONY: docs
+docs: .venv/ready ## Make the documents anew that follow from the machines, errors and messages
+	@$(PYTHON_IN_VENV) -m statemachines.documents
 
 # The layers are for Lambda's own Python; everything else has to fit every Python that a developer may have.
 COMPILE := $(PYTHON_IN_VENV) -m uv pip compile --quiet --universal --generate-hashes \

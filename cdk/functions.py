@@ -176,7 +176,7 @@ FUNCTIONS = (
         description="Begins the snapshot of the database, before anything changes.",
         machines=DEPLOY,
         variables=("SERVICE", "ENVIRONMENT", "RECORD_TABLE", "DATABASE"),
-        permissions=(UPDATE_RECORD, TAKE_SNAPSHOTS),
+        permissions=(UPDATE_RECORD, *TAKE_SNAPSHOTS),
     ),
     FunctionSpec(
         module="database.check_snapshot",

@@ -94,7 +94,7 @@ def _instance_roles(settings: EnvironmentSettings) -> list[str]:
 def _whatever_an_instance_is_made_of(settings: EnvironmentSettings) -> list[str]:
     shared = [f"arn:{settings.partition}:ec2:{settings.region}::{kind}/*" for kind in ("image", "snapshot")]
     network = ("network-interface", "security-group", "subnet")
-    own = ("image", "instance", "key-pair", "launch-template", "volume", *network)
+    own = ("instance", "key-pair", "launch-template", "volume", *network)
     return shared + [settings.arn("ec2", f"{kind}/*") for kind in own]
 
 
@@ -226,10 +226,14 @@ READ_WAY_BACK = Permission(("ssm:GetParameter",), lambda settings: [_parameter(s
 
 PUBLISH_NOTICES = Permission(("sns:Publish",), _topic)
 
-TAKE_SNAPSHOTS = Permission(
-    ("rds:CreateDBSnapshot", "rds:AddTagsToResource"),
-    lambda settings: [*_database(settings), *_our_snapshots(settings)],
-    why_star=_MADE_LATER,
+TAKE_SNAPSHOTS = (
+    Permission(
+        ("rds:CreateDBSnapshot",),
+        lambda settings: [*_database(settings), *_our_snapshots(settings)],
+        why_star=_MADE_LATER,
+    ),
+    # Only the snapshot is tagged; to tag the database would be to change it.
+    Permission(("rds:AddTagsToResource",), _our_snapshots, why_star=_MADE_LATER),
 )
 READ_SNAPSHOTS = Permission(("rds:DescribeDBSnapshots",), _our_snapshots, why_star=_MADE_LATER)
 

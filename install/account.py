@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Callable, Mapping
+from itertools import chain
 from typing import Any
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-READS = ("describe_", "get_", "list_")
+READS = ("describe_", "get_", "list_", "simulate_")
 SECRET_READS = frozenset({"get_secret_value", "get_parameter_history", "get_password_data"})
 """They begin like a read, and bring out what nobody needs to see here."""
 
@@ -83,19 +84,25 @@ class Account:
                 return client.get_paginator(operation).paginate(**parameters).build_full_result()
             return getattr(client, operation)(**parameters)
         except ClientError as error:
-            return explained(error, iam_action(service, operation))
+            return explained(error, iam_action(service, operation), _named(parameters))
         except BotoCoreError as error:
             return Unreadable(f"AWS could not be asked: {error}", "try again; is the network all right?")
 
 
-def explained(error: ClientError, action: str) -> NotThere | Unreadable:
-    """Say what an error of AWS means for somebody who only looks."""
+def explained(error: ClientError, action: str, what: str) -> NotThere | Unreadable:
+    """Say what an error of AWS means for somebody who only looks, and was looking for this."""
     code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
     if code in _DENIED:
         return Unreadable(f"these credentials may not call {action}", f"allow {action}, or run doctor as somebody else")
     if "NotFound" in code or code == "NoSuchEntity" or (code == "ValidationError" and "does not exist" in message):
-        return NotThere("there is none in this account and Region")
+        return NotThere(f"there is no {what} in this account and Region")
     return Unreadable(f"{action} answered {code}: {message}", "try again, or ask AWS what that means")
+
+
+def _named(parameters: Mapping[str, object]) -> str:
+    """Return the ids, names or ARNs that were asked for."""
+    lists = (value if isinstance(value, list) else [value] for value in parameters.values())
+    return " or ".join(str(each) for each in chain(*lists)) or "such thing"
 
 
 def iam_action(service: str, operation: str) -> str:

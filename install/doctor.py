@@ -13,6 +13,7 @@ from install.checks.colors import check_colors
 from install.checks.foundations import check_foundations
 from install.checks.names import check_logs, check_parameters, check_secrets
 from install.checks.network import check_network
+from install.checks.rights import check_rights
 from install.checks.routes import check_routes
 from install.checks.runback import check_runback
 from install.checks.stores import check_cache, check_database
@@ -31,6 +32,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("secrets", check_secrets),
     ("parameters", check_parameters),
     ("Runback", check_runback),
+    ("rights", check_rights),
 )
 
 _STYLES = {
@@ -51,9 +53,9 @@ class Section:
 
 
 def examine(settings: EnvironmentSettings, account: Account) -> Iterator[Section]:
-    """Yield every part's findings as soon as they are known."""
+    """Yield every part's findings as soon as they are known; what two checks came upon is said once."""
     for title, check in CHECKS:
-        yield Section(title, tuple(check(settings, account)))
+        yield Section(title, tuple(dict.fromkeys(check(settings, account))))
 
 
 def is_healthy(sections: Sequence[Section]) -> bool:

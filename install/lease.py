@@ -23,7 +23,7 @@ def read_work(settings: EnvironmentSettings, account: Account) -> Work | None:
     try:
         return record.read().work
     except ClientError as error:
-        what = explained(error, "dynamodb:BatchGetItem")
+        what = explained(error, "dynamodb:BatchGetItem", record.table)
         if isinstance(what, NotThere):
             return None
         raise RecordUnreadable(f"{record.table}: {what}") from error

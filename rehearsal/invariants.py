@@ -4,7 +4,7 @@ What must be true at every moment of a rehearsal, whatever happens in it.
 Checked after every call that changes something, not at the end: a state that must never be may last for a second only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ SERVED = "traffic is never all on a color without a healthy target while the oth
 ONE_HOLDER = "only the holder of the lease changes a listener, and a late write of a loser is undone"
 WAY_BACK = "the old color keeps its capacity while it is a valid way back"
 LET_GO = "no lease is held when all executions have ended"
+SECRET = "no secret is told in a history, a log, the record or a message"
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,11 @@ class Invariants:
         self._check_way_back(live, call)
         self._shown = self._forwards()
 
-    def conclude(self) -> None:
-        """Check what must be true once every execution of a scenario has ended."""
+    def conclude(self, told: Sequence[str]) -> None:
+        """Check what must be true once every execution of a scenario has ended. `told` are secrets, and where."""
         self.checked += 1
+        for secret in told:
+            self._violated(SECRET, secret, None)
         lease = self._record.lease
         if "holder" in lease:
             self._violated(LET_GO, f"{lease['holder']} still holds it", None)

@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from rehearsal.account import Account
@@ -110,12 +109,13 @@ class _Described:
     def __init__(self, account: Account) -> None:
         self.region, self.account = account.settings.region, account.settings.account
         self._ec2, self._iam = account.client("ec2"), account.client("iam")
-        self.launch_template_data = lru_cache(self._launch_template_data)
+        self._known: dict[tuple[str, str], Mapping[str, Any]] = {}
 
-    def _launch_template_data(self, template_id: str, version: str) -> Mapping[str, Any]:
-        found = self._ec2.describe_launch_template_versions(LaunchTemplateId=template_id, Versions=[version])
-        data: Mapping[str, Any] = found["LaunchTemplateVersions"][0]["LaunchTemplateData"]
-        return data
+    def launch_template_data(self, template_id: str, version: str) -> Mapping[str, Any]:
+        if (template_id, version) not in self._known:
+            found = self._ec2.describe_launch_template_versions(LaunchTemplateId=template_id, Versions=[version])
+            self._known[template_id, version] = found["LaunchTemplateVersions"][0]["LaunchTemplateData"]
+        return self._known[template_id, version]
 
     def role_of_profile(self, profile: Mapping[str, str]) -> str:
         name = profile.get("Name") or profile["Arn"].rpartition("/")[2]

@@ -11,6 +11,7 @@ from rehearsal.invariants import Invariants
 from rehearsal.permissions import judge_for
 from rehearsal.report import Report, make_report
 from rehearsal.scenarios import OLD_VERSION, REQUESTS_PER_SECOND, Scenario
+from rehearsal.secrecy import told
 from rehearsal.settings import Settings
 from rehearsal.stage import Speeds, Stage, Stuck
 from rehearsal.world.customer import CAPACITY
@@ -53,7 +54,7 @@ def play(scenario: Scenario, settings: Settings, assembly: Path, folder: Path, s
         if not traffic.is_running():
             raise Stuck("The users were gone before the end; samples.log says why")
         traffic.stop()
-        invariants.conclude()
+        invariants.conclude(told(account))
         judgement = judge.of(list(account.calls.log))
         report = make_report(
             scenario.name, scenario.expected, stage, invariants, judgement, speeds, time.monotonic() - started

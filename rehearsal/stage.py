@@ -26,7 +26,7 @@ class Speeds:
     """
 
     waiting: float = 60.0
-    baking: float = 120.0
+    baking: float = 200.0
     idle: float = 1200.0
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from lambdas import errors
+from lambdas.errors import LeaseLost, RunbackError
 from lambdas.notices.rules import Kind, Notice, compose
 
 State = dict[str, Any]
@@ -24,7 +24,7 @@ GUIDE = ROOT / "docs" / "operating.md"
 PAGES = ROOT / "docs" / "machines"
 MACHINES = ("deploy", "rollback", "clean-up")
 
-_LEASE_LOST = errors.LeaseLost.__name__
+_LEASE_LOST = LeaseLost.__name__
 _ANY_ERROR = "States.ALL"
 _ANYBODY_UNDER_THE_LEASE = "any step that finds<br>the lease taken"
 _FEW = 2
@@ -51,18 +51,15 @@ def main() -> None:
 def _with_tables(guide: str) -> str:
     for name, table in (("errors", _errors_table()), ("notices", _notices_table())):
         between = re.compile(rf"(<!-- {name}: made by `make docs` -->\n).*?(\n<!-- end of {name} -->)", re.DOTALL)
-        guide = between.sub(lambda found, table=table: f"{found[1]}\n{table}\n{found[2]}", guide)
+        guide, places = between.subn(lambda found, table=table: f"{found[1]}\n{table}\n{found[2]}", guide)
+        if places != 1:
+            raise ValueError(f"{GUIDE} has {places} places for the table of {name}")
     return guide
 
 
 def _errors_table() -> str:
     """Return every error in the words of its docstring."""
-    classes = (each for each in vars(errors).values() if inspect.isclass(each))
-    rows = (
-        (f"`{each.__name__}`", inspect.getdoc(each) or "")
-        for each in classes
-        if issubclass(each, errors.RunbackError) and each is not errors.RunbackError
-    )
+    rows = ((f"`{each.__name__}`", inspect.getdoc(each) or "") for each in RunbackError.__subclasses__())
     return _table(("error", "what it means, and the way out"), rows)
 
 

@@ -1,6 +1,7 @@
 """Auto Scaling groups and launch templates: the instances of each color."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from cdk.settings import COLORS, Color, EnvironmentSettings
@@ -9,6 +10,8 @@ from install.checks.forwards import target_groups_of
 from install.findings import Finding, attempt, missing, note, ok, wrong
 
 VERSION_TAG = "runback:version"
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/work-with-tags-in-IMDS.html
+_METADATA_KEY = re.compile(r"[0-9A-Za-z_+=,.@:-]{1,255}")
 _MOVING = frozenset({"$Latest", "$Default"})
 _NEEDED_PROCESSES = frozenset({"Launch", "Terminate", "AddToLoadBalancer", "HealthCheck", "ReplaceUnhealthy"})
 _ENDED = frozenset({"Successful", "Failed", "Cancelled", "RollbackSuccessful", "RollbackFailed"})
@@ -34,7 +37,7 @@ def check_colors(settings: EnvironmentSettings, account: Account) -> Iterator[Fi
 def _read_group(name: str, account: Account) -> Described:
     found = account.read("autoscaling", "describe_auto_scaling_groups", AutoScalingGroupNames=[name])
     if not found["AutoScalingGroups"]:
-        raise NotThere("there is no Auto Scaling group of this name in this account and Region")
+        raise NotThere(f"there is no Auto Scaling group {name} in this account and Region")
     group: Described = found["AutoScalingGroups"][0]
     return group
 
@@ -45,6 +48,7 @@ def _group(field: str, color: str, settings: EnvironmentSettings, account: Accou
         *_launches(field, group, settings.colors.of(color)),
         *_attached(field, group, target_groups_of(settings, color)),
         *_surprises(field, group),
+        *_tag_keys(field, [tag["Key"] for tag in group.get("Tags", []) if tag.get("PropagateAtLaunch")]),
     ]
     size = f"{group['MinSize']} to {group['MaxSize']} instances, {group['DesiredCapacity']} wanted"
     yield from problems or [ok(field, f"can be used; {size}")]
@@ -136,6 +140,7 @@ def _unfit(field: str, version: str, data: Described) -> Iterator[Finding]:
             f"version {version} gives instances no tag {VERSION_TAG}, so that nobody knows what they run",
             f"add a tag specification for instances, {VERSION_TAG} = the commit that they run",
         )
+    yield from _tag_keys(field, tags)
     if str(data.get("ImageId", "")).startswith("resolve:ssm:"):
         yield wrong(
             field,
@@ -147,6 +152,17 @@ def _unfit(field: str, version: str, data: Described) -> Iterator[Finding]:
             field,
             f"version {version} does not show instances their own tags; the versions that releases make do",
             "turn instance metadata tags on, if instances are to know their version before the first release",
+        )
+
+
+def _tag_keys(field: str, keys: Iterable[str]) -> Iterator[Finding]:
+    """Find tags with which no instance can be launched that is shown its own tags, as releases want it."""
+    unusable = sorted(key for key in keys if key in {".", "..", "_index"} or not _METADATA_KEY.fullmatch(key))
+    if unusable:
+        yield wrong(
+            field,
+            f"gives instances the tag {', '.join(unusable)}, which an instance cannot be shown: it would not launch",
+            "rename it: letters, digits and -_+=,.@: are allowed, spaces and slashes are not",
         )
 
 

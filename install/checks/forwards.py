@@ -30,9 +30,8 @@ def balancer_of(arn: str) -> str:
 def actions_of(account: Account, arn: str) -> Actions:
     """Read the actions of a rule, or the default ones of a listener. Raises NotThere, Unreadable."""
     if ":listener-rule/" in arn:
-        found = account.read("elbv2", "describe_rules", RuleArns=[arn])["Rules"]
-        return _only(found)["Actions"]
-    return _only(account.read("elbv2", "describe_listeners", ListenerArns=[arn])["Listeners"])["DefaultActions"]
+        return _first(account.read("elbv2", "describe_rules", RuleArns=[arn])["Rules"], arn)["Actions"]
+    return _first(account.read("elbv2", "describe_listeners", ListenerArns=[arn])["Listeners"], arn)["DefaultActions"]
 
 
 def weights_of(actions: Actions) -> dict[str, int]:
@@ -66,7 +65,7 @@ def target_groups_of(settings: EnvironmentSettings, color: str) -> set[str]:
     return {getattr(route, color) for route in settings.routes}
 
 
-def _only(found: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+def _first(found: Sequence[Mapping[str, Any]], arn: str) -> Mapping[str, Any]:
     if not found:
-        raise NotThere("there is none in this account and Region")
+        raise NotThere(f"there is no {arn} in this account and Region")
     return found[0]

@@ -34,7 +34,7 @@ def _log_group(name: str, account: Account) -> Iterator[Finding]:
     else:
         yield missing(
             "logs.group",
-            "there is no such log group in this account and Region",
+            f"there is no log group {name} in this account and Region",
             "make it, and let the application write one JSON object per request into it",
         )
 

@@ -57,7 +57,7 @@ def needs_of(service: str, operation: str, parameters: Parameters, account: Acco
     Raises UnknownNeeds for one that is not in the table, or that the table does not understand.
     """
     if (service, operation) not in TABLE:
-        raise UnknownNeeds(f"nobody has said what {service}:{operation} needs")
+        raise UnknownNeeds(f"nobody has said in rehearsal/engine/needs.py what {service}:{operation} needs")
     try:
         return list(TABLE[service, operation](parameters, account))
     except KeyError as missing:
@@ -117,13 +117,21 @@ def _launch(template: Mapping[str, str], account: Account) -> Iterator[Need]:
 def _parts_of_instance(data: Mapping[str, Any], account: Account) -> Iterator[str]:
     for kind in ("instance", "network-interface", "subnet", "volume"):
         yield _arn(account, "ec2", f"{kind}/*")
-    groups = [*data.get("SecurityGroupIds", []), *(i for n in data.get("NetworkInterfaces", []) for i in n["Groups"])]
-    for group in groups or ["*"]:
+    for group in _security_groups(data) or ["*"]:
         yield _arn(account, "ec2", f"security-group/{group}")
     if "ImageId" in data:
         yield f"arn:aws:ec2:{account.region}::image/{data['ImageId']}"
+    for mapping in data.get("BlockDeviceMappings", []):
+        if "SnapshotId" in mapping.get("Ebs", {}):
+            yield f"arn:aws:ec2:{account.region}::snapshot/{mapping['Ebs']['SnapshotId']}"
     if "KeyName" in data:
         yield _arn(account, "ec2", f"key-pair/{data['KeyName']}")
+
+
+def _security_groups(data: Mapping[str, Any]) -> list[str]:
+    """Return those that a template names itself or for one of its network interfaces."""
+    of_interfaces = [group for each in data.get("NetworkInterfaces", []) for group in each.get("Groups", [])]
+    return [*data.get("SecurityGroupIds", []), *of_interfaces]
 
 
 def _launch_template_version(parameters: Parameters, account: Account) -> Iterator[Need]:

@@ -30,6 +30,7 @@ class WatchedClients:
             ("lambda", "get_account_settings"): lambda **_: lambda_limits(1000, 900),
             ("lambda", "get_function_concurrency"): lambda **_: refuse("ResourceNotFoundException"),
             ("autoscaling", "describe_instance_refreshes"): lambda **_: {"InstanceRefreshes": []},
+            ("iam", "simulate_principal_policy"): lambda **_: {"EvaluationResults": []},
         }
 
     def __call__(self, service: str) -> Any:

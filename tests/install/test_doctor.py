@@ -209,6 +209,13 @@ ENDPOINT = {"network.secrets_manager_endpoint_id"}
             BOTH_TEMPLATES,
             "takes its image from a parameter",
         ),
+        (
+            "colors",
+            GROUPS,
+            every("AutoScalingGroups", Tags=[{"Key": "team/owner", "Value": "x", "PropagateAtLaunch": True}]),
+            BOTH_GROUPS,
+            "team/owner, which an instance cannot be shown",
+        ),
         ("database", INSTANCES, first("DBInstances", DBInstanceStatus="stopped"), {"database.instance"}, "is stopped"),
         ("database", INSTANCES, first("DBInstances", Engine="mysql"), {"database.instance"}, "is mysql"),
         (
@@ -390,6 +397,32 @@ def test_the_stack_is_sound_or_not(
     stack = {"StackStatus": status, "CreationTime": datetime(2026, 1, 1, tzinfo=UTC)}
     clients.answers["cloudformation", "describe_stacks"] = lambda **_: {"Stacks": [stack]}
     assert levels == {each.level for each in complaints(settings, clients, "Runback")}
+
+
+@pytest.mark.parametrize(
+    ("detail", "says"),
+    [
+        ({"OrganizationsDecisionDetail": {"AllowedByOrganizations": False}}, "a policy of the organization"),
+        ({"PermissionsBoundaryDecisionDetail": {"AllowedByPermissionsBoundary": False}}, "a permissions boundary"),
+    ],
+)
+def test_what_is_forbidden_from_above_is_wrong(
+    settings: EnvironmentSettings, clients: WatchedClients, detail: dict[str, Any], says: str
+) -> None:
+    """The role itself allows it, so that nobody would know before the first release."""
+    clients.answers["lambda", "get_function_configuration"] = lambda FunctionName: {"Role": f"role-of-{FunctionName}"}
+
+    def simulate(PolicySourceArn: str, ActionNames: list[str]) -> dict[str, Any]:  # noqa: N803  as boto3 has them
+        results = [{"EvalActionName": action, "EvalDecision": "implicitDeny"} for action in ActionNames]
+        if PolicySourceArn.endswith("-switch-listener"):
+            results[0] |= detail
+        return {"EvaluationResults": results}
+
+    clients.answers["iam", "simulate_principal_policy"] = simulate
+    (found,) = complaints(settings, clients, "rights")
+    assert "account" == found.field
+    assert found.says.startswith(says)
+    assert found.says.endswith("to switch-listener")
 
 
 def test_the_report_names_field_and_fix(settings: EnvironmentSettings, clients: WatchedClients) -> None:

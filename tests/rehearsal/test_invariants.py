@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from rehearsal.engine.calls import Call
-from rehearsal.invariants import LET_GO, ONE_HOLDER, SERVED, SETTLE_WITHIN_SECONDS, WAY_BACK, Invariants
+from rehearsal.invariants import LET_GO, ONE_HOLDER, SECRET, SERVED, SETTLE_WITHIN_SECONDS, WAY_BACK, Invariants
 from rehearsal.scenarios import NEW_VERSION
 from rehearsal.settings import Settings
 from rehearsal.stage import Stage
@@ -89,7 +89,7 @@ def test_it_is_reported_although_it_was_put_right_at_once(world: World) -> None:
     """That is why every call is checked, and not only the end."""
     world.move(ALL_GREEN, caller=None)
     world.move(ALL_BLUE, caller=None)
-    world.invariants.conclude()
+    world.invariants.conclude([])
 
     assert [(SERVED, "nobody of ours: elbv2:ModifyListener (call 1)")] == world.found
 
@@ -136,7 +136,7 @@ def test_a_late_write_that_is_undone_in_time_is_no_violation(world: World) -> No
     world.now *= 2
     world.call("dynamodb", "PutItem")
     world.lease = {}
-    world.invariants.conclude()
+    world.invariants.conclude([])
 
     assert [] == world.found
 
@@ -157,7 +157,7 @@ def test_a_late_write_that_nobody_saw_again_is_reported_at_the_end(world: World)
     world.intend(ALL_BLUE)
     world.move(CANARY)
     world.lease = {}
-    world.invariants.conclude()
+    world.invariants.conclude([])
 
     assert [(ONE_HOLDER, "switch: elbv2:ModifyListener (call 2)")] == world.found
 
@@ -204,9 +204,15 @@ def test_what_is_no_way_back_any_more_may_shrink(world: World, status: str) -> N
 
 def test_a_lease_that_outlives_all_executions_is_reported(world: World) -> None:
     world.lease = {"holder": "arn:dead"}
-    world.invariants.conclude()
+    world.invariants.conclude([])
 
     assert [(LET_GO, "the end")] == world.found
+
+
+def test_a_secret_that_was_told_is_reported(world: World) -> None:
+    world.invariants.conclude(["the token stands in the record"])
+
+    assert [(SECRET, "the end")] == world.found
 
 
 @pytest.mark.rehearsed

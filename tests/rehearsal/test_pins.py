@@ -184,7 +184,7 @@ def _play_late_write(rehearse: Rehearse, assembly: Path) -> tuple[Rehearsal, lis
 def test_a_permission_that_is_missing_in_the_template_breaks_the_scenario(
     rehearse: Rehearse, assembly: Path, tmp_path: Path
 ) -> None:
-    """moto refuses nobody, so that everything else goes as if it were allowed."""
+    """The emulator refuses nobody, so that everything else goes as if it were allowed."""
     action = "elasticloadbalancing:DescribeListeners"
 
     def without(template: Template) -> None:

@@ -18,7 +18,7 @@ from moto.dynamodb.models import UpdateExpressionExecutor
 from moto.server import ThreadedMotoServer
 
 from rehearsal.clock import TwoSpeedClock
-from rehearsal.engine.calls import Call, Calls, Refusal
+from rehearsal.engine.calls import ROLE_KEY, Call, Calls, Refusal, access_key_of
 
 REGION, ACCOUNT = "eu-west-1", "123456789012"
 SESSION = boto3.Session(region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test")
@@ -121,6 +121,17 @@ def test_the_caller_is_known_by_its_access_key(calls: Calls) -> None:
     client("ssm").describe_parameters()
 
     assert [call.caller for call in calls.log] == ["switch-listener", None]
+
+
+def test_whoever_acts_as_a_role_is_known_by_its_access_key(calls: Calls) -> None:
+    """An operator's key never looks like one of these, so that nobody's request passes for his."""
+    role = access_key_of("arn:aws:iam::123456789012:role/machine")
+
+    client("ssm", aws_access_key_id=role, aws_secret_access_key="x").describe_parameters()
+    client("ssm").describe_parameters()
+
+    assert [True, False] == [call.access_key.startswith(ROLE_KEY) for call in calls.log]
+    assert role == calls.log[0].access_key
 
 
 def test_calls_over_http_are_seen_too(calls: Calls) -> None:

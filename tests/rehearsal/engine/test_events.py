@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from rehearsal.clock import TwoSpeedClock
-from rehearsal.engine.calls import Call, Calls, Refusal
+from rehearsal.engine.calls import Call, Calls, Refusal, access_key_of
 from rehearsal.engine.event_input import InvalidInput, fill_in, target_input
 from rehearsal.engine.events import EventBus
 from tests.waiting import eventually
@@ -98,6 +98,8 @@ def test_an_aws_event_starts_the_rollback_machine_through_its_rule(account: Acco
     [execution] = account.states.list_executions(stateMachineArn=ROLLBACK)["executions"]
     started = account.states.describe_execution(executionArn=execution["executionArn"])
     assert json.loads(started["input"]) == {"execution_arn": FAILED["resources"][0], "reason": "deploy ended FAILED"}
+    (start,) = [call for call in account.calls.log if call.action == "StartExecution"]
+    assert access_key_of(f"arn:aws:iam::{ACCOUNT}:role/start") == start.access_key
 
 
 @pytest.mark.parametrize(

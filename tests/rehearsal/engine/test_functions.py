@@ -341,6 +341,7 @@ def test_an_asynchronous_event_is_tried_three_times_and_then_told_to_the_destina
     assert record["requestContext"]["functionArn"] == f"{arn}:$LATEST"
     assert record["requestPayload"] == {"n": 7}
     assert record["responsePayload"]["errorType"] == "ValueError"
+    assert ["faulty"] == [call.caller for call in functions.calls.log if call.action == "SendMessage"]
 
 
 def test_warm_up_starts_what_the_machines_will_invoke(functions: Lambda) -> None:

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.credentials import StateCredentials
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import state_task_service_sfn
 
+from rehearsal.engine.calls import access_key_of
 from tests.rehearsal.engine.state_machines import PASS, Json, StateMachines, repaired_and_stock, state_machines
 
 START = "arn:aws:states:::states:startExecution"
@@ -122,3 +124,14 @@ def test_clients_are_made_once() -> None:
         return make(region="eu-west-1", service="stepfunctions") is make(region="eu-west-1", service="stepfunctions")
 
     assert repaired_and_stock(observe) == (True, False)
+
+
+def test_a_task_signs_as_the_role_of_its_machine() -> None:
+    """Or nobody could say whose policy has to allow it."""
+
+    def observe(_: StateMachines) -> str:
+        make = state_task_service_sfn.boto_client_for
+        made: Any = make(region="eu-west-1", service="sns", state_credentials=StateCredentials("arn:aws:iam::1:role/a"))
+        return str(made._get_credentials().access_key)
+
+    assert repaired_and_stock(observe) == (access_key_of("arn:aws:iam::1:role/a"), "ak")

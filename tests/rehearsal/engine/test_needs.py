@@ -87,7 +87,14 @@ class Described:
         assert TEMPLATE == {"LaunchTemplateId": template_id, "Version": version}
         tagged = [{"ResourceType": kind, "Tags": TAGS} for kind in ("instance", "volume")]
         profile = {"Name": "application"}
-        return {"ImageId": "ami-1", "KeyName": "k", "TagSpecifications": tagged, "IamInstanceProfile": profile}
+        return {
+            "ImageId": "ami-1",
+            "KeyName": "k",
+            "BlockDeviceMappings": [{"DeviceName": "/dev/sda1", "Ebs": {"SnapshotId": "snap-1"}}],
+            "NetworkInterfaces": [{"Groups": ["sg-1"]}],
+            "TagSpecifications": tagged,
+            "IamInstanceProfile": profile,
+        }
 
     def role_of_profile(self, profile: Mapping[str, str]) -> str:
         return f"arn:aws:iam::{ACCOUNT}:role/{profile['Name']}"
@@ -147,9 +154,9 @@ def test_a_group_that_gets_a_launch_template_needs_what_launching_needs() -> Non
     template = f"arn:aws:ec2:{PLACE}:launch-template/{TEMPLATE['LaunchTemplateId']}"
     for needs in (needed("autoscaling", "UpdateAutoScalingGroup"), needed("autoscaling", "StartInstanceRefresh")):
         launches = [need for need in needs if need.action == "ec2:RunInstances"]
-        assert {f"arn:aws:ec2:{REGION}::image/ami-1", f"arn:aws:ec2:{PLACE}:key-pair/k", template} <= {
-            need.resource for need in launches
-        }
+        parts = {f"arn:aws:ec2:{PLACE}:{part}" for part in ("key-pair/k", "security-group/sg-1", "subnet/*")}
+        made_of = {f"arn:aws:ec2:{REGION}::{part}" for part in ("image/ami-1", "snapshot/snap-1")}
+        assert {template, *parts, *made_of} <= {need.resource for need in launches}
         assert all(need.context == {"ec2:LaunchTemplate": template} for need in launches)
         assert [f"arn:aws:ec2:{PLACE}:{kind}/*" for kind in ("instance", "volume")] == arns(needs, "ec2:CreateTags")
         assert [f"arn:aws:iam::{ACCOUNT}:role/application"] == arns(needs, "iam:PassRole")
@@ -188,7 +195,7 @@ def test_a_call_of_a_version_needs_that_version() -> None:
 @pytest.mark.parametrize(
     ("service", "operation", "parameters", "said"),
     [
-        ("dynamodb", "DeleteItem", {}, "nobody has said what dynamodb:DeleteItem needs"),
+        ("dynamodb", "DeleteItem", {}, "nobody has said in rehearsal/engine/needs.py what dynamodb:DeleteItem needs"),
         ("sns", "Publish", {"PhoneNumber": "+1"}, "cannot be told without 'TopicArn'"),
         ("dynamodb", "TransactWriteItems", {"TransactItems": [{"Wish": TABLE_NAME}]}, "cannot be told without 'Wish'"),
     ],

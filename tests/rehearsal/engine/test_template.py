@@ -125,6 +125,7 @@ def test_a_function_runs_from_its_asset_with_its_layer_and_variables(
     assert (configuration["Timeout"], configuration["MemorySize"]) == (7, 256)
     concurrency = client.get_function_concurrency(FunctionName="receipts-claim")
     assert concurrency["ReservedConcurrentExecutions"] == 2
+    assert stack.resources["Function"].properties["Role"] == f"arn:aws:iam::{ACCOUNT}:role/stack-Role"
 
 
 def test_a_machines_definition_names_the_versions_that_were_published(

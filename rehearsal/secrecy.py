@@ -1,0 +1,39 @@
+"""Where the secrets of the pretend customer turn up that only those may read whom they are for."""
+
+import json
+from collections.abc import Iterator
+
+from rehearsal.account import Account
+from rehearsal.world import customer
+
+SECRETS = {
+    "the password of the database": customer.CHECK_PASSWORD,
+    "the password of the log-in check": customer.SMOKE_PASSWORD,
+    "the token of the upload check": customer.SERVICE_TOKEN,
+    "the token of the cache": customer.CACHE_TOKEN,
+}
+
+
+def told(account: Account) -> list[str]:
+    """Return each secret that stands in an execution's history, in a log, in the record or in a message, and where."""
+    return [
+        f"{name} stands in {place}"
+        for place, text in _places(account)
+        for name, secret in SECRETS.items()
+        if secret in text
+    ]
+
+
+def _places(account: Account) -> Iterator[tuple[str, str]]:
+    """Yield what people read who must not know them, with its name."""
+    states = account.client("stepfunctions")
+    for arn in [execution.exec_arn for execution in list(account.interpreter.executions)]:
+        pages = states.get_paginator("get_execution_history").paginate(executionArn=arn)
+        yield f"the history of {arn}", "".join(json.dumps(page, default=str) for page in pages)
+    for path in sorted((account.folder / "logs").iterdir()):
+        yield path.name, path.read_text(encoding="utf-8", errors="replace")
+    items = account.client("dynamodb").scan(TableName=account.stack.table())["Items"]
+    yield "the record", json.dumps(items)
+    for call in list(account.calls.log):
+        if call.action == "Publish":
+            yield "a message", json.dumps(dict(call.parameters), default=str)

@@ -1,0 +1,28 @@
+"""A secret that is told is found wherever people can read it."""
+
+from pathlib import Path
+
+import pytest
+
+from rehearsal.secrecy import SECRETS, told
+from tests.rehearsal.conftest import quiet_account
+
+pytestmark = pytest.mark.rehearsed
+
+
+def test_a_secret_is_found_in_histories_logs_the_record_and_messages(assembly: Path, tmp_path: Path) -> None:
+    """One of each is planted: without that, finding nothing in a rehearsal would prove nothing."""
+    database, login, upload, cache = SECRETS.values()
+    with quiet_account(assembly, tmp_path) as quiet:
+        account = quiet.stage.account
+        assert told(account) == []
+
+        quiet.until_dealt_with(quiet.stage.start_deployment({"version": database}))
+        (tmp_path / "logs" / "planted.log").write_text(f"token {upload}\n", encoding="utf-8")
+        item = {"environment": {"S": "staging"}, "item": {"S": "planted"}, "note": {"S": login}}
+        account.client("dynamodb").put_item(TableName=account.stack.table(), Item=item)
+        topic = account.client("sns").list_topics()["Topics"][0]["TopicArn"]
+        account.client("sns").publish(TopicArn=topic, Subject="planted", Message=cache)
+
+        places = {each.partition(" stands in ")[2].partition(" arn:")[0] for each in told(account)}
+        assert places >= {"the history of", "planted.log", "the record", "a message"}
