@@ -128,7 +128,7 @@ FUNCTIONS = (
         module="rollback.record_rollback_point",
         description="Writes down what to go back to, before anything changes.",
         machines=DEPLOY,
-        variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES", "COLORS", "PARAMETERS"),
+        variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES", "COLORS"),
         permissions=(
             READ_RECORD,
             READ_RELEASE,
@@ -137,7 +137,6 @@ FUNCTIONS = (
             READ_TARGET_HEALTH,
             READ_GROUPS,
             READ_LAUNCH_TEMPLATES,
-            WRITE_WAY_BACK,
         ),
     ),
     FunctionSpec(
@@ -217,8 +216,9 @@ FUNCTIONS = (
         description="Starts to bring the new version up on the color that serves nobody.",
         machines=DEPLOY,
         timeout_seconds=60,
-        variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES", "COLORS", "RELEASE"),
+        variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES", "COLORS", "RELEASE", "PARAMETERS"),
         permissions=(
+            WRITE_WAY_BACK,
             READ_RECORD,
             READ_RELEASE,
             UPDATE_RECORD,
@@ -252,7 +252,7 @@ FUNCTIONS = (
         description="Lets the color that serves scale again as before.",
         machines=BOTH,
         variables=("ENVIRONMENT", "RECORD_TABLE", "COLORS"),
-        permissions=(READ_RELEASE, UPDATE_RECORD, UPDATE_GROUPS, RESUME_SCALING),
+        permissions=(READ_RECORD, READ_RELEASE, UPDATE_RECORD, UPDATE_GROUPS, RESUME_SCALING),
     ),
     FunctionSpec(
         module="fleet.scale_back_idle_color",
@@ -265,8 +265,8 @@ FUNCTIONS = (
         module="fleet.scale_in_old_color",
         description="Makes the old color as small as an idle color is, once nobody can go back to it.",
         machines=CLEAN_UP,
-        variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES", "COLORS"),
-        permissions=(READ_RELEASE, UPDATE_RECORD, *READ_LISTENERS, UPDATE_GROUPS, RESUME_SCALING),
+        variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES", "COLORS", "PARAMETERS"),
+        permissions=(READ_RELEASE, UPDATE_RECORD, *READ_LISTENERS, WRITE_WAY_BACK, UPDATE_GROUPS, RESUME_SCALING),
     ),
     FunctionSpec(
         module="traffic.switch_listener",

@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
 def _commanded(options: argparse.Namespace, settings: EnvironmentSettings, account: Account) -> int:
     if options.command == "doctor":
         return _doctor(settings, account, for_programs=options.json)
-    deployment = Deployment(settings, account, run_cdk, _say, input)
+    deployment = Deployment(settings, account, run_cdk, _say, _ask)
     if options.command == "diff":
         show_difference(deployment)
     else:
@@ -77,6 +77,13 @@ def _doctor(settings: EnvironmentSettings, account: Account, *, for_programs: bo
 def _say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
+
+
+def _ask(question: str) -> str:
+    try:
+        return input(question)
+    except EOFError:
+        return ""
 
 
 def _failed(reason: object, code: int) -> int:

@@ -8,6 +8,8 @@ from cdk.settings import EnvironmentSettings
 from install.account import Account, NotThere, Unreadable
 from install.bootstrap import NEEDED_VERSION, bootstrap_command, bootstrap_version
 from install.cdk_cli import ROOT, Run
+from install.checks.foundations import check_concurrency
+from install.findings import Level
 from install.identity import require_account
 from install.lease import RecordUnreadable, describe, read_work
 
@@ -73,6 +75,7 @@ def deploy(deployment: Deployment, *, may_ask: bool, yes: bool = False, reason: 
     caller = require_account(deployment.settings, deployment.account)
     deployment.say(f"{deployment.stack} goes to {deployment.place}, as {caller}.")
     _require_bootstrap(deployment)
+    _require_concurrency(deployment)
     _refuse_while_held(deployment, reason)
     _synthesize(deployment)
     _diff(deployment)
@@ -99,6 +102,13 @@ def _require_bootstrap(deployment: Deployment) -> None:
         raise Refused(
             f"{deployment.place} is bootstrapped in version {version}, and {NEEDED_VERSION} is needed. {explanation}"
         )
+
+
+def _require_concurrency(deployment: Deployment) -> None:
+    """Refuse what would fail half-way, and leave a table behind that the next attempt stumbles over."""
+    for finding in check_concurrency(deployment.settings, deployment.account):
+        if finding.level is Level.WRONG:
+            raise Refused(f"The account {finding.says}. So {finding.fix}.")
 
 
 def _refuse_while_held(deployment: Deployment, reason: str) -> None:

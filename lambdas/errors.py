@@ -41,7 +41,7 @@ class LeaseLost(RunbackError):
 
 
 class TargetGroupUnhealthy(RunbackError):
-    """A color that would receive traffic has too few healthy targets. Nothing was shifted to it."""
+    """A color that would receive traffic has too few healthy targets, and got none. Look why: health check, scaling."""
 
 
 class RefreshFailed(RunbackError):
@@ -65,7 +65,7 @@ class DataStoreUnreachable(RunbackError):
 
 
 class ErrorRateTooHigh(RunbackError):
-    """Too many requests to a version end in errors. The application's log says which."""
+    """Too many requests to a version end in errors. The application's log says which; mend them in a new commit."""
 
 
 class AwsCallFailed(RunbackError):

@@ -88,8 +88,7 @@ def _claim(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChaina
     record = steps.task(
         "Record rollback point",
         "rollback.record_rollback_point",
-        "Writes down what to go back to, before anything changes: target groups, version, size. A copy for humans goes"
-        " to SSM.",
+        "Writes down what to go back to, before anything changes: target groups, version, size.",
         given={**_RELEASE, "active": _ACTIVE},
         returns=("version", "capacity"),
         into="way_back",
@@ -161,7 +160,8 @@ def _prepare(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChai
         "Prepare idle color",
         "fleet.prepare_idle_color",
         "Points the test listener at the idle color, gives it the size of the active one and a numbered launch template"
-        " version of its own, and starts the instance refresh that brings the new version up. No traffic yet.",
+        " version of its own, and starts the instance refresh that brings the new version up. No traffic yet. The"
+        " commands that go back by hand are in SSM before.",
         given={**_RELEASE, "version": at("$.request.version"), "color": _IDLE},
         returns=("refresh_id", "wanted_healthy", "ready_by"),
         into="preparation",
@@ -461,7 +461,17 @@ def _rolled_back(steps: Steps, rollback: sfn.IStateMachine, escalated: sfn.IChai
 
 
 def _drifted(steps: Steps, lease_lost: sfn.Fail, escalated: sfn.IChainable) -> sfn.IChainable:
-    """A human has moved the listener: give the lease back, so that no rollback moves it once more, and page."""
+    """
+    A human has moved the listener: give the lease back, so that no rollback moves it once more, and page.
+
+    Before the first shift the old color is no way back yet, and need not stay as large as one.
+    """
+    resume = steps.task(
+        "Let old color scale again",
+        "fleet.resume_scaling",
+        "Lets the color that served before scale as it did, unless traffic has begun to move and it is the way back.",
+        given={**_RELEASE, "color": _ACTIVE, "only_in_phase": "preparing"},
+    )
     release = steps.task(
         "Leave the listener to a human",
         "release.release_environment",
@@ -471,7 +481,9 @@ def _drifted(steps: Steps, lease_lost: sfn.Fail, escalated: sfn.IChainable) -> s
     )
     on_error(release, lease_lost, LeaseLost, result_path=sfn.JsonPath.DISCARD)
     on_error(release, escalated, result_path=sfn.JsonPath.DISCARD)
-    return release.next(escalated)
+    on_error(resume, lease_lost, LeaseLost, result_path=sfn.JsonPath.DISCARD)
+    on_error(resume, release, result_path=sfn.JsonPath.DISCARD)
+    return resume.next(release.next(escalated))
 
 
 def _escalated(steps: Steps) -> sfn.IChainable:

@@ -315,7 +315,6 @@ def _endings(steps: Steps) -> _Endings:
         "Escalated",
         cause_path=sfn.JsonPath.format("{}: {}", at("$.failure.Error"), at("$.failure.Cause")),
     )
-    on_error(record, lease_lost, LeaseLost, result_path=sfn.JsonPath.DISCARD)
     told = steps.succeed(
         "Human was told before", "The rollback before this one has paged; the watchdog goes on trying."
     )

@@ -17,6 +17,11 @@ https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html"""
 def check_foundations(settings: EnvironmentSettings, account: Account) -> Iterator[Finding]:
     """Look at the CDK's bootstrap stack and at Lambda's concurrency."""
     yield from attempt("region", _bootstrap(settings, account), otherwise="bootstrap the Region")
+    yield from check_concurrency(settings, account)
+
+
+def check_concurrency(settings: EnvironmentSettings, account: Account) -> Iterator[Finding]:
+    """Look whether the functions of the way back can have concurrency of their own."""
     yield from attempt("account", _concurrency(settings, account), otherwise="ask AWS about Lambda in this Region")
 
 

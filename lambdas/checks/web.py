@@ -85,14 +85,18 @@ class Web:
             text = _read(response, started + maximum_seconds)
         except (HTTPError, ValueError) as error:
             return Answer(0, monotonic() - started, failure=_explain(error, maximum_seconds))
+        if text is None:
+            return Answer(0, maximum_seconds, failure=_too_late(maximum_seconds))
         return Answer(response.status, monotonic() - started, text=text)
 
 
-def _read(response: BaseHTTPResponse, deadline: float) -> str:
-    """Read what is of interest, in whole lines, and no longer than until the deadline."""
+def _read(response: BaseHTTPResponse, deadline: float) -> str | None:
+    """Read what is of interest, in whole lines; None when the deadline comes first."""
     content = b""
     with response:
-        while len(content) < _MOST_BYTES and monotonic() < deadline:
+        while len(content) < _MOST_BYTES:
+            if monotonic() >= deadline:
+                return None
             chunk = response.read1(_CHUNK_BYTES)
             if not chunk:
                 return content.decode(errors="replace")

@@ -12,8 +12,10 @@ from lambdas.fleet.auto_scaling import AutoScaling
 from lambdas.fleet.launch_templates import LaunchTemplates
 from lambdas.fleet.rules import Capacity, Color, idle_capacity
 from lambdas.observability import step
+from lambdas.release.parameters import Parameters
 from lambdas.release.record import ReleaseRecord
-from lambdas.release.rules import Lease, PointStatus, later
+from lambdas.release.rules import Lease, PointStatus, later, other_color
+from lambdas.rollback.way_back import manual_commands
 from lambdas.traffic.load_balancer import LoadBalancer, weights_of
 from lambdas.traffic.rules import Route
 
@@ -39,6 +41,7 @@ settings = Settings(
 load_balancer = LoadBalancer(client("elbv2"))
 auto_scaling = AutoScaling(client("autoscaling"))
 launch_templates = LaunchTemplates(client("ec2"))
+parameters = Parameters.from_json(client("ssm"), environ["PARAMETERS"], environ["ROUTES"])
 record = ReleaseRecord(client("dynamodb"), settings.table, settings.environment)
 
 
@@ -76,11 +79,15 @@ def prepare_idle_color(preparing: Preparing) -> tuple[str, int]:
 
     Safe to repeat: the launch template version is made once for a release, and a refresh to it that is already going
     on, or over, is adopted. From the first change on, the color is no way back any more, so its rollback point is
-    expired first. Raises LeaseLost, and RefreshFailed when somebody else's refresh is in the way.
+    expired first, and its commands for humans in SSM are replaced by those to the color that serves.
+
+    Raises LeaseLost, and RefreshFailed when somebody else's refresh is in the way.
     """
     live = record.read().live
     if live and live.rollback_point and live.rollback_point.status is PointStatus.VALID:
         record.expire_rollback_point(preparing.lease, live, preparing.now)
+    record.require_lease(preparing.lease, preparing.now)
+    parameters.write(parameters.way_back, manual_commands(settings.routes, other_color(preparing.color)))
     release = record.release(preparing.release_id)
     color = settings.colors[preparing.color]
     active = Capacity.from_record(release["rollback_point"]["capacity"])

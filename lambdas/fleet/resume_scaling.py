@@ -11,7 +11,7 @@ from lambdas.fleet.auto_scaling import AutoScaling
 from lambdas.fleet.rules import Capacity, Color
 from lambdas.observability import step
 from lambdas.release.record import ReleaseRecord
-from lambdas.release.rules import Lease
+from lambdas.release.rules import Lease, Phase
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,14 @@ record = ReleaseRecord(client("dynamodb"), settings.table, settings.environment)
 
 @step
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
-    """Read {"lease", "release_id", "color", "now"}; return {"resumed": whether there was anything to resume}."""
+    """
+    Read {"lease", "release_id", "color", "now"}, and perhaps "only_in_phase".
+
+    Return {"resumed": whether there was anything to resume}.
+    """
+    phase = event.get("only_in_phase")
+    if phase is not None and record.read().work.phase is not Phase(phase):
+        return {"resumed": False}
     lease = Lease.from_event(event)
     return {"resumed": resume_scaling(lease, event["release_id"], event["color"], event["now"])}
 

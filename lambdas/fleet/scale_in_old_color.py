@@ -11,8 +11,10 @@ from lambdas.errors import ListenerDrifted
 from lambdas.fleet.auto_scaling import AutoScaling
 from lambdas.fleet.rules import Capacity, Color, resting_capacity
 from lambdas.observability import step
+from lambdas.release.parameters import Parameters
 from lambdas.release.record import ReleaseRecord
-from lambdas.release.rules import Lease
+from lambdas.release.rules import Lease, other_color
+from lambdas.rollback.way_back import manual_commands
 from lambdas.traffic.load_balancer import LoadBalancer
 from lambdas.traffic.rules import Route, active_color
 
@@ -35,6 +37,7 @@ settings = Settings(
 )
 load_balancer = LoadBalancer(client("elbv2"))
 auto_scaling = AutoScaling(client("autoscaling"))
+parameters = Parameters.from_json(client("ssm"), environ["PARAMETERS"], environ["ROUTES"])
 record = ReleaseRecord(client("dynamodb"), settings.table, settings.environment)
 
 
@@ -49,6 +52,7 @@ def scale_in_old_color(lease: Lease, release_id: str, color: str, now: str) -> i
     """
     Scale the color in to what the idle color had before the release, and resume its scheduled actions.
 
+    The commands for humans in SSM must not name it any more: they then name the color that serves, and change nothing.
     Its launch template stays, so that the next release and a human find the version that it ran. Safe to repeat.
     Raises LeaseLost, and ListenerDrifted when the color receives traffic; nothing was scaled then.
     """
@@ -59,6 +63,7 @@ def scale_in_old_color(lease: Lease, release_id: str, color: str, now: str) -> i
         raise ListenerDrifted(f"All traffic is on {color}, which was to be scaled in. Nothing was scaled.")
     group = settings.colors[color].auto_scaling_group
     record.require_lease(lease, now)
+    parameters.write(parameters.way_back, manual_commands(settings.routes, other_color(color)))
     auto_scaling.scale(group, resting)
     auto_scaling.resume(group)
     record.note_release(release_id, {}, keep={"cleaned_up_at": now})

@@ -23,6 +23,7 @@ class Parameters:
     ssm: "SSMClient"
     target_group: str
     previous_target_group: str
+    way_back: str
     groups: dict[str, str]
 
     @classmethod
@@ -30,7 +31,7 @@ class Parameters:
         """Read the PARAMETERS and ROUTES variables of a function."""
         names, first_route = loads(parameters), loads(routes)[0]
         groups = {color: first_route[color] for color in ("blue", "green")}
-        return cls(ssm, names["target_group"], names["previous_target_group"], groups)
+        return cls(ssm, names["target_group"], names["previous_target_group"], names["way_back"], groups)
 
     def point_at(self, active: str, previous: str) -> None:
         """Write which target group serves, and which one served before."""

@@ -235,6 +235,11 @@ def check_deploy_claim(record: EnvironmentRecord, execution: str, now: str, *, m
             f" Start again when it has ended; if it is dead already, it is cleared within two minutes."
         )
     point = record.live.rollback_point if record.live else None
+    if record.live and point and point.in_window(now) and point.window_ends_at is None:
+        raise RollbackWindowOpen(
+            f"Release {record.live.release_id} received traffic and was never promoted. Bring it to its end first:"
+            f" look at the listener, then start the rollback machine with the input {{}}."
+        )
     if record.live and point and point.in_window(now) and not may_expire_window:
         raise RollbackWindowOpen(
             f"Release {record.live.release_id} can be rolled back until {point.window_ends_at}, and the idle color"

@@ -1,7 +1,6 @@
-"""Before anything changes: write down what to go back to, where the machine and a human will find it."""
+"""Before anything changes: write down what to go back to."""
 
 from dataclasses import dataclass
-from json import loads
 from os import environ
 from typing import Any, Self
 
@@ -12,10 +11,8 @@ from lambdas.fleet.auto_scaling import AutoScaling
 from lambdas.fleet.launch_templates import LaunchTemplates
 from lambdas.fleet.rules import Capacity, Color, resting_size
 from lambdas.observability import step
-from lambdas.release.parameters import Parameters
 from lambdas.release.record import ReleaseRecord
 from lambdas.release.rules import HealthReading, Lease, Live, last_user_of_idle_color, other_color
-from lambdas.rollback.way_back import manual_commands
 from lambdas.traffic.load_balancer import LoadBalancer
 from lambdas.traffic.rules import Route
 
@@ -28,7 +25,6 @@ class Settings:
     table: str
     routes: tuple[Route, ...]
     colors: dict[str, Color]
-    way_back: str
 
 
 settings = Settings(
@@ -36,12 +32,10 @@ settings = Settings(
     environ["RECORD_TABLE"],
     Route.all_from_json(environ["ROUTES"]),
     Color.all_from_json(environ["COLORS"]),
-    loads(environ["PARAMETERS"])["way_back"],
 )
 load_balancer = LoadBalancer(client("elbv2"))
 auto_scaling = AutoScaling(client("autoscaling"))
 launch_templates = LaunchTemplates(client("ec2"))
-parameters = Parameters.from_json(client("ssm"), environ["PARAMETERS"], environ["ROUTES"])
 record = ReleaseRecord(client("dynamodb"), settings.table, settings.environment)
 
 
@@ -72,7 +66,7 @@ def record_rollback_point(recording: Recording) -> dict[str, Any]:
     """
     Record target groups, version, size and template of the active color, and the idle one's to leave it as found.
 
-    Changes nothing outside the record and its copy in SSM. A repeated step keeps what the first one recorded.
+    Changes nothing outside the record. A repeated step keeps what the first one recorded.
     """
     record.require_lease(recording.lease, recording.now)
     live = record.read().live
@@ -81,7 +75,6 @@ def record_rollback_point(recording: Recording) -> dict[str, Any]:
     healthy = min(load_balancer.health(route.target_group(recording.active)).healthy for route in settings.routes)
     record.note_release(recording.release_id, {}, keep={"rollback_point": point, "idle": idle})
     record.note_health(HealthReading(recording.active, healthy, recording.now))
-    parameters.write(settings.way_back, manual_commands(settings.routes, recording.active))
     kept: dict[str, Any] = record.release(recording.release_id)["rollback_point"]
     return kept | {"capacity": {name: int(size) for name, size in kept["capacity"].items()}}
 

@@ -45,14 +45,7 @@ ACTIONS: dict[str, set[str]] = {
     "promote": READ | UPDATE | REPLACE | LISTENERS | {"ssm:PutParameter"},
     "release-environment": READ | UPDATE,
     "claim-clean-up": READ | REPLACE | LISTENERS,
-    "record-rollback-point": READ
-    | READ_RELEASE
-    | UPDATE
-    | REPLACE
-    | HEALTH
-    | GROUPS
-    | TEMPLATES
-    | {"ssm:PutParameter"},
+    "record-rollback-point": READ | READ_RELEASE | UPDATE | REPLACE | HEALTH | GROUPS | TEMPLATES,
     "claim-rollback": READ | REPLACE | {"states:DescribeExecution"},
     "stop-deployment": UPDATE | {"states:DescribeExecution", "states:StopExecution"},
     "record-rollback": READ | UPDATE | REPLACE | {"ssm:PutParameter"},
@@ -62,7 +55,8 @@ ACTIONS: dict[str, set[str]] = {
     "run-smoke-checks": UPDATE | SECRETS,
     "check-data-stores": SECRETS | INTERFACES,
     "check-error-rate": UPDATE | {"logs:FilterLogEvents"},
-    "prepare-idle-color": READ
+    "prepare-idle-color": {"ssm:PutParameter"}
+    | READ
     | READ_RELEASE
     | UPDATE
     | REPLACE
@@ -75,9 +69,13 @@ ACTIONS: dict[str, set[str]] = {
     | {"autoscaling:StartInstanceRefresh", "ec2:CreateLaunchTemplateVersion"},
     "check-idle-color": UPDATE | REFRESHES | HEALTH,
     "hold-old-color": READ_RELEASE | UPDATE | RESIZE | {"autoscaling:SuspendProcesses"},
-    "resume-scaling": READ_RELEASE | UPDATE | RESIZE | {"autoscaling:ResumeProcesses"},
+    "resume-scaling": READ | READ_RELEASE | UPDATE | RESIZE | {"autoscaling:ResumeProcesses"},
     "scale-back-idle-color": READ_RELEASE | UPDATE | RESIZE | LAUNCH | {"autoscaling:CancelInstanceRefresh"},
-    "scale-in-old-color": READ_RELEASE | UPDATE | LISTENERS | RESIZE | {"autoscaling:ResumeProcesses"},
+    "scale-in-old-color": READ_RELEASE
+    | UPDATE
+    | LISTENERS
+    | RESIZE
+    | {"autoscaling:ResumeProcesses", "ssm:PutParameter"},
     "switch-listener": READ | READ_RELEASE | UPDATE | REPLACE | LISTENERS | HEALTH | SHIFT,
     "settle": READ | UPDATE | LISTENERS | SHIFT,
     "notify": {"sns:Publish", "ssm:GetParameter"},

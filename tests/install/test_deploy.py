@@ -12,7 +12,7 @@ from install.deploy import Deployment, Refused, deploy, show_difference
 from install.identity import WrongCredentials
 from lambdas.release.record import ReleaseRecord
 from lambdas.release.rules import Lease, Phase, Work
-from tests.install.clients import WatchedClients, aws_client
+from tests.install.clients import WatchedClients, aws_client, lambda_limits
 from tests.install.customer import Customer, pretend_aws
 
 NOW = "2026-01-02T03:04:05.678Z"
@@ -170,6 +170,21 @@ def test_an_old_bootstrap_is_not_enough(user: User) -> None:
     )
     with pytest.raises(Refused, match="version 5, and 6 is needed"):
         deploy(user.deployment, may_ask=True)
+
+
+def test_an_account_that_cannot_reserve_concurrency_is_refused(user: User, clients: WatchedClients) -> None:
+    """CloudFormation would fail half-way, and the record's table, which is never deleted, be in the way afterwards."""
+    clients.answers["lambda", "get_account_settings"] = lambda **_: lambda_limits(10, 10)
+    with pytest.raises(Refused, match="Service Quotas"):
+        deploy(user.deployment, may_ask=True)
+    assert [] == user.commands
+
+
+def test_a_limit_that_may_not_be_read_is_no_reason_to_refuse(user: User, clients: WatchedClients) -> None:
+    """Whoever deploys needs few rights of his own."""
+    clients.deny("lambda", "get_account_settings")
+    deploy(user.deployment, may_ask=True)
+    assert "deploy" in user.verbs
 
 
 @pytest.mark.parametrize("code", ["AccessDeniedException", "InternalServerError"])

@@ -410,7 +410,9 @@ def test_what_is_forbidden_from_above_is_wrong(
     settings: EnvironmentSettings, clients: WatchedClients, detail: dict[str, Any], says: str
 ) -> None:
     """The role itself allows it, so that nobody would know before the first release."""
-    clients.answers["lambda", "get_function_configuration"] = lambda FunctionName: {"Role": f"role-of-{FunctionName}"}
+    clients.answers["lambda", "get_function_configuration"] = lambda **given: {
+        "Role": f"role-of-{given['FunctionName']}"
+    }
 
     def simulate(PolicySourceArn: str, ActionNames: list[str]) -> dict[str, Any]:  # noqa: N803  as boto3 has them
         results = [{"EvalActionName": action, "EvalDecision": "implicitDeny"} for action in ActionNames]

@@ -18,7 +18,7 @@ from tests.rehearsal.unused_permissions import BY_CHANCE, NOT_IN_A_SCENARIO, all
 
 @dataclass(frozen=True)
 class Released:
-    """A release without users that went live, and the judge of its requests."""
+    """A release without users that went live and was cleaned up after, and the judge of its requests."""
 
     judge: Judge
     calls: list[Call]
@@ -35,8 +35,9 @@ class Released:
 def released(assembly: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Released]:
     """Return one for all tests. The account stands until its end, because the judge asks it for launch templates."""
     with quiet_account(assembly, tmp_path_factory.mktemp("released"), "staging") as quiet:
-        ended = quiet.stage.until_ended(quiet.stage.start_deployment({"version": NEW_VERSION}))
-        assert "SUCCEEDED" == ended.status
+        deployment = quiet.stage.start_deployment({"version": NEW_VERSION})
+        quiet.stage.until_all_ended()
+        assert "SUCCEEDED" == deployment.status
         yield Released(judge_for(quiet.stage.account), list(quiet.stage.account.calls.log))
 
 

@@ -406,7 +406,9 @@ def test_a_listener_moved_by_somebody_else_is_left_to_a_human(state: str, accoun
     """No rollback is started, and none can begin: the lease is given back before this execution ends."""
     run = account.run("deploy", {state: error(ListenerDrifted, "Route 'api' forwards 70/30")})
 
-    assert run.after(state) == ["Leave the listener to a human", "Page a human", "Escalated"]
+    leaving = ["Let old color scale again", "Leave the listener to a human", "Page a human", "Escalated"]
+    assert run.after(state) == leaving
+    assert run.given("Let old color scale again") == under_lease(run, color="blue", only_in_phase="preparing")
     assert run.given("Leave the listener to a human")["phase"] == "escalated"
     assert run.ending[:2] == ("FAILED", "Escalated")
     assert "70/30" in run.ending[2]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import boto3
 import pytest
 
 from lambdas.errors import LeaseLost, ListenerDrifted
@@ -10,7 +11,7 @@ from lambdas.fleet import scale_in_old_color as function
 from lambdas.fleet.rules import Capacity, resting_capacity, resting_size
 from lambdas.release.record import ReleaseRecord
 from lambdas.release.rules import Lease, Phase, Work
-from tests.builders import BLUE, CLEAN_UP, GREEN, ROLLBACK, at
+from tests.builders import BLUE, CLEAN_UP, GREEN, PARAMETERS, ROLLBACK, at
 
 OLD = {"minimum": 2, "maximum": 4, "desired": 2}
 IDLE = {"minimum": 0, "maximum": 6, "desired": 0}
@@ -70,6 +71,15 @@ def test_old_color_gets_the_size_of_an_idle_one_and_may_scale_again(
     assert groups.done == [("scale", "receipts-blue", resting), ("resume", "receipts-blue")]
     assert record.read().work.progress_at == at(6)
     assert record.release("new")["cleaned_up_at"] == at(6)
+
+
+@pytest.mark.usefixtures("listener", "groups")
+def test_commands_for_humans_do_not_name_a_color_without_instances(lease: Lease) -> None:
+    """They are all that there is when the record cannot be reached."""
+    function.scale_in_old_color(lease, "new", "blue", at(6))
+    commands = boto3.client("ssm").get_parameter(Name=PARAMETERS["way_back"])["Parameter"]["Value"]
+    assert GREEN in commands
+    assert BLUE not in commands
 
 
 @pytest.mark.usefixtures("listener")

@@ -1,6 +1,6 @@
 """What is written down before a release changes anything."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
 
@@ -32,23 +32,12 @@ class HealthyTargets:
         return TargetHealth(healthy=2, unknown=0)
 
 
-@dataclass
-class WrittenParameters:
-    """The parameters in SSM, as far as this function writes them."""
-
-    written: dict[str, str] = field(default_factory=dict)
-
-    def write(self, name: str, value: str) -> None:
-        self.written[name] = value
-
-
 @pytest.fixture
 def preparing(record: ReleaseRecord, monkeypatch: pytest.MonkeyPatch) -> Lease:
     """Return the lease of a deployment of "new" that found release "old" live on blue, and green not scaled in."""
     monkeypatch.setattr(function, "record", record)
     monkeypatch.setattr(function, "auto_scaling", Groups())
     monkeypatch.setattr(function, "load_balancer", HealthyTargets())
-    monkeypatch.setattr(function, "parameters", WrittenParameters())
     before = record.claim(Work(), Work(holder="before", phase=Phase.PREPARING, release_id="old"))
     record.commit(before, LIVE, at(1))
     record.note_release("old", {"idle": {"color": "blue", "resting": AT_REST}})
