@@ -445,6 +445,7 @@ def _rolled_back(steps: Steps, rollback: sfn.IStateMachine, escalated: sfn.IChai
             "execution_arn": EXECUTION,
             "release_id": at("$.request.release_id"),
             "reason": at("$.failure.Error"),
+            "cause": at("$.failure.Cause"),
         },
     )
     handed_over = steps.fail(

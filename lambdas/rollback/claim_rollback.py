@@ -21,6 +21,7 @@ from lambdas.rollback.rules import (
     claimed_work,
     decide,
     read_rollback_request,
+    with_why,
 )
 from lambdas.traffic.rules import Route
 
@@ -79,7 +80,8 @@ def _decide(request: RollbackRequest, found: EnvironmentRecord, execution: str, 
     asks = asks_about_holder(request, found, execution)
     holder_runs = executions.runs(str(found.work.holder)) if asks else False
     verdict = decide(request, found, execution, now, holder_runs=holder_runs)
-    return check_target_groups(verdict, found.live.rollback_point if found.live else None, settings.routes)
+    checked = check_target_groups(verdict, found.live.rollback_point if found.live else None, settings.routes)
+    return with_why(checked, request)
 
 
 def _answer(found: EnvironmentRecord, verdict: Verdict, lease: Lease, claimed_at: str) -> dict[str, Any]:

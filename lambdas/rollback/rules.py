@@ -1,7 +1,7 @@
 """Who may roll back what, and over whom. All pure; docs/decisions holds the same as a table."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -13,6 +13,7 @@ from lambdas.release.rules import (
     RollbackPoint,
     Work,
     describe_json,
+    explain_failure,
     seconds_since,
 )
 from lambdas.traffic.rules import Route
@@ -59,17 +60,19 @@ class Action(StrEnum):
 
 
 CLAIMING = frozenset({Action.SWITCH, Action.ABORT, Action.FINISH, Action.LET_GO, Action.ESCALATE})
-_FIELDS = ("execution_arn", "reason", "release_id", "source", "status")
+_FIELDS = ("cause", "execution_arn", "reason", "release_id", "source", "status")
+_LONGEST_REASON = 1000
 _EXAMPLE = '{} or {"reason": "checkout is broken"}'
 
 
 @dataclass(frozen=True)
 class RollbackRequest:
-    """Who asks, and about which execution or release. `problem` is empty for a valid request."""
+    """Who asks, why, and about which execution or release. `problem` is empty for a valid request."""
 
     source: Source = Source.OPERATOR
     execution_arn: str = ""
     release_id: str = ""
+    why: str = ""
     problem: str = ""
 
 
@@ -90,7 +93,15 @@ def read_rollback_request(given: Any) -> RollbackRequest:  # noqa: ANN401  an op
         source=Source(given.get("source", Source.OPERATOR)),
         execution_arn=given.get("execution_arn", ""),
         release_id=given.get("release_id", ""),
+        why=_why(given),
     )
+
+
+def _why(given: Mapping[str, str]) -> str:
+    """Return the reason: a human's words, the error of a deployment, or how an execution ended."""
+    if "reason" in given:
+        return explain_failure({"Error": given["reason"], "Cause": given.get("cause", "")})[:_LONGEST_REASON]
+    return f"its execution has {given['status']}" if "status" in given else ""
 
 
 def _problem_of(given: Any) -> str:  # noqa: ANN401
@@ -107,6 +118,13 @@ def _problem_of(given: Any) -> str:  # noqa: ANN401
     if source != Source.OPERATOR and not given.get("execution_arn"):
         return f"Field 'execution_arn' is missing: source {source} is about one execution."
     return ""
+
+
+def with_why(verdict: Verdict, request: RollbackRequest) -> Verdict:
+    """Let everybody who reads what is done read also why: in the console, in the record and in the message."""
+    if verdict.action not in CLAIMING or not request.why:
+        return verdict
+    return replace(verdict, reason=f"{verdict.reason} Reason: {request.why}")
 
 
 def asks_about_holder(request: RollbackRequest, record: EnvironmentRecord, execution: str) -> bool:

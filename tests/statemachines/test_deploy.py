@@ -303,7 +303,7 @@ def test_a_failure_from_the_first_shift_on_starts_the_rollback(state: str, accou
 
 def test_a_rollback_is_started_in_the_name_of_the_release(account: Machines) -> None:
     """A second start, by a repeated step, then is not a second rollback."""
-    run = account.run("deploy", {"Promote release": error(TargetGroupUnhealthy)})
+    run = account.run("deploy", {"Promote release": error(TargetGroupUnhealthy, "green has 1 of 2")})
 
     given = account.started(f"rollback-{run.release_id}")
 
@@ -312,7 +312,9 @@ def test_a_rollback_is_started_in_the_name_of_the_release(account: Machines) -> 
         "execution_arn": run.arn,
         "release_id": run.release_id,
         "reason": "TargetGroupUnhealthy",
+        "cause": '{"errorType":"TargetGroupUnhealthy","errorMessage":"green has 1 of 2"}',
     }
+    assert read_rollback_request(given).why == "TargetGroupUnhealthy: green has 1 of 2"
 
 
 def test_the_rollback_machine_understands_what_it_is_started_with(account: Machines) -> None:

@@ -16,6 +16,7 @@ from lambdas.rollback.rules import (
     claimed_work,
     decide,
     read_rollback_request,
+    with_why,
 )
 from lambdas.traffic.rules import Route
 from tests.builders import BLUE, CLEAN_UP, DEPLOYMENT, GREEN, OTHER_DEPLOYMENT, OTHER_ROLLBACK, ROLLBACK, ROUTES, at
@@ -234,3 +235,26 @@ def test_bad_request_names_field_and_shows_example(given: object, named: str) ->
 )
 def test_good_request_has_no_problem(given: dict[str, str]) -> None:
     assert read_rollback_request(given).problem == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({}, ""),
+        ({"reason": "checkout is broken"}, "checkout is broken"),
+        ({"reason": "Failed", "cause": '{"errorMessage": "upload answered 500"}'}, "Failed: upload answered 500"),
+        ({"reason": "States.Timeout", "cause": ""}, "States.Timeout"),
+        ({"source": "execution-status", "execution_arn": DEPLOYMENT, "status": "ABORTED"}, "its execution has ABORTED"),
+        ({"reason": "x" * 5000}, "x" * 1000),
+    ],
+)
+def test_whoever_asks_says_why(given: dict[str, str], why: str) -> None:
+    assert read_rollback_request(given).why == why
+
+
+def test_why_is_read_wherever_somebody_reads_what_is_done() -> None:
+    request = RollbackRequest(why="checkout is broken")
+    done, nothing = Verdict(Action.SWITCH, "Goes back."), Verdict(Action.NOTHING, "There is no release.")
+    assert with_why(done, request).reason == "Goes back. Reason: checkout is broken"
+    assert with_why(done, RollbackRequest()) == done
+    assert with_why(nothing, request) == nothing
