@@ -559,6 +559,8 @@ def _every_check_is_one_request(settings: EnvironmentSettings) -> Iterator[Probl
         bodies = [name for name in ("body", "body_secret_arn", "file") if getattr(check, name) is not None]
         if len(bodies) > 1:
             yield Problem(f"{field}.{bodies[1]}", f"give only one of {' and '.join(bodies)}")
+        if bodies and check.method in {"GET", "HEAD"}:
+            yield Problem(f"{field}.method", f'is {check.method}, which carries no {bodies[0]}: write "POST"')
         if check.form and check.file is None:
             yield Problem(f"{field}.form", "goes with a file: add file, or send the form as body")
         if (check.metric is None) != (check.at_most is None):

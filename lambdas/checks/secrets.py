@@ -24,7 +24,10 @@ class Secrets:
         Raises AwsCallFailed that names the secret, which Secrets Manager's own errors do not.
         """
         try:
-            return str(self.secrets_manager.get_secret_value(SecretId=arn)["SecretString"]).strip()
+            found = self.secrets_manager.get_secret_value(SecretId=arn)
         except ClientError as error:
             code = error.response["Error"]["Code"]
             raise AwsCallFailed(f"The secret {arn} cannot be read: {code}.") from error
+        if "SecretString" not in found:
+            raise AwsCallFailed(f"The secret {arn} holds bytes, and should hold text.")
+        return found["SecretString"].strip()

@@ -431,6 +431,10 @@ MISTAKES = {
         in_check("upload", f'body_secret_arn = "{SECRETS}/smoke-login-b4TzKd"'),
         "checks.smoke[2].file: give only one of body_secret_arn and file",
     ),
+    "a GET has a body": (
+        in_check("health", 'body = "{}"'),
+        'checks.smoke[0].method: is GET, which carries no body: write "POST"',
+    ),
     "a form has no file": (
         in_check("login", 'form = { category = "test" }'),
         "checks.smoke[1].form: goes with a file: add file, or send the form as body",
@@ -554,13 +558,14 @@ def test_more_checks_than_a_function_can_be_told_are_refused(tmp_path: Path) -> 
     """Counted as the function gets them: without defaults, and with what JSON makes of other alphabets."""
     (production,) = load_settings(SETTINGS_FOLDER, ("production",))
     told = len(VARIABLES["CHECKS"](production))
-    added = len('"body":"",')
+    added = len('"method":"POST","body":"",')
+    posting = 'method = "POST"'
 
-    assert load_edited(tmp_path, in_check("health", f'body = "{"x" * (3000 - told - added)}"'))
+    assert load_edited(tmp_path, in_check("health", posting, f'body = "{"x" * (3000 - told - added)}"'))
     with pytest.raises(SettingsError, match="checks: take 3001 bytes, more than the 3000 that a function can be told"):
-        load_edited(tmp_path, in_check("health", f'body = "{"x" * (3001 - told - added)}"'))
+        load_edited(tmp_path, in_check("health", posting, f'body = "{"x" * (3001 - told - added)}"'))
     with pytest.raises(SettingsError, match="checks: take 3"):
-        load_edited(tmp_path, in_check("health", f'body = "{"ß" * 500}"'))
+        load_edited(tmp_path, in_check("health", posting, f'body = "{"ß" * 500}"'))
 
 
 def test_a_cache_speaks_tls_unless_told_otherwise(tmp_path: Path) -> None:

@@ -173,6 +173,15 @@ def test_token_that_cannot_be_sent_fails_its_check_alone(
     assert "canary" not in f"{raised.value!r} {record.release('new')}"
 
 
+def test_secret_of_bytes_is_named(vault: Vault, web: FakeWeb, lease: Lease) -> None:
+    arn = function.settings.checks.of(Scope.NEW_VERSION)[0].body_secret_arn
+    vault.client.put_secret_value(SecretId=arn, SecretBinary=b"canary")
+    with pytest.raises(AwsCallFailed) as raised:
+        run(lease)
+    assert str(raised.value) == f"The secret {arn} holds bytes, and should hold text."
+    assert web.requests == {}
+
+
 def test_secret_that_does_not_exist_is_named(vault: Vault, web: FakeWeb, lease: Lease) -> None:
     arn = function.settings.checks.of(Scope.NEW_VERSION)[0].body_secret_arn
     vault.client.delete_secret(SecretId=arn, ForceDeleteWithoutRecovery=True)
