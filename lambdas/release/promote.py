@@ -60,5 +60,4 @@ def promote(lease: Lease, release_id: str, now: str) -> str:
     committed = replace(live, rollback_point=replace(live.rollback_point, window_ends_at=ends_at))
     parameters.point_at(live.color, other_color(live.color))
     record.commit(lease, committed, now)
-    record.note_release(release_id, {"outcome": "promoted"}, keep={"promoted_at": now})
     return ends_at

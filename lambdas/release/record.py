@@ -121,24 +121,35 @@ class ReleaseRecord:
         self._transact_or_lose(lease, [self._lease_update(lease, changes), self._put("live", _plain(expired(live)))])
 
     def commit(self, lease: Lease, live: Live, now: str) -> None:
-        """Accept the release: it is live, and its window begins."""
+        """Accept the release: it is live, its window begins, and its history says so."""
         changes = {"progress_at": now, "phase": Phase.COMMITTED.value, "intents": {}}
         color = {"version": live.version, "release_id": live.release_id, "at": now}
         writes = [
             self._lease_update(lease, changes),
             self._put("live", _plain(live)),
             self._put(f"color#{live.color}", color),
+            self._history(live.release_id, {"outcome": "promoted"}, {"promoted_at": now}),
         ]
         self._transact_or_lose(lease, writes)
 
-    def finish(self, lease: Lease, phase: Phase, now: str, *, live: Live | None = None) -> None:
+    def finish(
+        self,
+        lease: Lease,
+        phase: Phase,
+        now: str,
+        outcomes: Mapping[str, Mapping[str, Any]],
+        *,
+        live: Live | None = None,
+    ) -> None:
         """
-        Let the environment go, with the phase in which the work ended.
+        Let the environment go, with the phase in which the work ended, and how its releases ended, by release id.
 
-        Repeating a finished `finish` is a no-op. Raises LeaseLost when another execution holds the environment.
+        All of it or nothing: who comes late must not overwrite how a release ended for another execution. Repeating a
+        finished `finish` is a no-op. Raises LeaseLost when another execution holds the environment.
         """
         update = self._lease_update(lease, {"progress_at": now, "phase": phase.value}, remove=["holder"])
-        writes = [update] + ([self._put("live", _plain(live))] if live else [])
+        writes = [update, *(self._history(each, facts, {"ended_at": now}) for each, facts in outcomes.items())]
+        writes += [self._put("live", _plain(live))] if live else []
         try:
             self._transact_or_lose(lease, writes)
         except LeaseLost:
@@ -150,21 +161,28 @@ class ReleaseRecord:
         """
         Write facts into a release's history; those in `keep` only where they are not yet written.
 
-        What was recorded before the first change, such as the rollback point, must survive a repeated step.
+        What was recorded before the first change, such as the rollback point, must survive a repeated step. How a
+        release ended is not for this, which everybody may write at any time, but for `commit` and `finish`.
         """
+        self.dynamodb.update_item(**self._history(release_id, facts, keep or {})["Update"])
+
+    def _history(
+        self, release_id: str, facts: Mapping[str, Any], kept: Mapping[str, Any]
+    ) -> "TransactWriteItemTypeDef":
         assignments = [f"#s{n} = :s{n}" for n in range(len(facts))]
-        kept = keep or {}
         assignments += [f"#k{n} = if_not_exists(#k{n}, :k{n})" for n in range(len(kept))]
         names = {f"#s{n}": name for n, name in enumerate(facts)} | {f"#k{n}": name for n, name in enumerate(kept)}
         values = {f":s{n}": _serialize(value) for n, value in enumerate(facts.values())}
         values |= {f":k{n}": _serialize(value) for n, value in enumerate(kept.values())}
-        self.dynamodb.update_item(
-            TableName=self.table,
-            Key=self._key(f"release#{release_id}"),
-            UpdateExpression="SET " + ", ".join(assignments),
-            ExpressionAttributeNames=names,
-            ExpressionAttributeValues=values,
-        )
+        return {
+            "Update": {
+                "TableName": self.table,
+                "Key": self._key(f"release#{release_id}"),
+                "UpdateExpression": "SET " + ", ".join(assignments),
+                "ExpressionAttributeNames": names,
+                "ExpressionAttributeValues": values,
+            }
+        }
 
     def note_health(self, reading: HealthReading) -> None:
         """Keep a reading of the way back's health for the moment in which it cannot be read."""

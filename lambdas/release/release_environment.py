@@ -35,7 +35,6 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 
 
 def release_environment(lease: Lease, release_id: str, phase: Phase, issue: str, now: str) -> None:
-    """Write the outcome into the release's history, then give the lease back. Safe to repeat."""
+    """Write the outcome into the release's history and give the lease back. Safe to repeat. Raises LeaseLost."""
     facts = {"outcome": _OUTCOMES[phase]} | ({"issue": issue} if issue else {})
-    record.note_release(release_id, facts, keep={"ended_at": now})
-    record.finish(lease, phase, now)
+    record.finish(lease, phase, now, {release_id: facts})

@@ -45,11 +45,9 @@ def record_rollback(lease: Lease, release_id: str, reason: str, now: str) -> Non
     record.require_lease(lease, now)
     live = restored(found.live, now)
     parameters.point_at(live.color, other_color(live.color))
-    record.note_release(release_id, {"outcome": "rolled_back", "issue": reason}, keep={"ended_at": now})
     preempted = found.work.loser.get("release_id", release_id)
-    if preempted != release_id:
-        record.note_release(preempted, {"outcome": "aborted"}, keep={"ended_at": now})
-    record.finish(lease, Phase.ROLLED_BACK, now, live=live)
+    outcomes = {preempted: {"outcome": "aborted"}, release_id: {"outcome": "rolled_back", "issue": reason}}
+    record.finish(lease, Phase.ROLLED_BACK, now, outcomes, live=live)
 
 
 def _is_done(work: Work, lease: Lease) -> bool:

@@ -97,7 +97,7 @@ def test_a_first_deployment_is_shown_asked_for_and_made(user: User, tmp_path: Pa
 
 def test_an_update_while_nobody_holds_the_environment(user: User, record: ReleaseRecord) -> None:
     lease = record.claim(Work(), HELD)
-    record.finish(lease, Phase.COMMITTED, NOW)
+    record.finish(lease, Phase.COMMITTED, NOW, {})
 
     deploy(user.deployment, may_ask=True)
     assert ["synth", "diff", "deploy"] == user.verbs
@@ -124,7 +124,7 @@ def test_yes_does_not_ask_but_still_shows_and_still_looks(user: User, record: Re
     lease = record.claim(Work(), HELD)
     with pytest.raises(Refused):
         deploy(user.deployment, may_ask=False, yes=True)
-    record.finish(Lease(lease.holder, lease.token), Phase.ABORTED, NOW)
+    record.finish(Lease(lease.holder, lease.token), Phase.ABORTED, NOW, {})
 
     deploy(user.deployment, may_ask=False, yes=True)
     assert ["synth", "diff", "deploy"] == user.verbs

@@ -49,7 +49,7 @@ def promoted(record: ReleaseRecord) -> Lease:
     """Return the lease that a deployment had, which has promoted release "new" and gone."""
     lease = record.claim(Work(), Work(holder=DEPLOYMENT, phase=Phase.PREPARING, release_id="new"))
     record.commit(lease, LIVE, at(4))
-    record.finish(lease, Phase.COMMITTED, at(4))
+    record.finish(lease, Phase.COMMITTED, at(4), {})
     return lease
 
 

@@ -77,6 +77,22 @@ def test_release_that_was_rolled_back_meanwhile_is_not_promoted(
     assert record.read().live == LIVE
 
 
+def test_promotion_that_comes_after_a_rollback_leaves_the_history_alone(
+    record: ReleaseRecord, baking: Lease, parameters: FakeParameters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has passed its own check of the lease, and was then slow."""
+
+    def roll_back_meanwhile(active: str, previous: str) -> None:  # noqa: ARG001
+        held = record.claim(record.read().work, Work(holder=ROLLBACK, phase=Phase.ROLLING_BACK, release_id="new"))
+        record.finish(held, Phase.ROLLED_BACK, at(4), {"new": {"outcome": "rolled_back"}})
+
+    monkeypatch.setattr(parameters, "point_at", roll_back_meanwhile)
+    with pytest.raises(LeaseLost):
+        function.promote(baking, "new", at(3))
+    assert record.release("new")["outcome"] == "rolled_back"
+    assert "promoted_at" not in record.release("new")
+
+
 @pytest.mark.parametrize("shown", [{BLUE: 100}, {BLUE: 30, GREEN: 70}])
 def test_release_whose_listener_was_moved_during_the_bake_is_not_promoted(
     record: ReleaseRecord,

@@ -125,24 +125,27 @@ def test_expired_point_is_kept_for_the_history_only(record: ReleaseRecord) -> No
 def test_finish_frees_the_environment_and_keeps_the_token(record: ReleaseRecord) -> None:
     """A token that fell back to a used one would let an old execution pass."""
     lease = record.claim(Work(), WORK)
-    record.finish(lease, Phase.ABORTED, at(9))
+    record.finish(lease, Phase.ABORTED, at(9), {"new": {"outcome": "aborted"}})
     work = record.read().work
     assert (work.holder, work.token, work.phase) == (None, 1, Phase.ABORTED)
+    assert (record.release("new")["outcome"], record.release("new")["ended_at"]) == ("aborted", at(9))
 
 
 def test_finish_whose_answer_was_lost_is_finished(record: ReleaseRecord) -> None:
     lease = record.claim(Work(), WORK)
     forgetful = replace(record, dynamodb=LosesAnswers(record.dynamodb, "update_item"))
-    forgetful.finish(lease, Phase.ABORTED, at(9))
+    forgetful.finish(lease, Phase.ABORTED, at(9), {})
     assert record.read().work.phase is Phase.ABORTED
 
 
 def test_loser_cannot_free_what_the_winner_holds(record: ReleaseRecord) -> None:
+    """Nor say how its release ended: that a commit was rolled back decides later whether it may start again."""
     lease = record.claim(Work(), WORK)
     record.claim(record.read().work, replace(WORK, holder=ROLLBACK, phase=Phase.ROLLING_BACK))
     with pytest.raises(LeaseLost):
-        record.finish(lease, Phase.COMMITTED, at(9))
+        record.finish(lease, Phase.COMMITTED, at(9), {"new": {"outcome": "promoted"}})
     assert record.read().work.holder == ROLLBACK
+    assert record.release("new").get("outcome") is None
 
 
 def test_repeated_recording_keeps_the_first_rollback_point(record: ReleaseRecord) -> None:

@@ -84,6 +84,6 @@ def test_health_of_a_valid_way_back_is_kept(
     point = RollbackPoint(status, "blue", "1111111", "old", {"api": BLUE}, capacity=2)
     lease = record.claim(Work(), Work(holder=DEPLOYMENT, phase=Phase.PREPARING, release_id="new"))
     record.commit(lease, Live("new", "2222222", "green", at(2), point), at(3))
-    record.finish(lease, Phase.COMMITTED, at(3))
+    record.finish(lease, Phase.COMMITTED, at(3), {})
     function.watch(NOW)
     assert record.read().health == reading
