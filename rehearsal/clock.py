@@ -47,6 +47,14 @@ class Clock(Protocol):
         """Count the simulated seconds since the clock started; never goes back."""
         ...
 
+    def stamp(self) -> float:
+        """
+        Tell the seconds by which users, calls and states are put in order: of the wall where users are real.
+
+        Users that send over real sockets know no other time; users that are a model know the simulated one.
+        """
+        ...
+
     def sleep(self, seconds: float) -> None:
         """Return after so many simulated seconds."""
         ...
@@ -98,6 +106,10 @@ class TwoSpeedClock:
         """Count the simulated seconds since the clock started."""
         with self._lock:
             return self._simulated_at_change + (time.monotonic() - self._wall_at_change) * self.speed
+
+    def stamp(self) -> float:
+        """Tell `time.monotonic()`, which all processes of this machine share."""
+        return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
         """Return after so many simulated seconds, at whatever speeds those pass."""

@@ -41,9 +41,17 @@ class Ended(BaseException):
 class Participant:
     """A thread that runs only while it holds the baton."""
 
-    def __init__(self, name: str, thread: threading.Thread) -> None:
+    def __init__(
+        self,
+        name: str,
+        thread: threading.Thread,
+        start: Callable[[], None] | None = None,
+        abandon: Callable[[], None] | None = None,
+    ) -> None:
         self.name = name
         self.thread = thread
+        self._start = start
+        self._abandon = abandon
         self.is_ready = False
         """It has nothing to wait for but its turn."""
         self.was_woken = False
@@ -54,8 +62,21 @@ class Participant:
         self._baton = threading.Lock()
         self._baton.acquire()
 
+    @property
+    def has_begun(self) -> bool:
+        """Say whether the system knows the thread: it is started no sooner than at its first turn."""
+        return self._start is None
+
+    def abandon(self) -> None:
+        """Let it never begin."""
+        if self._abandon is not None:
+            self._abandon()
+
     def give_baton(self) -> None:
         """Let it run. Whoever gives the baton away runs no longer."""
+        if self._start is not None:
+            start, self._start = self._start, None
+            start()
         self._baton.release()
 
     def take_baton(self, wall_seconds: float = -1) -> bool:
@@ -133,11 +154,15 @@ class Scheduler:
         """Return the participant that calls this."""
         return self._running_participant()
 
-    def add(self, thread: threading.Thread) -> Participant:
-        """Take a thread in that is about to start. It must begin with `begin` and end with `end`."""
+    def add(self, thread: threading.Thread, start: Callable[[], None], abandon: Callable[[], None]) -> Participant:
+        """
+        Take a thread in. It must begin with `begin` and end with `end`.
+
+        `start` is called at its first turn, `abandon` when virtual time ends before. So the process can be forked, and go on in each copy, as long as only the main participant has had its turn.
+        """
         self._running_before_the_end()
         self._threads_so_far += 1
-        participant = Participant(f"{self._threads_so_far} {repeatable(thread.name)}", thread)
+        participant = Participant(f"{self._threads_so_far} {repeatable(thread.name)}", thread, start, abandon)
         participant.is_ready = True
         self._participants.append(participant)
         self.record(f"starts {participant.name}")
@@ -164,6 +189,9 @@ class Scheduler:
         """
         self._running_participant()
         self._is_closing = True
+        for never_begun in [each for each in self._participants if not each.has_begun]:
+            self._participants.remove(never_begun)
+            never_begun.abandon()
         while self._participants[1:]:
             self._give_baton_to(self._participants[-1])
             if not self._main.take_baton(SECONDS_TO_END):

@@ -150,8 +150,7 @@ class VirtualThread(threading.Thread):
 
     def start(self) -> None:
         """Let the thread run when its turn comes. Whoever starts it goes on first."""
-        self._participant = self._scheduler.add(self)
-        super().start()
+        self._participant = self._scheduler.add(self, super().start, self._has_ended.set)
 
     def run(self) -> None:
         """Run, and give the baton away at the end, whatever happens."""
@@ -175,5 +174,5 @@ class VirtualThread(threading.Thread):
 
     def join(self, timeout: float | None = None) -> None:
         """Wait for the end, or for so many virtual seconds."""
-        if self._has_ended.wait(timeout):
+        if self._has_ended.wait(timeout) and self._participant is not None and self._participant.has_begun:
             super().join()

@@ -37,6 +37,10 @@ class VirtualClock:
         """Count the virtual seconds since the clock started."""
         return self._scheduler.seconds
 
+    def stamp(self) -> float:
+        """Tell the virtual seconds: there is no other time."""
+        return self._scheduler.seconds
+
     def sleep(self, seconds: float) -> None:
         """Return after so many virtual seconds. Even 0 lets others run."""
         self._scheduler.wait("time", seconds)

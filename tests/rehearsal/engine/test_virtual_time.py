@@ -1,5 +1,6 @@
 """Virtual time: the interpreter without sleeping, every wait at its second, and the same for the same seed."""
 
+import os
 import random
 import threading
 import time
@@ -329,7 +330,8 @@ def test_only_one_thread_runs_at_a_time(virtual: VirtualTime) -> None:
     def work(name: str) -> None:
         for _ in range(5):
             inside.append(name)
-            time.sleep(0.0002)  # wall time, in which another thread would come in if it could
+            for _ in range(100):
+                os.sched_yield()  # another thread would come in if it could
             most.append(len(inside))
             inside.remove(name)
             virtual.sleep(1)
@@ -530,11 +532,28 @@ def test_a_thread_that_waits_for_real_is_named(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_long_turns_of_many_are_not_taken_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scheduler, "LONGEST_TURN_SECONDS", 0.1)
+    """Here every turn lasts until the main participant has waited for it as long as it may."""
+    begun, waited_for = threading.Semaphore(0), threading.Semaphore(0)
+    long_turns = iter(range(8))
+    really_take = scheduler.Participant.take_baton
+
+    def take_baton(participant: scheduler.Participant, wall_seconds: float = -1) -> bool:
+        if wall_seconds < 0 or next(long_turns, None) is None:
+            return really_take(participant, wall_seconds)
+        assert begun.acquire(timeout=10)
+        waited_for.release()
+        return False
+
+    def take_long() -> None:
+        begun.release()
+        assert waited_for.acquire(timeout=10)
+
+    monkeypatch.setattr(scheduler.Participant, "take_baton", take_baton)
     with VirtualTime() as virtual:
-        for number in range(8):
-            virtual.clock.thread(lambda: time.sleep(0.03), name=str(number)).start()
+        for _ in range(8):
+            virtual.clock.thread(take_long).start()
         virtual.sleep(1)
+    assert next(long_turns, None) is None
 
 
 def test_a_thread_from_outside_is_refused(virtual: VirtualTime) -> None:
@@ -728,3 +747,17 @@ def test_the_shipped_deploy_machine_goes_live_when_its_waits_are_over(account: V
     assert run.entered[-1] == "Release is live"
     assert run.entered.count("Wait for idle color") == 2
     assert account.virtual.clock.seconds() == waits_of(definition, run.entered) > HOUR / 2
+
+
+def test_a_process_can_be_copied_as_long_as_no_thread_has_had_its_turn() -> None:
+    """A built account is rehearsed many times so: each copy goes on by itself."""
+    with VirtualTime() as virtual:
+        before = threading.active_count()
+        woken = virtual.clock.event()
+        virtual.clock.thread(woken.set).start()
+        assert threading.active_count() == before
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if virtual.run_until(woken.is_set, seconds=1) else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert virtual.run_until(woken.is_set, seconds=1)
