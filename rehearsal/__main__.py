@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from rehearsal.packaged import Packaged
 from rehearsal.play import play
 from rehearsal.scenarios import SCENARIOS, Scenario
 from rehearsal.screen import Screen
@@ -58,7 +59,7 @@ def _run(name: str, environment: str) -> int:
     )
     folder = REPORTS / scenario.name
     try:
-        report = play(scenario, settings, ASSEMBLY, folder, lambda stage: Screen(stage, console).shown())
+        report = play(scenario, settings, ASSEMBLY, folder, lambda stage: Screen(stage, console).shown(), Packaged())
     except Stuck as stuck:
         console.print(
             f"The rehearsal is stuck. {stuck}. The logs are in {folder}.", style="red", highlight=False, soft_wrap=True

@@ -1,6 +1,5 @@
 """The pretend account: moto, the customer's world, and Runback's shipped stack, put together on one clock."""
 
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,30 +9,23 @@ from typing import Any
 
 import boto3
 from moto import mock_aws
-from moto.server import ThreadedMotoServer
 
 from rehearsal.circumstances import Circumstances
-from rehearsal.clock import TwoSpeedClock
+from rehearsal.clock import Clock
 from rehearsal.engine import interpreter, template
 from rehearsal.engine.calls import Calls
 from rehearsal.engine.events import EventBus
 from rehearsal.engine.functions import FunctionService
 from rehearsal.engine.interpreter import Interpreter
-from rehearsal.engine.sandbox import Reach
 from rehearsal.settings import Settings
-from rehearsal.world import certificates, customer
+from rehearsal.staging import Staging
+from rehearsal.world import customer
 from rehearsal.world.cache import Cache
 from rehearsal.world.customer import World
-from rehearsal.world.data_plane import DataPlane
 from rehearsal.world.database import Database
 from rehearsal.world.fleet import Fleet
 from rehearsal.world.load_balancer import LoadBalancer
-from rehearsal.world.names import Names
-from rehearsal.world.network import Network
-from rehearsal.world.request_logs import LogShipper
-from rehearsal.world.tls_front import TlsFronts
 
-BUILD = Path("build")
 GOOD_WEATHER = Circumstances()
 
 
@@ -43,20 +35,37 @@ class Account:
 
     settings: Settings
     folder: Path
-    clock: TwoSpeedClock
+    clock: Clock
     calls: Calls
     interpreter: Interpreter
     functions: FunctionService
     events: EventBus
-    load_balancer: LoadBalancer
-    fleet: Fleet
-    database: Database
-    cache: Cache
+    world: World
     stack: template.Stack
 
     def client(self, service: str) -> Any:
         """Return a boto3 client into this account: the way of an operator."""
         return boto3.client(service, region_name=self.settings.region)
+
+    @property
+    def load_balancer(self) -> LoadBalancer:
+        """Of the customer's part, what routes."""
+        return self.world.load_balancer
+
+    @property
+    def fleet(self) -> Fleet:
+        """Of the customer's part, the instances."""
+        return self.world.fleet
+
+    @property
+    def database(self) -> Database:
+        """Of the customer's part, the RDS instances."""
+        return self.world.database
+
+    @property
+    def cache(self) -> Cache:
+        """Of the customer's part, the cache."""
+        return self.world.cache
 
 
 @contextmanager
@@ -64,59 +73,38 @@ def pretend_account(
     settings: Settings,
     assembly: Path,
     folder: Path,
+    staging: Staging,
     *,
     version: str,
-    speed: float,
     circumstances: Circumstances = GOOD_WEATHER,
 ) -> Iterator[Account]:
     """
-    Build the account, with `version` live on blue, and take it down again.
+    Build the account, with `version` live on blue, and take it down again. `folder` receives the logs.
 
-    `folder` receives the logs; `speed` is how many simulated seconds pass in a second in which everything waits.
+    Functions find hosts, database and cache only after `customer.open_to_functions`.
     """
     with ExitStack() as stack:
         stack.enter_context(_credentials(settings))
+        clock = stack.enter_context(staging.clock())
         stack.enter_context(
             mock_aws(config={"stepfunctions": {"execute_state_machine": True}, "core": {"reset_boto3_session": True}})
         )
-        clock = TwoSpeedClock(speed)
         session = boto3.Session(region_name=settings.region)
         with clock.at_real_speed():
             calls = stack.enter_context(Calls(clock))
-            endpoint_url = stack.enter_context(_endpoint())
-            world = stack.enter_context(_world(settings, clock, calls, folder, circumstances))
+            world = stack.enter_context(staging.world(settings, clock, calls, folder, circumstances))
             customer.build(settings, world, version, circumstances)
             machines = stack.enter_context(interpreter.install(clock))
+            runtime = stack.enter_context(staging.runtime(session, world))
             functions = stack.enter_context(
                 FunctionService(
-                    clock,
-                    calls,
-                    endpoint_url=endpoint_url,
-                    account=settings.account,
-                    session=session,
-                    build_dir=BUILD / "runtime",
-                    log_dir=folder / "logs",
-                    internet=Reach(world.internet.file, world.certificate.authority_file),
-                    vpc=Reach(world.vpc.file, world.certificate.authority_file),
+                    clock, calls, runtime, account=settings.account, session=session, log_dir=folder / "logs"
                 )
             )
             events = stack.enter_context(EventBus(clock, account=settings.account, session=session))
             loaded = template.load(assembly, settings.stack_name, functions, session=session)
             machines.on_status_change(lambda detail: events.put(_status_event(detail)))
-        yield Account(
-            settings=settings,
-            folder=folder,
-            clock=clock,
-            calls=calls,
-            interpreter=machines,
-            functions=functions,
-            events=events,
-            load_balancer=world.load_balancer,
-            fleet=world.fleet,
-            database=world.database,
-            cache=world.cache,
-            stack=loaded,
-        )
+        yield Account(settings, folder, clock, calls, machines, functions, events, world, loaded)
 
 
 def _status_event(detail: dict[str, Any]) -> dict[str, Any]:
@@ -151,62 +139,3 @@ def _credentials(settings: Settings) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-@contextmanager
-def _endpoint() -> Iterator[str]:
-    """Serve the same account over HTTP, for the functions in their own processes."""
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # it would print a line for every call
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        yield f"http://{host}:{port}"
-    finally:
-        server.stop()
-
-
-@contextmanager
-def _world(
-    settings: Settings, clock: TwoSpeedClock, calls: Calls, folder: Path, circumstances: Circumstances
-) -> Iterator[World]:
-    """Start what the customer's part of the account stands on; `customer.build` then makes the resources."""
-    place, logs = (settings.account, settings.region), folder / "logs"
-    certificate = certificates.issue(customer.host_names(settings), folder / "tls")
-    with ExitStack() as stack:
-        network, data_plane = Network(), DataPlane(logs)
-        stack.callback(data_plane.stop)
-        tls_fronts = TlsFronts(certificate, logs)
-        stack.callback(tls_fronts.stop)
-        database = stack.enter_context(
-            Database(
-                clock,
-                *place,
-                account_lock=calls.lock,
-                log_directory=logs,
-                snapshot_plan=circumstances.snapshot,
-            )
-        )
-        cache = stack.enter_context(Cache(logs))
-        stack.enter_context(
-            LogShipper(clock, *place, account_lock=calls.lock, group=settings.log_group, directory=logs)
-        )
-        load_balancer = stack.enter_context(LoadBalancer(clock, network, data_plane, *place, certificate))
-        fleet = stack.enter_context(
-            Fleet(
-                clock,
-                network,
-                load_balancer,
-                *place,
-                account_lock=calls.lock,
-                log_directory=logs,
-                colors={color.auto_scaling_group: name for name, color in settings.colors.items()},
-                behaviours=circumstances.behaviours,
-                refresh_patience_seconds=circumstances.refresh_patience_seconds,
-                services=lambda: customer.services(settings, database, cache),
-            )
-        )
-        calls.add_observer(fleet.observe)
-        calls.add_observer(load_balancer.observe)
-        internet, vpc = (Names(folder / "names" / f"{network}.json") for network in ("internet", "vpc"))
-        yield World(load_balancer, fleet, database, cache, certificate, tls_fronts, internet, vpc)

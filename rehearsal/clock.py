@@ -79,6 +79,15 @@ class Clock(Protocol):
         """Let a simulated second be a wall second while any such context is open, in whatever thread."""
         ...
 
+    def pace(self, speed: float) -> None:
+        """Take another speed for the time in which everything waits."""
+        ...
+
+    @property
+    def speed(self) -> float:
+        """Simulated seconds per wall second, now."""
+        ...
+
 
 class TwoSpeedClock:
     """

@@ -2,27 +2,28 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from rehearsal.account import Account, pretend_account
 from rehearsal.invariants import Invariants
 from rehearsal.permissions import judge_for
 from rehearsal.report import Report, make_report
-from rehearsal.scenarios import OLD_VERSION, REQUESTS_PER_SECOND, Scenario
+from rehearsal.scenarios import OLD_VERSION, Scenario
 from rehearsal.secrecy import told
 from rehearsal.settings import Settings
-from rehearsal.stage import Speeds, Stage, Stuck
+from rehearsal.stage import Stage, Stuck
+from rehearsal.staging import Staging
+from rehearsal.world import customer
 from rehearsal.world.customer import CAPACITY
-from rehearsal.world.traffic import Traffic
 
 _OLD_VERSION_UP_WITHIN_SECONDS = 600
 
 Show = Callable[[Stage], AbstractContextManager[None]]
 
 
-def play(scenario: Scenario, settings: Settings, assembly: Path, folder: Path, show: Show) -> Report:
+def play(scenario: Scenario, settings: Settings, assembly: Path, folder: Path, show: Show, staging: Staging) -> Report:
     """
     Rehearse a scenario and write its report. `folder` receives report.json, the raw samples and all logs.
 
@@ -32,20 +33,22 @@ def play(scenario: Scenario, settings: Settings, assembly: Path, folder: Path, s
     started = time.monotonic()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    speeds = Speeds()
-    with (
-        pretend_account(
-            settings,
-            assembly,
-            folder,
-            version=OLD_VERSION,
-            speed=speeds.waiting,
-            circumstances=scenario.circumstances,
-        ) as account,
-        _traffic(account, folder, scenario.circumstances.sticky_share) as traffic,
-    ):
-        stage = Stage(account, traffic, speeds)
-        invariants = Invariants(settings, account.clock, account.load_balancer, account.fleet, stage.record)
+    with pretend_account(
+        settings, assembly, folder, staging, version=OLD_VERSION, circumstances=scenario.circumstances
+    ) as account:
+        return perform(scenario, account, staging, show, started)
+
+
+def perform(scenario: Scenario, account: Account, staging: Staging, show: Show, started: float) -> Report:
+    """Play a scenario in an account that was built for it, once. `started` is when that began, `time.monotonic`."""
+    customer.open_to_functions(account.settings, account.world)
+    _until_served(account)
+    listener, samples = account.settings.routes[0].arn, account.folder / "samples.jsonl"
+    with staging.traffic(
+        account.clock, account.world, listener, samples, scenario.circumstances.sticky_share
+    ) as traffic:
+        stage = Stage(account, traffic, staging)
+        invariants = Invariants(account.settings, account.clock, account.load_balancer, account.fleet, stage.record)
         account.calls.add_observer(invariants.observe)
         judge = judge_for(account)
         with show(stage):
@@ -57,22 +60,10 @@ def play(scenario: Scenario, settings: Settings, assembly: Path, folder: Path, s
         invariants.conclude(told(account))
         judgement = judge.of(list(account.calls.log))
         report = make_report(
-            scenario.name, scenario.expected, stage, invariants, judgement, speeds, time.monotonic() - started
+            scenario.name, scenario.expected, stage, invariants, judgement, staging, time.monotonic() - started
         )
-    report.write(folder)
+    report.write(account.folder)
     return report
-
-
-@contextmanager
-def _traffic(account: Account, folder: Path, sticky_share: float) -> Iterator[Traffic]:
-    """Send real requests to the first route, once the old version answers them."""
-    _until_served(account)
-    url = account.load_balancer.url(account.settings.routes[0].arn)
-    traffic = Traffic.start(url, REQUESTS_PER_SECOND, folder / "samples.jsonl", sticky_share)
-    try:
-        yield traffic
-    finally:
-        traffic.stop()
 
 
 def _until_served(account: Account) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,9 @@ from rehearsal.account import Account
 from rehearsal.engine.calls import Call
 from rehearsal.invariants import Invariants
 from rehearsal.permissions import Judgement
-from rehearsal.stage import Execution, Speeds, Stage
-from rehearsal.world.traffic import Sample, Share, read_samples, summarise
+from rehearsal.stage import Execution, Stage
+from rehearsal.staging import Staging
+from rehearsal.world.traffic import Sample, Share, summarise
 
 CRITICAL_PATH = ("claim-rollback", "switch-listener")
 """The functions between the start of a rollback and safe traffic."""
@@ -24,7 +25,7 @@ class Switch:
     seconds: float
     calls: int
     in_force: float
-    """`time.monotonic` when the listener's change was in force."""
+    """By the clock's `stamp`, when the listener's change was in force."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class Report:
     outcome: str
     total_seconds: float
     simulated_seconds: float
-    speeds: Speeds
+    clock: dict[str, Any]
+    requests_per_second: float
     samples: Sequence[Sample]
     switch: Switch | None
     weights: dict[str, int]
@@ -64,7 +66,7 @@ class Report:
                 "rollback_to_switched": round(self.switch.seconds, 3) if self.switch else None,
             },
             "simulated_seconds": round(self.simulated_seconds, 3),
-            "clock": {"mode": "two-speed", "speeds": {"working": 1.0, **asdict(self.speeds)}},
+            "clock": self.clock,
             "requests": {"total": traffic.requests, "failed": traffic.failed, "by_color": colors},
             "final": {
                 "weights": self.weights,
@@ -105,7 +107,7 @@ def make_report(
     stage: Stage,
     invariants: Invariants,
     judgement: Judgement,
-    speeds: Speeds,
+    staging: Staging,
     total_seconds: float,
 ) -> Report:
     """Read the account as the scenario left it. The traffic must have been stopped."""
@@ -118,8 +120,9 @@ def make_report(
         outcome=_outcome(stage),
         total_seconds=total_seconds,
         simulated_seconds=account.clock.seconds(),
-        speeds=speeds,
-        samples=list(read_samples(stage.traffic.samples_path)),
+        clock=staging.as_json(),
+        requests_per_second=staging.requests_per_second,
+        samples=stage.traffic.so_far(),
         switch=_switch(account),
         weights=shown_weights(account),
         phase=lease.get("phase"),
@@ -177,8 +180,8 @@ def _switch(account: Account) -> Switch | None:
         if switched:
             last = switched[0]
             within = [call for call in after if call.number <= last.number]
-            in_force = last.answered or last.wall
-            return Switch(in_force - start.wall, len(within), in_force)
+            in_force = last.answered or last.stamp
+            return Switch(in_force - start.stamp, len(within), in_force)
     return None
 
 

@@ -4,7 +4,6 @@ What can be rehearsed. A scenario plays, and then keeps its promises or says whi
 They stand in the order in which a newcomer should see them; the first is what `make rehearse` plays.
 """
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -18,8 +17,7 @@ from rehearsal.world.traffic import Sample, sticky_clients, summarise
 
 OLD_VERSION = "1a2b3c4"
 NEW_VERSION = "5d6e7f8"
-REQUESTS_PER_SECOND = 60.0
-LEAST_REQUESTS_PER_SECOND = 50.0
+LEAST_SHARE_OF_REQUESTS = 0.8
 MOST_CRITICAL_CALLS = 6
 
 Promise = Callable[[Report], str]
@@ -51,7 +49,7 @@ class Scenario:
             yield f"denied on AWS: {denied}"
         for malformed in report.judgement.malformed:
             yield f"no request that AWS's model accepts: {malformed}"
-        yield from filter(None, (promise(report) for promise in (_real_traffic, *self.promises)))
+        yield from filter(None, (promise(report) for promise in (_enough_traffic, *self.promises)))
 
 
 def _release(stage: Stage) -> None:
@@ -93,7 +91,7 @@ def _stop_once_clients_stick(stage: Stage) -> None:
     stage.stop(deployment)
     stage.until_ended(deployment)
     stage.until_rollback_ended()
-    ended = time.monotonic()
+    ended = stage.account.clock.stamp()
     stage.until_answered(lambda samples: _came_again(samples, ended), "no client that stuck to green came again")
 
 
@@ -161,12 +159,12 @@ def _clean_ups_found_nothing(report: Report) -> str:
     return "" if set(ended) == {"Nothing to clean up"} else f"the clean-ups ended as {ended}"
 
 
-def _real_traffic(report: Report) -> str:
+def _enough_traffic(report: Report) -> str:
     """A rehearsal without load proves nothing about users."""
     sent = [sample.sent_seconds for sample in report.samples]
     rate = (len(sent) - 1) / (max(sent) - min(sent)) if len(sent) > 1 else 0.0
-    short = rate < LEAST_REQUESTS_PER_SECOND
-    return f"only {rate:.0f} requests per second, of {LEAST_REQUESTS_PER_SECOND:.0f}" if short else ""
+    wanted = report.requests_per_second
+    return f"only {rate:.0f} requests per second, of {wanted:.0f}" if rate < LEAST_SHARE_OF_REQUESTS * wanted else ""
 
 
 def _all_traffic_on(color: str, version: str) -> Promise:

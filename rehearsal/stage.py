@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,24 +9,12 @@ from typing import Any
 
 from rehearsal.account import Account
 from rehearsal.record import RecordView
+from rehearsal.staging import Staging
 from rehearsal.world.traffic import Sample, Traffic
 
-PATIENCE_WALL_SECONDS = 150.0
-_POLL_WALL_SECONDS = 0.05
+_LOOK_EVERY_WALL_SECONDS = 0.05
+_LOOK_EVERY_SECONDS = 5.0
 _TERMINAL = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"})
-
-
-@dataclass(frozen=True)
-class Speeds:
-    """
-    Simulated seconds in a wall second: while everything waits, and while a release bakes under traffic.
-
-    `idle` is for the end of a scenario, when nothing is left but a clean-up that waits for the end of the window.
-    """
-
-    waiting: float = 60.0
-    baking: float = 200.0
-    idle: float = 1200.0
 
 
 class Stuck(Exception):
@@ -43,7 +30,6 @@ class Step:
     state: str
     type: str
     at: datetime
-    wall: float
 
 
 @dataclass
@@ -66,16 +52,18 @@ class Execution:
 class Stage:
     """One account with traffic on it. Remembers every execution and every state that one entered."""
 
-    def __init__(self, account: Account, traffic: Traffic, speeds: Speeds) -> None:
+    def __init__(self, account: Account, traffic: Traffic, staging: Staging) -> None:
         self.account = account
         self.traffic = traffic
         self.record = RecordView(account.client("dynamodb"), account.stack.table(), account.settings.environment)
         self.steps: list[Step] = []
         self.executions: dict[str, Execution] = {}
         self._listeners: list[Callable[[Step], None]] = []
-        self._speeds = speeds
+        self._speeds = staging.speeds
+        self._patience_seconds = staging.patience_seconds
         self._played = False
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._changed = account.clock.event()
         account.interpreter.on_state_entered(self._entered)
         account.interpreter.on_status_change(self._status_changed)
 
@@ -134,7 +122,7 @@ class Stage:
 
         The scenario is over by now, so nobody has to see how a clean-up waits for the end of the window.
         """
-        with self._changed:
+        with self._lock:
             self._played = True
             self._pace()
         try:
@@ -149,14 +137,16 @@ class Stage:
         self.until(lambda: enough(self.traffic.so_far()), otherwise)
 
     def until(self, condition: Callable[[], bool], otherwise: str) -> None:
-        """Wait, in wall time, for a condition on what executions have done."""
-        deadline = time.monotonic() + PATIENCE_WALL_SECONDS
-        with self._changed:
-            while not condition():
-                if not self._changed.wait(min(_POLL_WALL_SECONDS, deadline - time.monotonic())) and (
-                    time.monotonic() > deadline
-                ):
-                    raise Stuck(f"After {PATIENCE_WALL_SECONDS:.0f} s: {otherwise}")
+        """Wait for a condition on what executions or users have done. Raises Stuck, saying `otherwise`."""
+        clock = self.account.clock
+        given_up = clock.stamp() + self._patience_seconds
+        while True:
+            self._changed.clear()
+            if condition():
+                return
+            if clock.stamp() > given_up:
+                raise Stuck(f"After {self._patience_seconds:.0f} s: {otherwise}")
+            self._changed.wait(min(_LOOK_EVERY_WALL_SECONDS * clock.speed, _LOOK_EVERY_SECONDS))
 
     def of_machine(self, machine: str) -> list[Execution]:
         """Return the executions of a machine, in the order of their start."""
@@ -195,7 +185,7 @@ class Stage:
         arn = self.account.client("stepfunctions").start_execution(
             stateMachineArn=self.account.stack.state_machine(machine), input=json.dumps(given)
         )["executionArn"]
-        with self._changed:
+        with self._lock:
             return self._execution(arn)
 
     def _execution(self, arn: str) -> Execution:
@@ -208,27 +198,27 @@ class Stage:
         return execution_arn.split(":")[6].rpartition(f"-{self.account.settings.environment}-")[2]
 
     def _entered(self, execution_arn: str, state: str, state_type: str, at: datetime) -> None:
-        step = Step(execution_arn, self._machine(execution_arn), state, state_type, at, time.monotonic())
-        with self._changed:
+        step = Step(execution_arn, self._machine(execution_arn), state, state_type, at)
+        with self._lock:
             execution = self._execution(execution_arn)
             if not execution.ended:
                 execution.states.append(state)
             self.steps.append(step)
             self._pace()
-            self._changed.notify_all()
+        self._changed.set()
         for listener in self._listeners:
             listener(step)
 
     def _status_changed(self, detail: dict[str, Any]) -> None:
         """Statuses and states come on threads of their own: what an execution did is complete when it has ended."""
         states = self._history(detail["executionArn"]) if detail["status"] in _TERMINAL else None
-        with self._changed:
+        with self._lock:
             execution = self._execution(detail["executionArn"])
             execution.states = states if states is not None else execution.states
             execution.status = detail["status"]
             execution.error, execution.cause = detail["error"], detail["cause"]
             self._pace()
-            self._changed.notify_all()
+        self._changed.set()
 
     def _history(self, execution_arn: str) -> list[str]:
         pages = self.account.client("stepfunctions").get_paginator("get_execution_history")

@@ -6,7 +6,6 @@ import itertools
 import json
 import re
 import threading
-import time
 import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -49,8 +48,8 @@ class Call:
     number: int
     at: float
     """Simulated seconds since the clock started."""
-    wall: float
-    """Wall clock, `time.monotonic()`."""
+    stamp: float
+    """The same moment by `Clock.stamp`, in which it can be compared with what users saw."""
     service: str
     """As boto3 names it: `elbv2`, `stepfunctions`."""
     action: str
@@ -60,7 +59,7 @@ class Call:
     mutating: bool
     error: str | None = None
     answered: float | None = None
-    """Wall clock when its effects were in force; None until then."""
+    """By `Clock.stamp`, when its effects were in force; None until then."""
     access_key: str = ""
     """Of whoever signed it: see `access_key_of`."""
 
@@ -89,6 +88,8 @@ class _Refused(ServiceException):
 
 Observer = Callable[[Call], None]
 Interceptor = Callable[[Call], Refusal | None]
+Journey = Callable[[str | None, str, str], None]
+"""Is told the calling function, the service and the action; returns when the call has arrived."""
 
 
 class Calls:
@@ -108,6 +109,7 @@ class Calls:
         self._callers: dict[str, str] = {}
         self._observers: list[Observer] = []
         self._interceptors: list[Interceptor] = []
+        self._journeys: list[Journey] = []
         self._moto_call_action = BaseResponse.call_action
 
     @property
@@ -147,8 +149,14 @@ class Calls:
         """Ask `interceptor` before every call; its refusal is answered and the call is not made."""
         self._interceptors.append(interceptor)
 
+    def add_journey(self, journey: Journey) -> None:
+        """Let calls take their time to arrive: `journey` may wait on the clock, for nothing is locked meanwhile."""
+        self._journeys.append(journey)
+
     def _answer(self, response: BaseResponse, moto: Callable[[BaseResponse], Reply]) -> Reply:
         service, action = response.boto3_service_name, response._get_action()
+        for journey in self._journeys:
+            journey(self._callers.get(response.get_access_key()), service, action)
         with nullcontext() if (service, action) in WITHOUT_LOCK else self._lock:
             call = self._begin(response, service, action)
             reply = self._intercept(call, response) or self._perform(call, response, moto)
@@ -156,7 +164,7 @@ class Calls:
                 call.error = error_code(reply)
                 for observer in self._observers:
                     observer(call)
-                call.answered = time.monotonic()
+                call.answered = self._clock.stamp()
         return reply
 
     def _begin(self, response: BaseResponse, service: str, action: str) -> Call:
@@ -164,7 +172,7 @@ class Calls:
             call = Call(
                 number=next(self._numbers),
                 at=self._clock.seconds(),
-                wall=time.monotonic(),
+                stamp=self._clock.stamp(),
                 service=service,
                 action=action,
                 caller=self._callers.get(response.get_access_key()),

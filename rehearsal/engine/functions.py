@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Literal, Self, cast
 from urllib.parse import parse_qs, unquote
 
 import boto3
@@ -17,7 +17,7 @@ from moto.awslambda.responses import LambdaResponse
 
 from rehearsal.clock import Clock
 from rehearsal.engine.calls import Calls, Reply, access_key_of
-from rehearsal.engine.sandbox import FunctionVersion, Outcome, Platform, Reach, Sandbox, link_runtime
+from rehearsal.engine.sandbox import FunctionVersion, Outcome, Runtime, Sandbox, exited
 
 LATEST = "$LATEST"
 ASYNC_RETRY_SECONDS = (60.0, 120.0)
@@ -27,6 +27,9 @@ ASYNC_THROTTLE_RETRY_SECONDS = (1.0, 300.0)
 ASYNC_LONGEST_AGE_SECONDS = 6 * 3600
 
 LogObserver = Callable[[str, str], None]
+
+Moment = Literal["before its work", "after its work"]
+"""When an invocation is killed: in both cases who invoked it cannot know whether it has done anything."""
 
 
 class TooManyRequests(LambdaClientError):
@@ -40,41 +43,28 @@ class TooManyRequests(LambdaClientError):
 
 class FunctionService:
     """
-    Runs packaged functions through AWS's runtime client; boto3's `lambda.invoke` reaches them by name, ARN or version.
+    Runs packaged functions in sandboxes of a runtime; boto3's `lambda.invoke` reaches them by name, ARN or version.
 
-    Cold on the first invocation, warm afterwards, one event at a time per process; concurrent events get further
-    processes up to the reserved concurrency. Every invocation holds the clock at real speed.
-    `build_dir` may be kept between runs: it caches the runtime folder and compiled files. Logs go to `log_dir`.
-    Functions reach moto, and beyond this machine's loopback what `internet` names, or `vpc` for those that are in the
-    VPC: nothing, without it.
+    Cold on the first invocation, warm afterwards, one event at a time per sandbox; concurrent events get further
+    sandboxes up to the reserved concurrency. Every invocation holds the clock at real speed. Logs go to `log_dir`.
     """
 
-    def __init__(  # noqa: PLR0913  what a service stands on, and two networks
+    def __init__(
         self,
         clock: Clock,
         calls: Calls,
+        runtime: Runtime,
         *,
-        endpoint_url: str,
         account: str,
         session: boto3.Session,
-        build_dir: Path,
         log_dir: Path,
-        internet: Reach | None = None,
-        vpc: Reach | None = None,
     ) -> None:
         self._clock = clock
         self._calls = calls
         self._account = account
         self._region = str(session.region_name)
         self._session = session
-        self._platform = Platform(
-            region=self._region,
-            endpoint_url=endpoint_url,
-            runtime_dir=link_runtime(build_dir.resolve() / "runtime"),
-            bytecode_dir=build_dir.resolve() / "bytecode",
-            internet=internet,
-            vpc=vpc,
-        )
+        self._runtime = runtime
         self._log_dir = log_dir
         self._log_observers: list[LogObserver] = []
         self._log_lock = threading.Lock()
@@ -84,6 +74,7 @@ class FunctionService:
         self._sandboxes: set[Sandbox] = set()
         self._running: Counter[str] = Counter()
         self._asynchronous: list[threading.Thread] = []
+        self._crashes: dict[str, list[Moment]] = defaultdict(list)
         self._stopped = False
         self._stopping = clock.event()
         self._moto_invoke = LambdaResponse.invoke
@@ -147,15 +138,21 @@ class FunctionService:
         return outcome.payload, outcome.function_error
 
     def warm_up(self) -> None:
-        """Start one process per published version, or per function without one, before the scenario begins."""
+        """Start one sandbox per published version, or per function without one, before the scenario begins."""
         published = {name for name, version in self._versions if version != LATEST}
         wanted = [f for f in self._versions.values() if f.version != LATEST or f.name not in published]
         with self._clock.at_real_speed(), ThreadPoolExecutor(max_workers=2) as starters:
-            sandboxes = list(starters.map(self._start, wanted))
-            for sandbox, failed in zip(sandboxes, starters.map(Sandbox.initialise, sandboxes), strict=True):
+            every = map if self._runtime.is_this_process else starters.map
+            sandboxes = list(every(self._start, wanted))
+            for sandbox, failed in zip(sandboxes, every(_initialise, sandboxes), strict=True):
                 self._give_back(sandbox)
                 if failed:
                     raise RuntimeError(f"{sandbox.function.name} does not start: {failed.payload.decode()}")
+
+    def kill_next(self, name: str, moment: Moment) -> None:
+        """Let the function's next invocation that is not yet to be killed end as if its machine had failed."""
+        with self._lock:
+            self._crashes[name].append(moment)
 
     def logs(self, name: str) -> str:
         """What the function has printed so far, with Lambda's START and REPORT lines."""
@@ -178,7 +175,7 @@ class FunctionService:
             sandboxes = list(self._sandboxes)
         self._stopping.set()
         with ThreadPoolExecutor(max_workers=8) as killers:
-            list(killers.map(Sandbox.kill, sandboxes))
+            list(killers.map(_kill, sandboxes))
         for thread in self._asynchronous:
             thread.join()
 
@@ -208,12 +205,23 @@ class FunctionService:
         try:
             with self._clock.at_real_speed():
                 sandbox = self._borrow(function)
-                outcome = sandbox.invoke(event, arn)
+                outcome = self._invoke(sandbox, event, arn)
             self._give_back(sandbox)
             return outcome
         finally:
             with self._lock:
                 self._running[function.name] -= 1
+
+    def _invoke(self, sandbox: Sandbox, event: bytes, arn: str) -> Outcome:
+        with self._lock:
+            crashes = self._crashes[sandbox.function.name]
+            crash = crashes.pop(0) if crashes else None
+        if crash is None:
+            return sandbox.invoke(event, arn)
+        if crash == "after its work":
+            sandbox.invoke(event, arn)
+        sandbox.kill()
+        return exited("signal: killed")
 
     def _admit(self, name: str, reserved: int | None) -> None:
         with self._lock:
@@ -231,7 +239,7 @@ class FunctionService:
         return self._start(function)
 
     def _start(self, function: FunctionVersion) -> Sandbox:
-        sandbox = Sandbox(function, self._platform, lambda line: self._write_log(function.name, line))
+        sandbox = self._runtime.start(function, lambda line: self._write_log(function.name, line))
         with self._lock:
             self._sandboxes.add(sandbox)
             stopped = self._stopped
@@ -336,3 +344,11 @@ class FunctionService:
                 log.write(line + "\n")
         for observer in self._log_observers:
             observer(name, line)
+
+
+def _initialise(sandbox: Sandbox) -> Outcome | None:
+    return sandbox.initialise()
+
+
+def _kill(sandbox: Sandbox) -> None:
+    sandbox.kill()

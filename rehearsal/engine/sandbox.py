@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from rehearsal.engine.runtime_api import Heard, Invocation, RuntimeApi
 
@@ -89,24 +90,28 @@ class Platform:
         }
         if (reach := self.reach_of(function)) is not None:
             defaults["SSL_CERT_FILE"] = str(reach.authority_file.resolve())
-        reserved = {
-            "AWS_ACCESS_KEY_ID": function.access_key,
-            "AWS_DEFAULT_REGION": self.region,
-            "AWS_ENDPOINT_URL": self.endpoint_url,
-            "AWS_EXECUTION_ENV": f"AWS_Lambda_python{sys.version_info.major}.{sys.version_info.minor}",
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_megabytes),
-            "AWS_LAMBDA_FUNCTION_NAME": function.name,
-            "AWS_LAMBDA_FUNCTION_VERSION": function.version,
-            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-            "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
-            "AWS_LAMBDA_RUNTIME_API": runtime_address,
-            "AWS_REGION": self.region,
-            "AWS_SECRET_ACCESS_KEY": "rehearsal",
-            "AWS_SESSION_TOKEN": "rehearsal",
-            "LAMBDA_TASK_ROOT": str(function.code_dir),
-            "_HANDLER": function.handler,
-        }
-        return defaults | dict(function.environment) | reserved
+        at_an_address = {"AWS_ENDPOINT_URL": self.endpoint_url, "AWS_LAMBDA_RUNTIME_API": runtime_address}
+        return defaults | lambda_variables(function, self.region) | at_an_address
+
+
+def lambda_variables(function: FunctionVersion, region: str) -> dict[str, str]:
+    """The function's own variables and those that Lambda sets, which win."""
+    reserved = {
+        "AWS_ACCESS_KEY_ID": function.access_key,
+        "AWS_DEFAULT_REGION": region,
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_python{sys.version_info.major}.{sys.version_info.minor}",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_megabytes),
+        "AWS_LAMBDA_FUNCTION_NAME": function.name,
+        "AWS_LAMBDA_FUNCTION_VERSION": function.version,
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
+        "AWS_REGION": region,
+        "AWS_SECRET_ACCESS_KEY": "rehearsal",
+        "AWS_SESSION_TOKEN": "rehearsal",
+        "LAMBDA_TASK_ROOT": str(function.code_dir),
+        "_HANDLER": function.handler,
+    }
+    return dict(function.environment) | reserved
 
 
 @dataclass(frozen=True)
@@ -118,8 +123,77 @@ class Outcome:
     request_id: str = ""
 
 
-class Sandbox:
+class Sandbox(Protocol):
     """Takes one event at a time. After an exit, a failed import or a time-out it is dead, as on AWS."""
+
+    function: FunctionVersion
+
+    @property
+    def process_id(self) -> int:
+        """The process in which the function runs."""
+        ...
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can take another event."""
+        ...
+
+    def initialise(self) -> Outcome | None:
+        """Wait until the function is imported. Returns what failed, None if nothing did; safe to repeat."""
+        ...
+
+    def invoke(self, event: bytes, function_arn: str) -> Outcome:
+        """Hand the event over and wait for what comes of it."""
+        ...
+
+    def kill(self) -> None:
+        """Let it take no more events; safe to repeat."""
+        ...
+
+
+class Runtime(Protocol):
+    """Makes sandboxes."""
+
+    @property
+    def is_this_process(self) -> bool:
+        """Whether sandboxes share this process, so that they cannot be started side by side."""
+        ...
+
+    def start(self, function: FunctionVersion, on_line: Callable[[str], None]) -> Sandbox:
+        """Begin a sandbox of its own; `on_line` gets every line that the function prints."""
+        ...
+
+
+class Processes:
+    """
+    Runs each sandbox as a process of its own, through AWS's runtime client.
+
+    `build_dir` may be kept between runs: it caches the runtime folder and compiled files. Functions reach moto at
+    `endpoint_url`, and beyond this machine's loopback what `internet` names, or `vpc` for those that are in the VPC:
+    nothing, without it.
+    """
+
+    is_this_process = False
+
+    def __init__(
+        self, build_dir: Path, region: str, endpoint_url: str, internet: Reach | None = None, vpc: Reach | None = None
+    ) -> None:
+        self._platform = Platform(
+            region=region,
+            endpoint_url=endpoint_url,
+            runtime_dir=link_runtime(build_dir.resolve() / "runtime"),
+            bytecode_dir=build_dir.resolve() / "bytecode",
+            internet=internet,
+            vpc=vpc,
+        )
+
+    def start(self, function: FunctionVersion, on_line: Callable[[str], None]) -> Sandbox:
+        """Start the process; it imports the function meanwhile."""
+        return ProcessSandbox(function, self._platform, on_line)
+
+
+class ProcessSandbox:
+    """AWS's runtime client in a process; events are handed to it as Lambda's runtime API does."""
 
     def __init__(self, function: FunctionVersion, platform: Platform, on_line: Callable[[str], None]) -> None:
         self.function = function
@@ -196,7 +270,7 @@ class Sandbox:
                 return Outcome(heard.body, "Unhandled", request_id)
             case "exit":
                 self.kill()
-                return _failure("Runtime.ExitError", self._how_it_exited(), request_id)
+                return exited(self._how_it_exited(), request_id)
             case _:
                 self.kill()
                 message = f"Task timed out after {self.function.timeout_seconds:.2f} seconds"
@@ -206,9 +280,8 @@ class Sandbox:
     def _how_it_exited(self) -> str:
         code = self._process.returncode
         if code == 0:
-            return "Runtime exited without providing a reason"
-        how = f"signal: {signal.strsignal(-code)}".lower() if code < 0 else f"exit status {code}"
-        return f"Runtime exited with error: {how}"
+            return ""
+        return f"signal: {signal.strsignal(-code)}".lower() if code < 0 else f"exit status {code}"
 
     def _read_output(self) -> None:
         assert self._process.stdout is not None
@@ -217,6 +290,12 @@ class Sandbox:
                 self._on_line(line.decode(errors="replace").rstrip("\n"))
         self._process.wait()
         self._api.tell(Heard("exit"))
+
+
+def exited(how: str, request_id: str = "") -> Outcome:
+    """What is known of a function whose process ended: "exit status 1", "signal: killed", or "" for no reason."""
+    message = f"Runtime exited with error: {how}" if how else "Runtime exited without providing a reason"
+    return _failure("Runtime.ExitError", message, request_id)
 
 
 def _failure(error_type: str, message: str, request_id: str) -> Outcome:

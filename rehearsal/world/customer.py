@@ -87,8 +87,6 @@ def build(settings: Settings, world: World, version: str, circumstances: Circums
     network = _network(session)
     groups = {arn: _target_group(session, arn, network, load_balancer) for arn in _target_group_arns(settings)}
     _listeners(session, settings, groups, network, world)
-    _name_hosts(settings, world)
-    _name_stores(settings, world)
     if circumstances.sticky_share:
         _hold_clients(session, settings)
     for name, color in settings.colors.items():
@@ -96,6 +94,12 @@ def build(settings: Settings, world: World, version: str, circumstances: Circums
         _launch_template(session, settings, color, version)
         size = CAPACITY if name == "blue" else circumstances.idle_instances
         _auto_scaling_group(session, settings, name, network, size)
+
+
+def open_to_functions(settings: Settings, world: World) -> None:
+    """Let functions find everything under the names of the settings. Raises KeyError before it was built."""
+    _name_hosts(settings, world)
+    _name_stores(settings, world)
 
 
 def _database(session: boto3.Session, settings: Settings, database: Database) -> None:

@@ -13,16 +13,19 @@ import pytest
 from rehearsal.account import pretend_account
 from rehearsal.engine.calls import Call
 from rehearsal.invariants import Invariants
+from rehearsal.packaged import Packaged
 from rehearsal.play import play
 from rehearsal.report import Report
 from rehearsal.scenarios import OLD_VERSION, SCENARIOS, Scenario
 from rehearsal.settings import Settings
-from rehearsal.stage import Execution, Speeds, Stage
+from rehearsal.stage import Execution, Stage
+from rehearsal.staging import Speeds
+from rehearsal.world import customer
 from rehearsal.world.customer import CAPACITY
 from rehearsal.world.traffic import Traffic
 from tests.waiting import eventually
 
-IN_A_HURRY = Speeds(waiting=100.0, baking=300.0)
+IN_A_HURRY = Packaged(Speeds(waiting=100.0, baking=300.0))
 """For an account without users: nobody has to have the time to send requests."""
 
 _NO_USERS = cast("Traffic", None)
@@ -112,7 +115,7 @@ def keep(assembly: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: st
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not (played.folder / "broken.json").exists():
                 shipped = scenario(name)
-                report = play(shipped, Settings.read("production"), assembly, played.folder, _no_screen)
+                report = play(shipped, Settings.read("production"), assembly, played.folder, _no_screen, Packaged())
                 broken = json.dumps(list(shipped.broken_promises(report)))
                 (played.folder / "broken.json").write_text(broken, encoding="utf-8")
         return played
@@ -143,7 +146,7 @@ def rehearse(tmp_path: Path) -> Rehearse:
             stages.append(stage)
             return nullcontext()
 
-        report = play(scenario, Settings.read("production"), assembly, tmp_path / "rehearsal", show)
+        report = play(scenario, Settings.read("production"), assembly, tmp_path / "rehearsal", show, Packaged())
         return Rehearsal(scenario, report, stages[0])
 
     return rehearsed
@@ -153,7 +156,8 @@ def rehearse(tmp_path: Path) -> Rehearse:
 def quiet_account(assembly: Path, folder: Path, environment: str = "staging") -> Iterator[Quiet]:
     """Build an environment, with the old version healthy on blue. Staging is quicker, and has no rollback window."""
     settings = Settings.read(environment)
-    with pretend_account(settings, assembly, folder, version=OLD_VERSION, speed=IN_A_HURRY.waiting) as account:
+    with pretend_account(settings, assembly, folder, IN_A_HURRY, version=OLD_VERSION) as account:
+        customer.open_to_functions(settings, account.world)
         stage = Stage(account, _NO_USERS, IN_A_HURRY)
         invariants = Invariants(settings, account.clock, account.load_balancer, account.fleet, stage.record)
         account.calls.add_observer(invariants.observe)

@@ -3,10 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
+from rehearsal.packaged import Packaged
 from rehearsal.permissions import Judgement
 from rehearsal.report import Report
 from rehearsal.scenarios import NEW_VERSION, OLD_VERSION
-from rehearsal.stage import Execution, Speeds
+from rehearsal.stage import Execution
 from rehearsal.world.customer import CAPACITY
 from rehearsal.world.traffic import Sample
 
@@ -44,7 +45,8 @@ def report(**changes: Any) -> Report:
         outcome="promoted",
         total_seconds=12.3456,
         simulated_seconds=2700.0,
-        speeds=Speeds(),
+        clock=Packaged().as_json(),
+        requests_per_second=60.0,
         samples=users(0.0, 8.0),
         switch=None,
         weights={"blue": 0, "green": 100},

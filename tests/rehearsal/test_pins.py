@@ -110,7 +110,7 @@ def test_dead_instances_are_felt_by_users(rehearse: Rehearse, assembly: Path) ->
         deployment = stage.start_deployment({"version": NEW_VERSION})
         stage.until_entered(deployment, _first_bake(stage))
         for instance in stage.account.fleet.instances(green):
-            os.kill(instance.process.pid, signal.SIGKILL)
+            instance.application.kill()
         stage.until_ended(deployment)
         stage.until(lambda: len(stage.of_machine("rollback")) >= 2, "not both the machine and the rule rolled back")
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from rehearsal.packaged import Packaged
 from rehearsal.permissions import Judgement
 from rehearsal.report import Switch
-from rehearsal.stage import Speeds
+from rehearsal.staging import Speeds
 from rehearsal.summary import summary
 from tests.rehearsal.reports import report, users
 
@@ -60,7 +61,7 @@ def test_a_switch_is_told_in_wall_seconds_and_calls() -> None:
 
 def test_all_speeds_of_the_clock_are_told() -> None:
     """A reader must be able to judge what was hurried through."""
-    shown = report(speeds=Speeds(waiting=60, baking=120, idle=1200)).as_json()
+    shown = report(clock=Packaged(Speeds(waiting=60, baking=120, idle=1200)).as_json()).as_json()
 
     assert {"mode": "two-speed", "speeds": {"working": 1, "waiting": 60, "baking": 120, "idle": 1200}} == shown["clock"]
 

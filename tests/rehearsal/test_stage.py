@@ -7,10 +7,12 @@ from typing import Any, cast
 
 import pytest
 
-from rehearsal import stage as stages
 from rehearsal.account import Account
+from rehearsal.clock import TwoSpeedClock
+from rehearsal.packaged import Packaged
 from rehearsal.scenarios import NEW_VERSION
-from rehearsal.stage import Execution, Speeds, Stage, Stuck
+from rehearsal.stage import Execution, Stage, Stuck
+from rehearsal.staging import Speeds
 from rehearsal.world.traffic import Traffic
 from tests.rehearsal.conftest import Quiet
 from tests.waiting import eventually
@@ -18,13 +20,25 @@ from tests.waiting import eventually
 MACHINES = "arn:aws:states:eu-west-1:111122223333:stateMachine:receipt-vault-production"
 
 
+class PacedClock(TwoSpeedClock):
+    """Remembers which speeds it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.paces: list[float] = []
+
+    def pace(self, speed: float) -> None:
+        self.paces.append(speed)
+
+
 class Console:
     """Stands for the account: whatever an execution does in it, the test says."""
 
     def __init__(self) -> None:
-        self.interpreter = self.clock = self.stack = self
+        self.interpreter = self.stack = self
+        self.clock = PacedClock()
         self.settings = SimpleNamespace(environment="production")
-        self.paces: list[float] = []
+        self.paces = self.clock.paces
         self.history: list[str] = []
         self.executions: set[str] = set()
 
@@ -42,9 +56,6 @@ class Console:
 
     def on_status_change(self, callback: Any) -> None:
         self._tell_status = callback
-
-    def pace(self, speed: float) -> None:
-        self.paces.append(speed)
 
     def start_execution(self, **given: Any) -> dict[str, str]:
         machine = given["stateMachineArn"].replace(":stateMachine:", ":execution:")
@@ -76,7 +87,7 @@ def console() -> Console:
 
 @pytest.fixture
 def stage(console: Console) -> Stage:
-    return Stage(cast("Account", console), cast("Traffic", None), Speeds(waiting=60, baking=120, idle=1200))
+    return Stage(cast("Account", console), cast("Traffic", None), Packaged(Speeds(waiting=60, baking=120, idle=1200)))
 
 
 def test_bakes_have_a_speed_of_their_own(console: Console, stage: Stage) -> None:
@@ -119,9 +130,8 @@ def test_a_machine_is_called_as_in_the_console_without_service_and_environment(s
     assert "clean-up" == stage.start_clean_up({}).machine
 
 
-def test_waiting_in_vain_ends_and_says_for_what(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stages, "PATIENCE_WALL_SECONDS", 0.1)
-
+def test_waiting_in_vain_ends_and_says_for_what(console: Console) -> None:
+    stage = Stage(cast("Account", console), cast("Traffic", None), Packaged(patience_seconds=0.1))
     with pytest.raises(Stuck, match="Godot did not come"):
         stage.until(lambda: False, "Godot did not come")
 

@@ -105,6 +105,10 @@ class Scheduler:
         self._deadlock: Deadlock | None = None
         self._is_closing = False
 
+    def reseed(self, seed: int) -> None:
+        """Let the choice of who runs next begin anew."""
+        self._chance.seed(seed)
+
     @property
     def seconds(self) -> float:
         """Virtual seconds since the beginning."""
@@ -158,7 +162,8 @@ class Scheduler:
         """
         Take a thread in. It must begin with `begin` and end with `end`.
 
-        `start` is called at its first turn, `abandon` when virtual time ends before. So the process can be forked, and go on in each copy, as long as only the main participant has had its turn.
+        `start` is called at its first turn, `abandon` when virtual time ends before. So the process can be forked, and
+        go on in each copy, as long as only the main participant has had its turn.
         """
         self._running_before_the_end()
         self._threads_so_far += 1

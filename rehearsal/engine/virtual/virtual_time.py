@@ -87,6 +87,7 @@ class VirtualTime:
     """
 
     def __init__(self, seed: int = 0, start: datetime = START) -> None:
+        self._chance = random.Random(seed)
         self._seed = seed
         self._scheduler = Scheduler(seed)
         self._open = ExitStack()
@@ -96,7 +97,7 @@ class VirtualTime:
         with ExitStack() as opening:
             patches = opening.enter_context(Patches())
             opening.enter_context(_seeded_ids(self._seed))
-            _replace_chance(patches, self._seed)
+            _replace_chance(patches, self._chance)
             _replace_threading(patches, self.clock, self._scheduler)
             put_on_clock(patches, self.clock)
             opening.callback(self._scheduler.close)
@@ -110,6 +111,12 @@ class VirtualTime:
     def trace(self) -> Trace:
         """What has happened so far."""
         return self._scheduler.trace
+
+    def reseed(self, seed: int) -> None:
+        """Let chance begin anew, as in a copy of a process in which an account was built before."""
+        self._chance.seed(seed)
+        self._scheduler.reseed(seed)
+        mock_random.seed(seed)
 
     def sleep(self, seconds: float) -> None:
         """Let so many virtual seconds pass."""
@@ -145,9 +152,8 @@ def _replace_threading(patches: Patches, clock: VirtualClock, scheduler: Schedul
     patches.set_everywhere(threading, SimpleNamespace(**{**vars(threading), **virtual}))
 
 
-def _replace_chance(patches: Patches, seed: int) -> None:
+def _replace_chance(patches: Patches, chance: random.Random) -> None:
     """Give the interpreter a `random` and a `uuid4` of its own: jitter and task tokens."""
-    chance = random.Random(seed)
     seeded = {name: getattr(chance, name) for name in random.__all__ if hasattr(chance, name)}
     patches.set_everywhere(random, SimpleNamespace(**{**vars(random), **seeded}))
     patches.set_everywhere(uuid.uuid4, lambda: uuid.UUID(int=chance.getrandbits(128), version=4))

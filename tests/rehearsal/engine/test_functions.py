@@ -23,6 +23,7 @@ from moto.server import ThreadedMotoServer
 from rehearsal.clock import TwoSpeedClock
 from rehearsal.engine.calls import Calls
 from rehearsal.engine.functions import FunctionService
+from rehearsal.engine.sandbox import Processes
 from tests.waiting import eventually
 
 REGION, ACCOUNT = "eu-west-1", "123456789012"
@@ -85,10 +86,9 @@ def functions(tmp_path: Path, build_dir: Path, endpoint_url: str) -> Iterator[La
         FunctionService(
             clock,
             calls,
-            endpoint_url=endpoint_url,
+            Processes(build_dir, REGION, endpoint_url),
             account=ACCOUNT,
             session=SESSION,
-            build_dir=build_dir,
             log_dir=tmp_path / "logs",
         ) as service,
     ):
@@ -386,10 +386,12 @@ def test_processes_die_with_the_rehearsal_even_when_it_is_killed(tmp_path: Path,
             from rehearsal.clock import TwoSpeedClock
             from rehearsal.engine.calls import Calls
             from rehearsal.engine.functions import FunctionService
+            from rehearsal.engine.sandbox import Processes
             folder, build = map(Path, sys.argv[1:])
             clock = TwoSpeedClock()
-            service = FunctionService(clock, Calls(clock), endpoint_url="http://127.0.0.1:1", account="1",
-                                      session=boto3.Session(region_name="eu-west-1"), build_dir=build, log_dir=folder)
+            runtime = Processes(build, "eu-west-1", "http://127.0.0.1:1")
+            service = FunctionService(clock, Calls(clock), runtime, account="1",
+                                      session=boto3.Session(region_name="eu-west-1"), log_dir=folder)
             def tell(name, line):
                 if line == "here":
                     print(*service.process_ids(name), flush=True)

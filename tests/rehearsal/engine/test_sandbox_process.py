@@ -16,7 +16,7 @@ import pytest
 from rehearsal.clock import TwoSpeedClock
 from rehearsal.engine.calls import Calls
 from rehearsal.engine.functions import FunctionService
-from rehearsal.engine.sandbox import Reach
+from rehearsal.engine.sandbox import Processes, Reach
 from rehearsal.world.certificates import Certificate, issue
 from rehearsal.world.data_plane import DataPlane
 from rehearsal.world.names import Names
@@ -105,13 +105,16 @@ def functions(
     service = FunctionService(
         clock,
         Calls(clock),
-        endpoint_url="http://127.0.0.1:1",
+        Processes(
+            build_dir,
+            "eu-west-1",
+            "http://127.0.0.1:1",
+            internet=Reach(names.file, certificate.authority_file),
+            vpc=Reach(vpc_names.file, certificate.authority_file),
+        ),
         account="111122223333",
         session=boto3.Session(region_name="eu-west-1"),
-        build_dir=build_dir,
         log_dir=tmp_path / "logs",
-        internet=Reach(names.file, certificate.authority_file),
-        vpc=Reach(vpc_names.file, certificate.authority_file),
     )
     code = tmp_path / "code"
     code.mkdir()

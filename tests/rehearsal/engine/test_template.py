@@ -14,6 +14,7 @@ from rehearsal.clock import TwoSpeedClock
 from rehearsal.engine.calls import Calls
 from rehearsal.engine.functions import FunctionService
 from rehearsal.engine.intrinsics import Intrinsics, UnknownIntrinsic
+from rehearsal.engine.sandbox import Processes
 from rehearsal.engine.template import Stack, UnsupportedTemplate, load
 
 REGION, ACCOUNT = "eu-west-1", "123456789012"
@@ -63,10 +64,9 @@ def functions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FunctionServ
         FunctionService(
             clock,
             calls,
-            endpoint_url="http://127.0.0.1:1",
+            Processes(folder / "build", str(SESSION.region_name), "http://127.0.0.1:1"),
             account=ACCOUNT,
             session=SESSION,
-            build_dir=folder / "build",
             log_dir=folder / "logs",
         ) as service,
     ):

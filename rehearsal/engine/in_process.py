@@ -1,0 +1,267 @@
+"""
+Functions in this process: the packaged code, imported once per function, whose boto3 is moto's without any HTTP.
+
+For rehearsals that are repeated thousands of times, or in virtual time. What only a process of its own can show is not
+seen here: what a layer lacks, a function's time-out, its memory. Rehearsals of packaged functions show that.
+"""
+
+import importlib
+import json
+import os
+import socket
+import sys
+import threading
+import traceback
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any, Self, TextIO, cast
+from unittest import mock
+
+import boto3
+
+from rehearsal.engine.sandbox import FunctionVersion, Outcome, Reach, lambda_variables
+from rehearsal.engine.sandbox_process import PretendNetwork, install
+
+_PACKAGE = "lambdas"
+"""What is imported anew for each function: its modules read their environment when they are imported."""
+
+_PATCHED_IN_SOCKET = ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr")
+_PATCHED_IN_SOCKETS = ("connect", "connect_ex", "getpeername", "sendto", "sendmsg")
+
+Handler = Callable[[Any, Any], Any]
+
+
+class InProcess:
+    """
+    Makes sandboxes in this process, while its context is open.
+
+    `session` makes the functions' clients. All functions trust `authority_file` of the networks that they are in; a
+    function reaches nothing but what its network names, and loopback; everybody else in this process reaches all.
+    """
+
+    is_this_process = True
+
+    def __init__(self, session: boto3.Session, *, internet: Reach | None = None, vpc: Reach | None = None) -> None:
+        self._session = session
+        self._region = str(session.region_name)
+        self._internet, self._vpc = internet, vpc
+        self._importing = threading.Lock()
+        self._here = _Here()
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as opening:
+            opening.enter_context(mock.patch.object(sys, "stdout", _Output(sys.stdout, self._here)))
+            reach = self._internet or self._vpc
+            if reach is not None:
+                opening.enter_context(mock.patch.dict(os.environ, SSL_CERT_FILE=str(reach.authority_file.resolve())))
+            for name in _PATCHED_IN_SOCKET:
+                opening.enter_context(mock.patch.object(socket, name, getattr(socket, name)))
+            for name in _PATCHED_IN_SOCKETS:
+                opening.enter_context(_attribute_kept(socket.socket, name))
+            install(cast(PretendNetwork, _NetworkOfFunction(self._here)))
+            self._open = opening.pop_all()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._open.close()
+
+    def start(self, function: FunctionVersion, on_line: Callable[[str], None]) -> "InProcessSandbox":
+        """Make a sandbox; the function is imported when it is initialised."""
+        reach = self._vpc if function.in_vpc else self._internet
+        network = PretendNetwork("" if reach is None else str(reach.names_file.resolve()))
+        return InProcessSandbox(function, lambda: self._imported(function), self._here, Surroundings(network, on_line))
+
+    def _imported(self, function: FunctionVersion) -> Handler:
+        """Import the function's handler with modules, variables and clients of its own."""
+        module, _, name = function.handler.rpartition(".")
+        with self._importing, ExitStack() as during:
+            during.enter_context(_modules_of_its_own())
+            during.enter_context(mock.patch.dict(os.environ, lambda_variables(function, self._region)))
+            during.enter_context(mock.patch.object(sys, "path", [str(function.code_dir), *sys.path]))
+            during.enter_context(mock.patch.object(boto3, "client", self._clients_of(function)))
+            handler: Handler = getattr(importlib.import_module(module), name)
+            return handler
+
+    def _clients_of(self, function: FunctionVersion) -> Callable[..., Any]:
+        """Stand in for `boto3.client`, which would read endpoints and models once for each function."""
+
+        def client(service: str, **options: Any) -> Any:
+            credentials = {"aws_access_key_id": function.access_key, "aws_secret_access_key": "rehearsal"}
+            return self._session.client(service, aws_session_token="rehearsal", **credentials, **options)  # noqa: S106
+
+        return client
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a running function finds: where its hosts are, and who reads what it prints."""
+
+    network: PretendNetwork
+    on_line: Callable[[str], None]
+
+
+class InProcessSandbox:
+    """A function that was imported here."""
+
+    def __init__(
+        self, function: FunctionVersion, load: Callable[[], Handler], here: "_Here", surroundings: Surroundings
+    ) -> None:
+        self.function = function
+        self.alive = True
+        self._load = load
+        self._handler: Handler | None = None
+        self._here = here
+        self._surroundings = surroundings
+
+    @property
+    def process_id(self) -> int:
+        """This process."""
+        return os.getpid()
+
+    def initialise(self) -> Outcome | None:
+        """Import the function; the outcome if that failed."""
+        if self._handler is None:
+            try:
+                self._handler = self._load()
+            except Exception as error:  # noqa: BLE001  whatever it is, it is the function's
+                self.alive = False
+                return _raised(error, "")
+        return None
+
+    def invoke(self, event: bytes, function_arn: str) -> Outcome:
+        """Call the handler, in this thread."""
+        if (failed := self.initialise()) is not None:
+            return failed
+        assert self._handler is not None
+        context = Context(self.function, function_arn)
+        with self._here.are(self._surroundings):
+            try:
+                answer = self._handler(json.loads(event), context)
+                return Outcome(json.dumps(answer).encode(), None, context.aws_request_id)
+            except Exception as error:  # noqa: BLE001  whatever it is, it is the function's
+                return _raised(error, context.aws_request_id)
+
+    def kill(self) -> None:
+        """Take no more events. What is being done is not interrupted."""
+        self.alive = False
+
+
+@dataclass(frozen=True)
+class Context:
+    """https://docs.aws.amazon.com/lambda/latest/dg/python-context.html, as far as Powertools and functions read it."""
+
+    function: FunctionVersion
+    invoked_function_arn: str
+    aws_request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    @property
+    def function_name(self) -> str:
+        """The function's name, without its version."""
+        return self.function.name
+
+    @property
+    def function_version(self) -> str:
+        """The version that runs."""
+        return self.function.version
+
+    @property
+    def memory_limit_in_mb(self) -> int:
+        """What the function was configured with; here nothing holds it to that."""
+        return self.function.memory_megabytes
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Tell the whole time-out: work takes no time here."""
+        return round(self.function.timeout_seconds * 1000)
+
+
+class _Here(threading.local):
+    """The surroundings of the function that this thread runs, if it runs one."""
+
+    surroundings: Surroundings | None = None
+
+    @contextmanager
+    def are(self, surroundings: Surroundings) -> Iterator[None]:
+        self.surroundings = surroundings
+        try:
+            yield
+        finally:
+            self.surroundings = None
+
+
+class _Output:
+    """Standard output: lines of a function go to its log, all others where they went before."""
+
+    def __init__(self, real: TextIO, here: _Here) -> None:
+        self._real = real
+        self._here = here
+
+    def write(self, text: str) -> int:
+        if self._here.surroundings is None:
+            return self._real.write(text)
+        for line in text.splitlines():
+            self._here.surroundings.on_line(line)
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+class _NetworkOfFunction:
+    """The pretend network of whatever function this thread runs; for everybody else, the machine's own."""
+
+    def __init__(self, here: _Here) -> None:
+        self._here = here
+
+    def address(self, host: str) -> str:
+        return host if self._here.surroundings is None else self._here.surroundings.network.address(host)
+
+    def route(self, host: str, port: int) -> tuple[str, int]:
+        return (host, port) if self._here.surroundings is None else self._here.surroundings.network.route(host, port)
+
+    def destination(self, local: tuple[str, int]) -> tuple[str, int]:
+        return local if self._here.surroundings is None else self._here.surroundings.network.destination(local)
+
+
+@contextmanager
+def _modules_of_its_own() -> Iterator[None]:
+    """Forget the package's modules for a while; those imported meanwhile belong to who imported them."""
+    before = _taken_out()
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        _taken_out()
+        sys.modules.update(before)
+
+
+def _taken_out() -> dict[str, ModuleType]:
+    names = [name for name in sys.modules if name == _PACKAGE or name.startswith(f"{_PACKAGE}.")]
+    return {name: sys.modules.pop(name) for name in names}
+
+
+@contextmanager
+def _attribute_kept(owner: type, name: str) -> Iterator[None]:
+    """Put an attribute back as it was; one that was inherited only is taken away."""
+    own = vars(owner).get(name)
+    try:
+        yield
+    finally:
+        if own is not None:
+            setattr(owner, name, own)
+        elif name in vars(owner):
+            delattr(owner, name)
+
+
+def _raised(error: Exception, request_id: str) -> Outcome:
+    """Answer what AWS's runtime client makes of an exception."""
+    body = {
+        "errorMessage": str(error),
+        "errorType": type(error).__name__,
+        "requestId": request_id,
+        "stackTrace": traceback.format_tb(error.__traceback__),
+    }
+    return Outcome(json.dumps(body).encode(), "Unhandled", request_id)

@@ -1,0 +1,128 @@
+"""Packaged staging: real processes under real load, as `make rehearse` shows them."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import boto3
+from moto.server import ThreadedMotoServer
+
+from rehearsal.circumstances import Circumstances
+from rehearsal.clock import Clock, TwoSpeedClock
+from rehearsal.engine.calls import Calls
+from rehearsal.engine.sandbox import Processes, Reach, Runtime
+from rehearsal.settings import Settings
+from rehearsal.staging import Speeds
+from rehearsal.world import certificates, customer
+from rehearsal.world.cache import Cache
+from rehearsal.world.customer import World
+from rehearsal.world.data_plane import DataPlane
+from rehearsal.world.database import Database
+from rehearsal.world.fleet import Fleet
+from rehearsal.world.load_balancer import LoadBalancer
+from rehearsal.world.names import Names
+from rehearsal.world.network import Network
+from rehearsal.world.request_logs import LogShipper
+from rehearsal.world.tls_front import TlsFronts
+from rehearsal.world.traffic import Traffic
+
+BUILD = Path("build")
+PATIENCE_SECONDS = 150.0
+
+
+class Packaged:
+    """Everything that can be real on this machine is."""
+
+    requests_per_second = 60.0
+
+    def __init__(self, speeds: Speeds | None = None, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        self.speeds = speeds or Speeds()
+        self.patience_seconds = patience_seconds
+
+    @contextmanager
+    def clock(self) -> Iterator[Clock]:
+        """Begin a time that hurries while everything waits."""
+        yield TwoSpeedClock(self.speeds.waiting)
+
+    @contextmanager
+    def world(
+        self, settings: Settings, clock: Clock, calls: Calls, folder: Path, circumstances: Circumstances
+    ) -> Iterator[World]:
+        """Start the processes of the customer's part."""
+        place, logs = (settings.account, settings.region), folder / "logs"
+        certificate = certificates.issue(customer.host_names(settings), folder / "tls")
+        with ExitStack() as stack:
+            network, data_plane = Network(), DataPlane(logs)
+            stack.callback(data_plane.stop)
+            tls_fronts = TlsFronts(certificate, logs)
+            stack.callback(tls_fronts.stop)
+            database = stack.enter_context(
+                Database(
+                    clock,
+                    *place,
+                    account_lock=calls.lock,
+                    log_directory=logs,
+                    snapshot_plan=circumstances.snapshot,
+                )
+            )
+            cache = stack.enter_context(Cache(logs))
+            stack.enter_context(
+                LogShipper(clock, *place, account_lock=calls.lock, group=settings.log_group, directory=logs)
+            )
+            load_balancer = stack.enter_context(LoadBalancer(clock, network, data_plane, *place, certificate))
+            fleet = stack.enter_context(
+                Fleet(
+                    clock,
+                    network,
+                    load_balancer,
+                    *place,
+                    account_lock=calls.lock,
+                    log_directory=logs,
+                    colors={color.auto_scaling_group: name for name, color in settings.colors.items()},
+                    behaviours=circumstances.behaviours,
+                    refresh_patience_seconds=circumstances.refresh_patience_seconds,
+                    services=lambda: customer.services(settings, database, cache),
+                )
+            )
+            calls.add_observer(fleet.observe)
+            calls.add_observer(load_balancer.observe)
+            internet, vpc = (Names(folder / "names" / f"{network}.json") for network in ("internet", "vpc"))
+            yield World(load_balancer, fleet, database, cache, certificate, tls_fronts, internet, vpc)
+
+    @contextmanager
+    def runtime(self, session: boto3.Session, world: World) -> Iterator[Runtime]:
+        """Serve the account over HTTP, for functions in processes of their own."""
+        logging.getLogger("werkzeug").setLevel(logging.WARNING)  # it would print a line for every call
+        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        server.start()
+        authority = world.certificate.authority_file
+        try:
+            host, port = server.get_host_and_port()
+            yield Processes(
+                BUILD / "runtime",
+                str(session.region_name),
+                f"http://{host}:{port}",
+                internet=Reach(world.internet.file, authority),
+                vpc=Reach(world.vpc.file, authority),
+            )
+        finally:
+            server.stop()
+
+    @contextmanager
+    def traffic(
+        self, clock: Clock, world: World, listener: str, samples: Path, sticky_share: float
+    ) -> Iterator[Traffic]:
+        """Send real requests, at a constant rate in wall time."""
+        del clock
+        traffic = Traffic.start(world.load_balancer.url(listener), self.requests_per_second, samples, sticky_share)
+        try:
+            yield traffic
+        finally:
+            traffic.stop()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the speeds that were asked for."""
+        return {"mode": "two-speed", "speeds": {"working": 1.0, **asdict(self.speeds)}}

@@ -1,0 +1,73 @@
+"""
+How a rehearsal is staged: what stands behind the pretend account, and whose time passes.
+
+Packaged: the functions as they are deployed, in processes of their own, applications, a database and users that send
+real requests, on a clock that hurries while everything waits. This is what `make rehearse` does.
+
+Modelled: the same functions in this process, and models of everything else behind the same interfaces; on the same
+clock, or in virtual time, in which nothing sleeps and a seed decides who goes next.
+"""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import boto3
+
+from rehearsal.circumstances import Circumstances
+from rehearsal.clock import Clock
+from rehearsal.engine.calls import Calls
+from rehearsal.engine.sandbox import Runtime
+from rehearsal.settings import Settings
+from rehearsal.world.customer import World
+from rehearsal.world.traffic import Traffic
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """
+    Simulated seconds in a wall second: while everything waits, and while a release bakes under traffic.
+
+    `idle` is for the end of a scenario, when nothing is left but a clean-up that waits for the end of the window.
+    """
+
+    waiting: float = 60.0
+    baking: float = 200.0
+    idle: float = 1200.0
+
+
+class Staging(Protocol):
+    """
+    Everything in which one way to stage a rehearsal differs from another.
+
+    `patience_seconds` is how long a scenario waits for anything before it is stuck, by the clock's `stamp`.
+    """
+
+    patience_seconds: float
+    speeds: Speeds
+    requests_per_second: float
+
+    def clock(self) -> AbstractContextManager[Clock]:
+        """Begin the time; the account is built in it."""
+        ...
+
+    def world(
+        self, settings: Settings, clock: Clock, calls: Calls, folder: Path, circumstances: Circumstances
+    ) -> AbstractContextManager[World]:
+        """Start what the customer's part of the account stands on; `customer.build` then makes the resources."""
+        ...
+
+    def runtime(self, session: boto3.Session, world: World) -> AbstractContextManager[Runtime]:
+        """Begin to run functions."""
+        ...
+
+    def traffic(
+        self, clock: Clock, world: World, listener: str, samples: Path, sticky_share: float
+    ) -> AbstractContextManager[Traffic]:
+        """Let users send requests to a listener, or to the listener of a rule."""
+        ...
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what a report says about the time of a rehearsal."""
+        ...
