@@ -54,7 +54,7 @@ class InProcess:
 
     def __enter__(self) -> Self:
         with ExitStack() as opening:
-            opening.enter_context(mock.patch.object(sys, "stdout", _Output(sys.stdout, self._here)))
+            opening.callback(_give_back_output)
             reach = self._internet or self._vpc
             if reach is not None:
                 opening.enter_context(mock.patch.dict(os.environ, SSL_CERT_FILE=str(reach.authority_file.resolve())))
@@ -79,6 +79,7 @@ class InProcess:
         """Import the function's handler with modules, variables and clients of its own."""
         module, _, name = function.handler.rpartition(".")
         with self._importing, ExitStack() as during:
+            _take_over_output(self._here)  # Powertools keeps what is the output when it is imported
             during.enter_context(_modules_of_its_own())
             during.enter_context(mock.patch.dict(os.environ, lambda_variables(function, self._region)))
             during.enter_context(mock.patch.object(sys, "path", [str(function.code_dir), *sys.path]))
@@ -138,6 +139,7 @@ class InProcessSandbox:
             return failed
         assert self._handler is not None
         context = Context(self.function, function_arn)
+        _take_over_output(self._here)
         with self._here.are(self._surroundings):
             try:
                 answer = self._handler(json.loads(event), context)
@@ -182,6 +184,7 @@ class _Here(threading.local):
     """The surroundings of the function that this thread runs, if it runs one."""
 
     surroundings: Surroundings | None = None
+    begun_line: str = ""
 
     @contextmanager
     def are(self, surroundings: Surroundings) -> Iterator[None]:
@@ -189,25 +192,44 @@ class _Here(threading.local):
         try:
             yield
         finally:
+            if self.begun_line:
+                self.write("\n")
             self.surroundings = None
+
+    def write(self, text: str) -> None:
+        """Hand on whole lines."""
+        assert self.surroundings is not None
+        *lines, self.begun_line = (self.begun_line + text).split("\n")
+        for line in lines:
+            self.surroundings.on_line(line)
 
 
 class _Output:
     """Standard output: lines of a function go to its log, all others where they went before."""
 
     def __init__(self, real: TextIO, here: _Here) -> None:
-        self._real = real
+        self.real = real
         self._here = here
 
     def write(self, text: str) -> int:
         if self._here.surroundings is None:
-            return self._real.write(text)
-        for line in text.splitlines():
-            self._here.surroundings.on_line(line)
+            return self.real.write(text)
+        self._here.write(text)
         return len(text)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
+        return getattr(self.real, name)
+
+
+def _take_over_output(here: _Here) -> None:
+    """Again and again: others, such as a test's runner, replace it as well."""
+    if not isinstance(sys.stdout, _Output):
+        sys.stdout = cast(TextIO, _Output(sys.stdout, here))
+
+
+def _give_back_output() -> None:
+    if isinstance(sys.stdout, _Output):
+        sys.stdout = sys.stdout.real
 
 
 class _NetworkOfFunction:

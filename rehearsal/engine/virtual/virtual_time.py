@@ -2,6 +2,7 @@
 
 import random
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -9,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, Self
 
+import botocore.endpoint
 from moto.moto_api._internal import mock_random
 
 from rehearsal.clock import ClockEvent
@@ -81,7 +83,7 @@ class VirtualTime:
     """
     Virtual time for moto's interpreter while the context is open; the thread that opens it is the main participant.
 
-    Whatever the interpreter gets by chance (jitter, UUIDs, moto's ids) follows the seed, too. Open it around
+    Whatever anybody gets by chance (jitter, UUIDs, moto's ids) follows the seed, too. Open it around
     `mock_aws` and `interpreter.install(virtual.clock)`, which need nothing special then. At the end moto is as it was
     found, and threads that still run are ended where they stand.
     """
@@ -96,9 +98,10 @@ class VirtualTime:
     def __enter__(self) -> Self:
         with ExitStack() as opening:
             patches = opening.enter_context(Patches())
-            opening.enter_context(_seeded_ids(self._seed))
-            _replace_chance(patches, self._chance)
+            opening.enter_context(_seeded(self._seed))
+            _repeat_uuids(patches, self._chance)
             _replace_threading(patches, self.clock, self._scheduler)
+            _let_retries_wait(patches, self.clock)
             put_on_clock(patches, self.clock)
             opening.callback(self._scheduler.close)
             self._open = opening.pop_all()
@@ -117,6 +120,7 @@ class VirtualTime:
         self._chance.seed(seed)
         self._scheduler.reseed(seed)
         mock_random.seed(seed)
+        random.seed(seed)
 
     def sleep(self, seconds: float) -> None:
         """Let so many virtual seconds pass."""
@@ -152,19 +156,26 @@ def _replace_threading(patches: Patches, clock: VirtualClock, scheduler: Schedul
     patches.set_everywhere(threading, SimpleNamespace(**{**vars(threading), **virtual}))
 
 
-def _replace_chance(patches: Patches, chance: random.Random) -> None:
-    """Give the interpreter a `random` and a `uuid4` of its own: jitter and task tokens."""
-    seeded = {name: getattr(chance, name) for name in random.__all__ if hasattr(chance, name)}
-    patches.set_everywhere(random, SimpleNamespace(**{**vars(random), **seeded}))
-    patches.set_everywhere(uuid.uuid4, lambda: uuid.UUID(int=chance.getrandbits(128), version=4))
+def _let_retries_wait(patches: Patches, clock: VirtualClock) -> None:
+    """Let botocore's pause before it tries again be virtual."""
+    patches.set(botocore.endpoint, "time", SimpleNamespace(**{**vars(time), "sleep": clock.sleep}))
+
+
+def _repeat_uuids(patches: Patches, chance: random.Random) -> None:
+    """Give everybody the same UUIDs for the same seed: task tokens, ids of events and of requests."""
+    really_unique = uuid.uuid4
+    patches.set(uuid, "uuid4", lambda: uuid.UUID(int=chance.getrandbits(128), version=4))
+    patches.set_everywhere(really_unique, uuid.uuid4)
 
 
 @contextmanager
-def _seeded_ids(seed: int) -> Iterator[None]:
-    """Let moto make the same ids for the same seed, and go on afterwards as if nothing had been."""
-    state = mock_random.getstate()
+def _seeded(seed: int) -> Iterator[None]:
+    """Let moto make the same ids, the interpreter and botocore the same pauses; go on as if nothing had been."""
+    ids, chance = mock_random.getstate(), random.getstate()
     mock_random.seed(seed)
+    random.seed(seed)
     try:
         yield
     finally:
-        mock_random.setstate(state)
+        mock_random.setstate(ids)
+        random.setstate(chance)

@@ -271,7 +271,8 @@ def test_seeds_differ_in_who_goes_first() -> None:
 @pytest.mark.parametrize("replaced", [True, False])
 def test_tokens_and_jitter_follow_the_seed(monkeypatch: pytest.MonkeyPatch, *, replaced: bool) -> None:
     if not replaced:
-        monkeypatch.setattr(virtual_time, "_replace_chance", lambda *_: None)
+        monkeypatch.setattr(virtual_time, "_repeat_uuids", lambda *_: None)
+        monkeypatch.setattr(virtual_time, "_seeded", lambda _: mock.MagicMock())
 
     def observe() -> tuple[str, float]:
         with in_virtual_time(seed=7) as account:
@@ -294,7 +295,7 @@ def test_names_follow_the_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     once = name()
     mock_random.uuid4()
     assert name() == once
-    monkeypatch.setattr(virtual_time, "_seeded_ids", lambda _: mock.MagicMock())
+    monkeypatch.setattr(virtual_time, "_seeded", lambda _: mock.MagicMock())
     assert name() != name()
 
 
