@@ -20,8 +20,7 @@ from rehearsal.engine.interpreter import Interpreter
 from rehearsal.settings import Settings
 from rehearsal.staging import Staging
 from rehearsal.world import customer
-from rehearsal.world.cache import Cache
-from rehearsal.world.customer import World
+from rehearsal.world.customer import Cache, World
 from rehearsal.world.database import Database
 from rehearsal.world.fleet import Fleet
 from rehearsal.world.load_balancer import LoadBalancer

@@ -18,7 +18,7 @@ from rehearsal.settings import Settings
 from rehearsal.staging import Speeds
 from rehearsal.world import certificates, customer
 from rehearsal.world.cache import Cache
-from rehearsal.world.customer import World
+from rehearsal.world.customer import StorePorts, World
 from rehearsal.world.data_plane import DataPlane
 from rehearsal.world.database import Database
 from rehearsal.world.fleet import Fleet
@@ -52,7 +52,7 @@ class Packaged:
         self, settings: Settings, clock: Clock, calls: Calls, folder: Path, circumstances: Circumstances
     ) -> Iterator[World]:
         """Start the processes of the customer's part."""
-        place, logs = (settings.account, settings.region), folder / "logs"
+        place, logs, instance = (settings.account, settings.region), folder / "logs", settings.database_instance
         certificate = certificates.issue(customer.host_names(settings), folder / "tls")
         with ExitStack() as stack:
             network, data_plane = Network(), DataPlane(logs)
@@ -84,13 +84,18 @@ class Packaged:
                     colors={color.auto_scaling_group: name for name, color in settings.colors.items()},
                     behaviours=circumstances.behaviours,
                     refresh_patience_seconds=circumstances.refresh_patience_seconds,
-                    services=lambda: customer.services(settings, database, cache),
+                    services=lambda: customer.services(database.dsn(instance, *customer.DATABASE_LOGIN), cache.address),
                 )
             )
+
+            def open_doors() -> StorePorts:
+                port = tls_fronts.open("redis", cache.port) if settings.cache.tls else cache.port
+                return StorePorts(tls_fronts.open("postgresql", database.port(instance)), port)
+
             calls.add_observer(fleet.observe)
             calls.add_observer(load_balancer.observe)
             internet, vpc = (Names(folder / "names" / f"{network}.json") for network in ("internet", "vpc"))
-            yield World(load_balancer, fleet, database, cache, certificate, tls_fronts, internet, vpc)
+            yield World(load_balancer, fleet, database, cache, certificate, open_doors, internet, vpc)
 
     @contextmanager
     def runtime(self, session: boto3.Session, world: World) -> Iterator[Runtime]:

@@ -3,24 +3,27 @@
 from dataclasses import dataclass
 from typing import Any
 
-from boto3.dynamodb.types import TypeDeserializer
-
-_deserialize = TypeDeserializer().deserialize
+from moto.dynamodb.models import dynamodb_backends
 
 
 @dataclass(frozen=True)
 class RecordView:
-    """One environment's partition. `dynamodb` is a boto3 client."""
+    """
+    One environment's partition, read where moto keeps it: who only looks on must not be seen among the requests.
 
-    dynamodb: Any
+    To be read under the account's lock, or when nobody writes.
+    """
+
+    account: str
+    region: str
     table: str
     environment: str
 
     def item(self, name: str) -> dict[str, Any]:
         """Read one item; empty when there is none."""
         key = {"environment": {"S": self.environment}, "item": {"S": name}}
-        found = self.dynamodb.get_item(TableName=self.table, Key=key, ConsistentRead=True).get("Item", {})
-        return {attribute: _deserialize(value) for attribute, value in found.items()}
+        found = dynamodb_backends[self.account][self.region].get_item(self.table, key)
+        return {} if found is None else found.to_regular_json()
 
     @property
     def lease(self) -> dict[str, Any]:

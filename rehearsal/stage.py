@@ -9,8 +9,8 @@ from typing import Any
 
 from rehearsal.account import Account
 from rehearsal.record import RecordView
-from rehearsal.staging import Staging
-from rehearsal.world.traffic import Sample, Traffic
+from rehearsal.staging import Staging, Traffic
+from rehearsal.world.traffic import Sample
 
 _LOOK_EVERY_WALL_SECONDS = 0.05
 _LOOK_EVERY_SECONDS = 5.0
@@ -55,7 +55,8 @@ class Stage:
     def __init__(self, account: Account, traffic: Traffic, staging: Staging) -> None:
         self.account = account
         self.traffic = traffic
-        self.record = RecordView(account.client("dynamodb"), account.stack.table(), account.settings.environment)
+        settings = account.settings
+        self.record = RecordView(settings.account, settings.region, account.stack.table(), settings.environment)
         self.steps: list[Step] = []
         self.executions: dict[str, Execution] = {}
         self._listeners: list[Callable[[Step], None]] = []

@@ -21,7 +21,7 @@ from rehearsal.engine.calls import Calls
 from rehearsal.engine.sandbox import Runtime
 from rehearsal.settings import Settings
 from rehearsal.world.customer import World
-from rehearsal.world.traffic import Traffic
+from rehearsal.world.traffic import Live, Sample
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,28 @@ class Speeds:
     waiting: float = 60.0
     baking: float = 200.0
     idle: float = 1200.0
+
+
+class Traffic(Protocol):
+    """Users who send requests, and what they saw."""
+
+    samples_path: Path
+
+    def is_running(self) -> bool:
+        """Unless stopped they should be: users that are gone see no failure."""
+        ...
+
+    def stop(self) -> None:
+        """Send no more, and leave a complete file of samples; safe to repeat."""
+        ...
+
+    def so_far(self) -> list[Sample]:
+        """Return every sample that is known by now."""
+        ...
+
+    def live(self) -> Live:
+        """Return what a screen shows, and go on from where the last call stopped."""
+        ...
 
 
 class Staging(Protocol):

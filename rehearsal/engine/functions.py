@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, Self, TextIO, cast
 from urllib.parse import parse_qs, unquote
 
 import boto3
@@ -68,6 +68,7 @@ class FunctionService:
         self._log_dir = log_dir
         self._log_observers: list[LogObserver] = []
         self._log_lock = threading.Lock()
+        self._logs: dict[str, TextIO] = {}
         self._lock = threading.Lock()
         self._versions: dict[tuple[str, str], FunctionVersion] = {}
         self._idle: dict[FunctionVersion, list[Sandbox]] = defaultdict(list)
@@ -178,6 +179,8 @@ class FunctionService:
             list(killers.map(_kill, sandboxes))
         for thread in self._asynchronous:
             thread.join()
+        for log in self._logs.values():
+            log.close()
 
     def _answer(self, response: LambdaResponse) -> Reply:
         named = unquote(response.path.rsplit("/", 2)[-2])
@@ -339,9 +342,10 @@ class FunctionService:
 
     def _write_log(self, name: str, line: str) -> None:
         with self._log_lock:
-            self._log_dir.mkdir(parents=True, exist_ok=True)
-            with (self._log_dir / f"{name}.log").open("a") as log:
-                log.write(line + "\n")
+            if name not in self._logs:
+                self._log_dir.mkdir(parents=True, exist_ok=True)
+                self._logs[name] = (self._log_dir / f"{name}.log").open("a", buffering=1)
+            self._logs[name].write(line + "\n")
         for observer in self._log_observers:
             observer(name, line)
 

@@ -16,13 +16,14 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Self, TextIO, cast
 from unittest import mock
 
 import boto3
 
-from rehearsal.engine.sandbox import FunctionVersion, Outcome, Reach, lambda_variables
+from rehearsal.engine.sandbox import FunctionVersion, Outcome, lambda_variables
 from rehearsal.engine.sandbox_process import PretendNetwork, install
 
 _PACKAGE = "lambdas"
@@ -32,21 +33,24 @@ _PATCHED_IN_SOCKET = ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "getho
 _PATCHED_IN_SOCKETS = ("connect", "connect_ex", "getpeername", "sendto", "sendmsg")
 
 Handler = Callable[[Any, Any], Any]
+Routes = Callable[[], dict[tuple[str, int], int]]
+"""Tells which port of this machine stands for which host and port."""
 
 
 class InProcess:
     """
     Makes sandboxes in this process, while its context is open.
 
-    `session` makes the functions' clients. All functions trust `authority_file` of the networks that they are in; a
-    function reaches nothing but what its network names, and loopback; everybody else in this process reaches all.
+    `session` makes the functions' clients. A function reaches what `internet` names, or `vpc` if it is in the VPC, and
+    loopback, and trusts the authority in that PEM file; everybody else in this process reaches all.
     """
 
     is_this_process = True
 
-    def __init__(self, session: boto3.Session, *, internet: Reach | None = None, vpc: Reach | None = None) -> None:
+    def __init__(self, session: boto3.Session, authority_file: Path, *, internet: Routes, vpc: Routes) -> None:
         self._session = session
         self._region = str(session.region_name)
+        self._authority_file = authority_file.resolve()
         self._internet, self._vpc = internet, vpc
         self._importing = threading.Lock()
         self._here = _Here()
@@ -55,14 +59,13 @@ class InProcess:
     def __enter__(self) -> Self:
         with ExitStack() as opening:
             opening.callback(_give_back_output)
-            reach = self._internet or self._vpc
-            if reach is not None:
-                opening.enter_context(mock.patch.dict(os.environ, SSL_CERT_FILE=str(reach.authority_file.resolve())))
+            opening.enter_context(mock.patch.dict(os.environ, SSL_CERT_FILE=str(self._authority_file)))
             for name in _PATCHED_IN_SOCKET:
                 opening.enter_context(mock.patch.object(socket, name, getattr(socket, name)))
             for name in _PATCHED_IN_SOCKETS:
                 opening.enter_context(_attribute_kept(socket.socket, name))
             install(cast(PretendNetwork, _NetworkOfFunction(self._here)))
+            opening.enter_context(mock.patch.object(threading.Thread, "start", _handing_on(self._here)))
             self._open = opening.pop_all()
         return self
 
@@ -71,8 +74,7 @@ class InProcess:
 
     def start(self, function: FunctionVersion, on_line: Callable[[str], None]) -> "InProcessSandbox":
         """Make a sandbox; the function is imported when it is initialised."""
-        reach = self._vpc if function.in_vpc else self._internet
-        network = PretendNetwork("" if reach is None else str(reach.names_file.resolve()))
+        network = _NetworkInMemory(self._vpc if function.in_vpc else self._internet)
         return InProcessSandbox(function, lambda: self._imported(function), self._here, Surroundings(network, on_line))
 
     def _imported(self, function: FunctionVersion) -> Handler:
@@ -221,6 +223,24 @@ class _Output:
         return getattr(self.real, name)
 
 
+def _handing_on(here: _Here) -> Callable[[threading.Thread], None]:
+    """Let the threads that a function starts be where it is."""
+    really_start = threading.Thread.start
+
+    def start(thread: threading.Thread) -> None:
+        surroundings, run = here.surroundings, thread.run
+        if surroundings is not None:
+
+            def run_there() -> None:
+                with here.are(surroundings):
+                    run()
+
+            thread.run = run_there  # type: ignore[method-assign]
+        really_start(thread)
+
+    return start
+
+
 def _take_over_output(here: _Here) -> None:
     """Again and again: others, such as a test's runner, replace it as well."""
     if not isinstance(sys.stdout, _Output):
@@ -230,6 +250,17 @@ def _take_over_output(here: _Here) -> None:
 def _give_back_output() -> None:
     if isinstance(sys.stdout, _Output):
         sys.stdout = sys.stdout.real
+
+
+class _NetworkInMemory(PretendNetwork):
+    """Routes that are asked for instead of read from a file."""
+
+    def __init__(self, routes: Routes) -> None:
+        super().__init__("")
+        self._ask = routes
+
+    def _current_routes(self) -> dict[tuple[str, int], int]:
+        return self._ask()
 
 
 class _NetworkOfFunction:

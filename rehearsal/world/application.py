@@ -1,8 +1,8 @@
 """
-A small receipt application: one process per pretend instance, without a framework, so that it starts in 0.3 s.
+A small receipt application, and its process: one per pretend instance, without a framework, to start in 0.3 s.
 
-It closes the connection after each answer. A load balancer that kept connections open could meet one that this
-process is just closing, and a request lost that way would be the rehearsal's fault, not the release's.
+The process closes the connection after each answer. A load balancer that kept connections open could meet one that
+is just being closed, and a request lost that way would be the rehearsal's fault, not the release's.
 """
 
 import argparse
@@ -15,14 +15,15 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from email.parser import BytesParser
 from email.policy import HTTP
+from functools import lru_cache
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from rehearsal.world.processes import end_with_parent
 from rehearsal.world.stores import (
@@ -101,33 +102,69 @@ class Services:
         return json.dumps(asdict(self))
 
 
-class RequestLog:
-    """
-    Writes one line of JSON per answered request, health checks included.
+_TEXT, _JSON = "text/plain", "application/json"
 
-    timestamp is in milliseconds of this machine's clock, not of the rehearsal's, which the application cannot know;
-    level is ERROR for a status of 500 or more.
-    """
+
+class Answer(NamedTuple):
+    """What a request leads to. `content` becomes JSON, if it is no text, but only when somebody reads the body."""
+
+    status: int
+    content: Mapping[str, Any] | str
+
+    @property
+    def content_type(self) -> str:
+        """As a header."""
+        return _TEXT if isinstance(self.content, str) else _JSON
+
+    @property
+    def body(self) -> bytes:
+        """As it is sent."""
+        return (self.content if isinstance(self.content, str) else json.dumps(self.content)).encode()
+
+
+class Headers(Protocol):
+    """A request's headers: without case, or written as HTTP's documents do."""
+
+    def get(self, name: str, default: str, /) -> str:
+        """Return a header's value."""
+        ...
+
+
+class RequestLog(Protocol):
+    """Gets one line of JSON per answered request, health checks included."""
+
+    def write(self, method: str, path: str, status: int, seconds: float) -> None:
+        """Add a line; `path` is without the query, `seconds` is how long the answer took."""
+        ...
+
+
+class RequestLogFile:
+    """Timestamps are this machine's, not the rehearsal's, which a process cannot know. Without a path: no log."""
 
     def __init__(self, path: Path | None, identity: Identity) -> None:
-        self._identity = asdict(identity)
+        self._identity = identity
         # line by line; threads write under the file object's own lock
         self._file = None if path is None else path.open("a", buffering=1, encoding="utf-8")
 
     def write(self, method: str, path: str, status: int, seconds: float) -> None:
         """Do nothing without a file."""
-        if self._file is None:
-            return
-        line = {
-            "timestamp": time.time_ns() // 1_000_000,
-            "level": "ERROR" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "INFO",
-            "method": method,
-            "path": path,
-            "status": int(status),
-            "duration_ms": round(seconds * 1000, 3),
-            **self._identity,
-        }
-        self._file.write(json.dumps(line) + "\n")
+        if self._file is not None:
+            timestamp = time.time_ns() // 1_000_000
+            self._file.write(request_line(self._identity, timestamp, method, path, status, seconds) + "\n")
+
+
+def request_line(identity: Identity, timestamp: int, method: str, path: str, status: int, seconds: float) -> str:
+    """Return a request log's line; timestamp is in milliseconds, level is ERROR for a status of 500 or more."""
+    before, after = _around_duration(identity, method, path, int(status))
+    return f'{{"timestamp": {timestamp}, {before}"duration_ms": {round(seconds * 1000, 3)}, {after}'
+
+
+@lru_cache(maxsize=1024)
+def _around_duration(identity: Identity, method: str, path: str, status: int) -> tuple[str, str]:
+    """Make what most lines share JSON once, without the outer braces at the line's inner ends."""
+    level = "ERROR" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "INFO"
+    before = json.dumps({"level": level, "method": method, "path": path, "status": status})
+    return f"{before[1:-1]}, ", json.dumps(asdict(identity))[1:]
 
 
 class Statistics:
@@ -155,6 +192,142 @@ class Statistics:
             )
 
 
+_NO_SUCH_PATH = Answer(HTTPStatus.NOT_FOUND, {"error": "no such path"})
+_DECLARED_BAD = Answer(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": "this version is declared bad"})
+_OUR_FAULT = Answer(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": "our fault"})
+_TRY_LATER = Answer(HTTPStatus.SERVICE_UNAVAILABLE, {"error": "try again later"})
+_LOG_IN_FIRST = Answer(HTTPStatus.UNAUTHORIZED, {"error": "log in first"})
+_UNKNOWN_ACCOUNT = Answer(HTTPStatus.UNAUTHORIZED, {"error": "unknown account"})
+_NO_CREDENTIALS = Answer(HTTPStatus.BAD_REQUEST, {"error": "email and password expected"})
+_EMPTY_RECEIPT = Answer(HTTPStatus.BAD_REQUEST, {"error": "an empty receipt"})
+
+
+class ReceiptApplication:
+    """
+    What is answered to a request, however it came here. Its misbehaviour is drawn by dice that the instance seeds.
+
+    complain: gets lines of text for whoever looks for the reason of a failure.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        behaviour: Behaviour,
+        services: Services,
+        receipts: Receipts,
+        sessions: Sessions,
+        request_log: RequestLog,
+        *,
+        complain: Callable[[str], object],
+    ) -> None:
+        identity_headers = {"X-Version": identity.version, "X-Color": identity.color, "X-Instance": identity.instance}
+        self._headers = {each: {"Content-Type": each, **identity_headers} for each in (_TEXT, _JSON)}
+        self._behaviour = behaviour
+        self._services = services
+        self._receipts = receipts
+        self._sessions = sessions
+        self._request_log = request_log
+        self._complain = complain
+        self._statistics = Statistics()
+        self._dice = random.Random(identity.instance)
+        word = "ok" if behaviour.health_status == HTTPStatus.OK else "failing"
+        self._healthy = Answer(behaviour.health_status, {"status": word, "version": identity.version})
+        self._routes: Mapping[tuple[str, str], Callable[[Headers, bytes], Answer]] = {
+            ("GET", "/health"): self._health,
+            ("GET", "/metrics"): self._metrics,
+            ("GET", "/api/v2/receipts"): self._list_receipts,
+            ("POST", "/auth/login"): self._log_in,
+            ("POST", "/api/v2/receipts"): self._add_receipt,
+        }
+
+    def headers_of(self, answer: Answer) -> Mapping[str, str]:
+        """Say what an answer is, and who answers. Not to be changed."""
+        return self._headers[answer.content_type]
+
+    def delay_seconds(self, path: str) -> float:
+        """How long the version is declared to take for an answer, which is for the caller to wait."""
+        return self._behaviour.delay_seconds.get(path, 0.0)
+
+    def answer(self, method: str, path: str, headers: Headers, body: bytes) -> Answer:
+        """Do what is asked; `path` is without the query. Raises nothing."""
+        handle = self._routes.get((method, path))
+        if handle is None:
+            return _NO_SUCH_PATH
+        if self._misbehaves(path, headers):
+            return _DECLARED_BAD
+        try:
+            return handle(headers, body)
+        except StoreUnavailable as error:
+            self._complain(f"{method} {path}: {error}\n")
+            return _TRY_LATER
+        except Exception:  # noqa: BLE001  whatever it is, the client gets an answer and the log a line
+            self._complain(traceback.format_exc())
+            return _OUR_FAULT
+
+    def finished(self, method: str, path: str, status: int, seconds: float) -> None:
+        """Count an answer, and log it."""
+        self._statistics.count(status, seconds)
+        self._request_log.write(method, path, status, seconds)
+
+    def _misbehaves(self, path: str, headers: Headers) -> bool:
+        """Draw whether this request is one of the share that the version is declared to fail."""
+        rate = self._behaviour.error_rates.get(path, 0.0)
+        if headers.get("X-Forwarded-Port", "") == LIVE_PORT:
+            rate = max(rate, self._behaviour.live_error_rates.get(path, 0.0))
+        return self._dice.random() < rate
+
+    def _health(self, _headers: Headers, _body: bytes) -> Answer:
+        """
+        Say that this process works, without asking database or cache.
+
+        If health hung on what all instances share, one outage there would make every target of both colors unhealthy
+        at the same moment, and leave no color to roll back to. Smoke checks find out about database and cache.
+        """
+        return self._healthy
+
+    def _metrics(self, _headers: Headers, _body: bytes) -> Answer:
+        return Answer(HTTPStatus.OK, self._statistics.as_text())
+
+    def _log_in(self, _headers: Headers, body: bytes) -> Answer:
+        try:
+            credentials = json.loads(body)
+            email, password = credentials["email"], credentials["password"]
+        except (ValueError, KeyError, TypeError):
+            return _NO_CREDENTIALS
+        if not (isinstance(email, str) and isinstance(password, str) and self._is_known(email, password)):
+            return _UNKNOWN_ACCOUNT
+        return Answer(HTTPStatus.OK, {"token": self._sessions.begin(email)})
+
+    def _is_known(self, email: str, password: str) -> bool:
+        users = self._services.users
+        return users.get(email) == password if users else bool(email and password)
+
+    def _list_receipts(self, headers: Headers, _body: bytes) -> Answer:
+        owner = self._owner(headers)
+        if owner is None:
+            return _LOG_IN_FIRST
+        return Answer(HTTPStatus.OK, {"receipts": self._receipts.of(owner)})
+
+    def _add_receipt(self, headers: Headers, body: bytes) -> Answer:
+        owner = self._owner(headers)
+        if owner is None:
+            return _LOG_IN_FIRST
+        fields = _form_fields(headers.get("Content-Type", ""), body)
+        if not fields.get("file"):
+            return _EMPTY_RECEIPT
+        receipt_id = self._receipts.add(owner, fields.get("category", b"").decode(), fields["file"])
+        return Answer(HTTPStatus.CREATED, {"id": receipt_id})
+
+    def _owner(self, headers: Headers) -> str | None:
+        scheme, _, token = headers.get("Authorization", "").partition(" ")
+        if scheme != "Bearer":
+            return None
+        service_token = self._services.service_token
+        if service_token is not None and hmac.compare_digest(service_token.encode(), token.encode()):
+            return SERVICE_OWNER
+        return self._sessions.owner(token)
+
+
 class ReceiptServer(ThreadingHTTPServer):
     """Finishes the requests in flight before `server_close` returns."""
 
@@ -162,33 +335,17 @@ class ReceiptServer(ThreadingHTTPServer):
     request_queue_size = 128
     allow_reuse_port = True  # the parent holds the port reserved, see network.py
 
-    def __init__(
-        self, port: int, identity: Identity, behaviour: Behaviour, services: Services, request_log: RequestLog
-    ) -> None:
-        self.identity = identity
-        self.behaviour = behaviour
-        self.services = services
-        self.request_log = request_log
-        self.receipts: Receipts = ReceiptsInPostgres(services.database) if services.database else ReceiptsInMemory()
-        self.sessions: Sessions = SessionsInRedis(services.cache) if services.cache else SignedSessions()
-        self.statistics = Statistics()
-        self.dice = random.Random(identity.instance)
+    def __init__(self, port: int, application: ReceiptApplication) -> None:
+        self.application = application
         super().__init__(("127.0.0.1", port), Handler)
 
     def server_bind(self) -> None:
         """Bind without HTTPServer's look-up of our own name: it may ask a DNS server."""
         socketserver.TCPServer.server_bind(self)
 
-    def misbehaves(self, path: str, *, live: bool) -> bool:
-        """Draw whether this request is one of the share that the version is declared to fail."""
-        rate = self.behaviour.error_rates.get(path, 0.0)
-        if live:
-            rate = max(rate, self.behaviour.live_error_rates.get(path, 0.0))
-        return self.dice.random() < rate
-
 
 class Handler(BaseHTTPRequestHandler):
-    """Routes of the application; every answer is `(status, body, content type)`."""
+    """Takes requests from sockets to the application, and its answers back."""
 
     server: ReceiptServer
     protocol_version = "HTTP/1.1"
@@ -196,105 +353,29 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """What the load balancer, an operator and a user read."""
-        self._serve({"/health": self._health, "/metrics": self._metrics, "/api/v2/receipts": self._list_receipts})
+        self._serve()
 
     def do_POST(self) -> None:
         """What a user changes."""
-        self._serve({"/auth/login": self._log_in, "/api/v2/receipts": self._add_receipt})
+        self._serve()
 
-    def _serve(self, routes: Mapping[str, Any]) -> None:
+    def _serve(self) -> None:
         started = time.monotonic()
+        application = self.server.application
         path = self.path.partition("?")[0]
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        time.sleep(self.server.behaviour.delay_seconds.get(path, 0.0))
-        status, answer = self._handle(path, routes, body)
-        self._answer(status, answer)
-        seconds = time.monotonic() - started
-        self.server.statistics.count(status, seconds)
-        self.server.request_log.write(self.command, path, status, seconds)
+        time.sleep(application.delay_seconds(path))
+        answer = application.answer(self.command, path, self.headers, body)
+        self._send(answer, application.headers_of(answer))
+        application.finished(self.command, path, answer.status, time.monotonic() - started)
 
-    def _handle(self, path: str, routes: Mapping[str, Any], body: bytes) -> tuple[int, bytes]:
-        if path not in routes:
-            return HTTPStatus.NOT_FOUND, _json({"error": "no such path"})
-        if self.server.misbehaves(path, live=self.headers.get("X-Forwarded-Port") == LIVE_PORT):
-            return HTTPStatus.INTERNAL_SERVER_ERROR, _json({"error": "this version is declared bad"})
-        try:
-            answer: tuple[int, bytes] = routes[path](body)
-        except StoreUnavailable as error:
-            sys.stderr.write(f"{self.command} {path}: {error}\n")
-            return HTTPStatus.SERVICE_UNAVAILABLE, _json({"error": "try again later"})
-        except Exception:  # noqa: BLE001  whatever it is, the client gets an answer and the log a line
-            traceback.print_exc()
-            return HTTPStatus.INTERNAL_SERVER_ERROR, _json({"error": "our fault"})
-        return answer
-
-    def _answer(self, status: int, body: bytes) -> None:
-        identity = self.server.identity
-        self.send_response(status)
-        for name, value in (
-            ("Content-Type", "application/json" if body.startswith(b"{") else "text/plain"),
-            ("Content-Length", str(len(body))),
-            ("Connection", "close"),
-            ("X-Version", identity.version),
-            ("X-Color", identity.color),
-            ("X-Instance", identity.instance),
-        ):
+    def _send(self, answer: Answer, headers: Mapping[str, str]) -> None:
+        body = answer.body
+        self.send_response(answer.status)
+        for name, value in {**headers, "Content-Length": str(len(body)), "Connection": "close"}.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
-
-    def _health(self, _: bytes) -> tuple[int, bytes]:
-        """
-        Say that this process works, without asking database or cache.
-
-        If health hung on what all instances share, one outage there would make every target of both colors unhealthy
-        at the same moment, and leave no color to roll back to. Smoke checks find out about database and cache.
-        """
-        status = self.server.behaviour.health_status
-        word = "ok" if status == HTTPStatus.OK else "failing"
-        return status, _json({"status": word, "version": self.server.identity.version})
-
-    def _metrics(self, _: bytes) -> tuple[int, bytes]:
-        return HTTPStatus.OK, self.server.statistics.as_text().encode()
-
-    def _log_in(self, body: bytes) -> tuple[int, bytes]:
-        try:
-            credentials = json.loads(body)
-            email, password = credentials["email"], credentials["password"]
-        except (ValueError, KeyError, TypeError):
-            return HTTPStatus.BAD_REQUEST, _json({"error": "email and password expected"})
-        if not (isinstance(email, str) and isinstance(password, str) and self._is_known(email, password)):
-            return HTTPStatus.UNAUTHORIZED, _json({"error": "unknown account"})
-        return HTTPStatus.OK, _json({"token": self.server.sessions.begin(email)})
-
-    def _is_known(self, email: str, password: str) -> bool:
-        users = self.server.services.users
-        return users.get(email) == password if users else bool(email and password)
-
-    def _list_receipts(self, _: bytes) -> tuple[int, bytes]:
-        owner = self._owner()
-        if owner is None:
-            return HTTPStatus.UNAUTHORIZED, _json({"error": "log in first"})
-        return HTTPStatus.OK, _json({"receipts": self.server.receipts.of(owner)})
-
-    def _add_receipt(self, body: bytes) -> tuple[int, bytes]:
-        owner = self._owner()
-        if owner is None:
-            return HTTPStatus.UNAUTHORIZED, _json({"error": "log in first"})
-        fields = _form_fields(self.headers.get("Content-Type", ""), body)
-        if not fields.get("file"):
-            return HTTPStatus.BAD_REQUEST, _json({"error": "an empty receipt"})
-        receipt_id = self.server.receipts.add(owner, fields.get("category", b"").decode(), fields["file"])
-        return HTTPStatus.CREATED, _json({"id": receipt_id})
-
-    def _owner(self) -> str | None:
-        scheme, _, token = self.headers.get("Authorization", "").partition(" ")
-        if scheme != "Bearer":
-            return None
-        service_token = self.server.services.service_token
-        if service_token is not None and hmac.compare_digest(service_token.encode(), token.encode()):
-            return SERVICE_OWNER
-        return self.server.sessions.owner(token)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  as the base class calls it
         """Write no access log beside the request log: 100 lines a second would hide the errors."""
@@ -313,10 +394,6 @@ def _form_fields(content_type: str, body: bytes) -> dict[str, bytes]:
     return fields
 
 
-def _json(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value).encode()
-
-
 def main() -> None:
     """Serve until SIGTERM or the parent's end; requests in flight are answered first."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -329,8 +406,17 @@ def main() -> None:
     parser.add_argument("--request-log", type=Path)
     options = parser.parse_args()
     identity = Identity(options.version, options.color, options.instance)
-    request_log = RequestLog(options.request_log, identity)
-    server = ReceiptServer(options.port, identity, options.behaviour, options.services, request_log)
+    services: Services = options.services
+    application = ReceiptApplication(
+        identity,
+        options.behaviour,
+        services,
+        ReceiptsInPostgres(services.database) if services.database else ReceiptsInMemory(),
+        SessionsInRedis(services.cache) if services.cache else SignedSessions(),
+        RequestLogFile(options.request_log, identity),
+        complain=sys.stderr.write,
+    )
+    server = ReceiptServer(options.port, application)
     # shutdown() waits for serve_forever to return: called in this thread, it would wait for itself
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
     end_with_parent()

@@ -5,8 +5,9 @@ Everything has exactly the names and ARNs of the settings, so that the shipped t
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import boto3
 from moto.ec2.models import ec2_backends
@@ -15,7 +16,6 @@ from rehearsal.circumstances import Circumstances
 from rehearsal.settings import Color, Settings
 from rehearsal.world import traffic
 from rehearsal.world.application import Services
-from rehearsal.world.cache import Cache
 from rehearsal.world.certificates import Certificate
 from rehearsal.world.database import Database
 from rehearsal.world.fleet import Fleet
@@ -23,7 +23,6 @@ from rehearsal.world.launch_templates import VERSION_TAG
 from rehearsal.world.load_balancer import LoadBalancer
 from rehearsal.world.names import Names
 from rehearsal.world.secrets import create_secret
-from rehearsal.world.tls_front import TlsFronts
 
 CAPACITY = 2
 MAXIMUM = 4
@@ -40,14 +39,36 @@ SMOKE_EMAIL, SMOKE_PASSWORD = "smoke-user-k2Rd@receipts.invalid", "pretend-login
 SERVICE_TOKEN, CACHE_TOKEN = "pretend-service-token-Gf9sJb1XuE6a", "pretend-cache-token-Wm5tQz8KrD2v"
 """What the secrets of the settings hold: values that would be recognised wherever they leaked to."""
 
-_DATABASE_USER, _DATABASE_PASSWORD = "receipts", "a pretend password"
+DATABASE_LOGIN = ("receipts", "a pretend password")
+"""User and password of the application."""
+
+
+@dataclass(frozen=True)
+class StorePorts:
+    """The ports of this machine at which functions reach the database and the cache as on AWS."""
+
+    database: int
+    cache: int
+
+
+class Cache(Protocol):
+    """A cache that can be lost, and come back empty."""
+
+    def start(self) -> None:
+        """Let it answer."""
+        ...
+
+    def stop(self) -> None:
+        """Lose it: connections break, new ones are refused. Safe to repeat."""
+        ...
 
 
 @dataclass(frozen=True)
 class World:
     """
-    What stands behind the resources: real routing, real processes, a real database.
+    What stands behind the resources: routing, applications, a database and a cache.
 
+    `open_doors` lets functions in: it is called once, after everything was built, and in the process that goes on.
     `internet` and `vpc` are the two networks that a function can be in, each with the names that it finds there.
     """
 
@@ -56,7 +77,7 @@ class World:
     database: Database
     cache: Cache
     certificate: Certificate
-    tls_fronts: TlsFronts
+    open_doors: Callable[[], StorePorts]
     internet: Names
     vpc: Names
 
@@ -68,11 +89,11 @@ def host_names(settings: Settings) -> list[str]:
     return list(dict.fromkeys(hosts))
 
 
-def services(settings: Settings, database: Database, cache: Cache) -> Services:
-    """Tell an application where its database and its cache are, and whom it has to let in."""
+def services(database: str, cache: str) -> Services:
+    """Tell an application where its database and its cache are, see Services, and whom it has to let in."""
     return Services(
-        database=database.dsn(settings.database_instance, _DATABASE_USER, _DATABASE_PASSWORD),
-        cache=cache.address,
+        database=database,
+        cache=cache,
         service_token=SERVICE_TOKEN,
         users={SMOKE_EMAIL: SMOKE_PASSWORD, traffic.EMAIL: traffic.PASSWORD},
     )
@@ -98,8 +119,10 @@ def build(settings: Settings, world: World, version: str, circumstances: Circums
 
 def open_to_functions(settings: Settings, world: World) -> None:
     """Let functions find everything under the names of the settings. Raises KeyError before it was built."""
+    ports = world.open_doors()
     _name_hosts(settings, world)
-    _name_stores(settings, world)
+    world.vpc.point(settings.database.host, settings.database.port, ports.database)
+    world.vpc.point(settings.cache.host, settings.cache.port, ports.cache)
 
 
 def _database(session: boto3.Session, settings: Settings, database: Database) -> None:
@@ -111,10 +134,10 @@ def _database(session: boto3.Session, settings: Settings, database: Database) ->
         AllocatedStorage=20,
         DBName=settings.database.name,
         MasterUsername="postgres",
-        MasterUserPassword=_DATABASE_PASSWORD,
+        MasterUserPassword=DATABASE_LOGIN[1],
         StorageEncrypted=True,
     )
-    database.create_receipts(settings.database_instance, _DATABASE_USER, _DATABASE_PASSWORD)
+    database.create_receipts(settings.database_instance, *DATABASE_LOGIN)
     database.create_visitor(settings.database_instance, CHECK_USER, CHECK_PASSWORD)
 
 
@@ -137,14 +160,6 @@ def _name_hosts(settings: Settings, world: World) -> None:
     for host in checks.hosts:
         world.internet.point(host, checks.live[1], live)
     world.internet.point(*checks.test, world.load_balancer.tls_port(_listener_of(route.test_arn)))
-
-
-def _name_stores(settings: Settings, world: World) -> None:
-    database, cache = settings.database, settings.cache
-    server = world.database.port(database.instance)
-    world.vpc.point(database.host, database.port, world.tls_fronts.open("postgresql", server))
-    cache_port = world.tls_fronts.open("redis", world.cache.port) if cache.tls else world.cache.port
-    world.vpc.point(cache.host, cache.port, cache_port)
 
 
 def _hold_clients(session: boto3.Session, settings: Settings) -> None:

@@ -16,16 +16,11 @@ Lines of JSON, on standard input → on standard output:
 
 import argparse
 import asyncio
-import json
-import math
-import random
-import re
 import signal
 import ssl
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +32,9 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from rehearsal.world.network import HOST
 from rehearsal.world.processes import ChildProcess
 from rehearsal.world.questions import answer, questions
+from rehearsal.world.routing import Choice, Dispatcher, Request, Respond, Routing
 
 _LARGEST_BODY = 1 << 26
-_STICKY_COOKIE = "AWSALBTG"
 _HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "proxy-connection"}
 )
@@ -95,344 +90,62 @@ class DataPlane:
         self._process.stop()
 
 
-@dataclass(frozen=True)
-class Target:
-    """A registered target as the data plane sees it."""
-
-    instance: str
-    port: int
-    healthy: bool
-
-
-@dataclass(frozen=True)
-class Condition:
-    """`field` matches when any of `patterns` does; `*` stands for any characters, `?` for one."""
-
-    field: str
-    patterns: tuple[re.Pattern[str], ...]
-
-    @classmethod
-    def from_configuration(cls, condition: Mapping[str, Any]) -> "Condition":
-        """Translate AWS's wildcards once, not for every request."""
-        # host names have no case, paths have: API reference, RuleCondition
-        flags = re.IGNORECASE if condition["field"] == "host-header" else 0
-        patterns = (re.escape(value).replace(r"\*", ".*").replace(r"\?", ".") for value in condition["values"])
-        return cls(condition["field"], tuple(re.compile(pattern, flags) for pattern in patterns))
-
-    def matches(self, request: web.BaseRequest) -> bool:
-        """Compare the path without query, or the host without port, or the method."""
-        subject = {
-            "path-pattern": request.path,
-            "host-header": (request.host or "").partition(":")[0],
-            "http-request-method": request.method,
-        }[self.field]
-        return any(pattern.fullmatch(subject) for pattern in self.patterns)
-
-
-@dataclass(frozen=True)
-class Forward:
-    """Target groups by weight; `sticky_seconds` is None without target group stickiness."""
-
-    target_groups: tuple[str, ...]
-    weights: tuple[int, ...]
-    sticky_seconds: int | None = None
-
-    @property
-    def is_sticky(self) -> bool:
-        """Clients of a single target group have nothing to stick to, and get no cookie."""
-        return self.sticky_seconds is not None and len(self.target_groups) > 1
-
-
-@dataclass(frozen=True)
-class Respond:
-    """A fixed response, or a redirect."""
-
-    status: int
-    body: str
-    headers: Mapping[str, str]
-
-
-Action = Forward | Respond
-
-
-@dataclass(frozen=True)
-class Front:
-    """What a listener is to its clients in the account, and the PEM files of its TLS twin, if it has one."""
-
-    port: int = 80
-    protocol: str = "http"
-    certificate: str = ""
-    key: str = ""
-
-
-_PLAIN = Front()
-
-
-@dataclass(frozen=True)
-class Routing:
-    """
-    A whole configuration: per listener the rules in their order, the default last; per target group its targets.
-
-    As JSON: `{"listeners": {arn: [{"conditions": [{"field", "values"}], "action": …}]}, "target_groups":
-    {arn: [{"instance", "port", "healthy"}]}, "fronts": {arn: {"port", "protocol", "certificate", "key"}}}`; an action
-    is `{"forward": [[target group arn, weight]], "sticky_seconds": …}` or `{"respond": {"status", "body", "headers"}}`.
-    A listener that `fronts` leaves out is plain HTTP on port 80.
-    """
-
-    listeners: Mapping[str, Sequence[tuple[Sequence[Condition], Action]]]
-    target_groups: Mapping[str, Sequence[Target]]
-    fronts: Mapping[str, Front] = field(default_factory=dict)
-
-    @classmethod
-    def from_configuration(cls, configuration: Mapping[str, Any]) -> "Routing":
-        """Read the JSON above."""
-        return cls(
-            listeners={
-                arn: [
-                    ([Condition.from_configuration(each) for each in rule["conditions"]], _action(rule["action"]))
-                    for rule in rules
-                ]
-                for arn, rules in configuration["listeners"].items()
-            },
-            target_groups={
-                arn: [Target(**target) for target in targets] for arn, targets in configuration["target_groups"].items()
-            },
-            fronts={arn: Front(**front) for arn, front in configuration.get("fronts", {}).items()},
-        )
-
-    def front(self, listener: str) -> Front:
-        """How clients in the account reach the listener."""
-        return self.fronts.get(listener, _PLAIN)
-
-    def action_for(self, listener: str, request: web.BaseRequest) -> Action | None:
-        """The action of the first rule that matches; None only for a listener that has no rule."""
-        for conditions, action in self.listeners.get(listener, ()):
-            if all(condition.matches(request) for condition in conditions):
-                return action
-        return None
-
-    def routable(self, target_group: str) -> Sequence[Target]:
-        """The healthy targets, or, when there is none, all of them: an ALB fails open."""
-        targets = self.target_groups.get(target_group, ())
-        return [target for target in targets if target.healthy] or targets
-
-
-def _action(action: Mapping[str, Any]) -> Action:
-    if "respond" in action:
-        return Respond(**action["respond"])
-    return Forward(
-        tuple(arn for arn, _ in action["forward"]),
-        tuple(weight for _, weight in action["forward"]),
-        action.get("sticky_seconds"),
-    )
-
-
-def _count(counts: dict[str, int], key: str) -> None:
-    counts[key] = counts.get(key, 0) + 1
-
-
-@dataclass
-class Latency:
-    """Milliseconds; `buckets` counts by upper bound, each 10 % above the one before, for percentiles."""
-
-    count: int = 0
-    sum: float = 0.0
-    max: float = 0.0
-    buckets: dict[str, int] = field(default_factory=dict)
-
-    def add(self, milliseconds: float) -> None:
-        """Count one answer; whatever took less than 0.1 ms shares the lowest bucket."""
-        self.count += 1
-        self.sum += milliseconds
-        self.max = max(self.max, milliseconds)
-        _count(self.buckets, f"{1.1 ** math.ceil(math.log(max(milliseconds, 0.1), 1.1)):.3f}")
-
-
-@dataclass
-class ListenerReport:
-    """What CloudWatch shows per load balancer: HTTPCode_ELB_502_Count and its like, per status."""
-
-    requests: int = 0
-    elb: dict[str, int] = field(default_factory=dict)
-    target: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass
-class TargetGroupReport:
-    """What CloudWatch shows per target group: RequestCount, HTTPCode_Target_2XX_Count …, TargetResponseTime."""
-
-    requests: int = 0
-    target: dict[str, int] = field(default_factory=dict)
-    connection_errors: int = 0
-    latency_milliseconds: Latency = field(default_factory=Latency)
-
-
-class Report:
-    """Counters since the start."""
-
-    def __init__(self) -> None:
-        self.listeners: dict[str, ListenerReport] = {}
-        self.target_groups: dict[str, TargetGroupReport] = {}
-        self.in_flight: Counter[str] = Counter()
-
-    def listener(self, arn: str) -> ListenerReport:
-        """Zeros, at first: a listener is in the report once it was asked."""
-        return self.listeners.setdefault(arn, ListenerReport())
-
-    def target_group(self, arn: str) -> TargetGroupReport:
-        """Zeros, at first: a target group is in the report once it was chosen."""
-        return self.target_groups.setdefault(arn, TargetGroupReport())
-
-    def as_json(self) -> dict[str, Any]:
-        """What DataPlane.report gives; instances that owe no answer are left out."""
-        return {
-            "listeners": {arn: asdict(counters) for arn, counters in self.listeners.items()},
-            "target_groups": {arn: asdict(counters) for arn, counters in self.target_groups.items()},
-            "in_flight": {instance: count for instance, count in self.in_flight.items() if count},
-        }
-
-
 class Balancer:
     """Answers every request of every listener."""
 
     def __init__(self, session: aiohttp.ClientSession, seed: int) -> None:
-        self.routing = Routing({}, {})
-        self.report = Report()
+        self.dispatcher = Dispatcher(seed)
         self._session = session
-        # Drawn, not dealt in turn: dealt weights fall in step with a client that repeats a cycle of paths, and the
-        # canary would only ever see one of them.
-        self._dice = random.Random(seed)
-        self._turn: Counter[str] = Counter()
 
-    async def answer(self, listener: str, request: web.BaseRequest) -> web.Response:
+    async def answer(self, listener: str, asked: web.BaseRequest) -> web.Response:
         """Route one request, and count whether its status is the target's or our own."""
-        counters = self.report.listener(listener)
-        counters.requests += 1
-        action, front = self.routing.action_for(listener, request), self.routing.front(listener)
-        if isinstance(action, Respond):
-            _count(counters.elb, str(action.status))
-            headers = _filled_in(action.headers, request, front)
-            return web.Response(status=action.status, text=action.body, headers=headers)
-        response = await self._forward(action, request, front) if action is not None else 503
-        if isinstance(response, int):
-            _count(counters.elb, str(response))
-            return web.Response(status=response, text=f"{response}\n", headers={"Server": "awselb/2.0"})
-        _count(counters.target, str(response.status))
-        return response
+        body = await asked.read()
+        request = Request(
+            asked.method, asked.path, asked.headers, body, asked.query_string, asked.host or "", asked.remote or HOST
+        )
+        # No await in between: a target is either not chosen, or known to be busy. Cookies end by wall time, because
+        # clients are real and keep them by their own clock. So a client sticks for at least as long as on AWS, never
+        # for less: a rehearsal must not let go of clients that AWS would hold.
+        decision = self.dispatcher.decide(listener, request, time.time())
+        if isinstance(decision, Choice):
+            return await self._ask(listener, decision, asked, request)
+        return _own(decision)
 
-    async def _forward(self, action: Forward, request: web.BaseRequest, front: Front) -> web.Response | int:
-        """The target's response, or the status of our own when there is none."""
-        body = await request.read()
-        # No await between this choice and its entry in in_flight: a target is either not chosen, or known to be busy.
-        sticky_to = _sticky_target_group(action, request.cookies.get(_STICKY_COOKIE, ""))
-        target_group = sticky_to or self._drawn(action)
-        if target_group is None:
-            return 503
-        targets = self.routing.routable(target_group)
-        if not targets:
-            return 503
-        self._turn[target_group] += 1
-        target = targets[self._turn[target_group] % len(targets)]
-        self.report.in_flight[target.instance] += 1
-        try:
-            headers = _forwarded_headers(request, front)
-            response = await self._ask(target, self.report.target_group(target_group), request, headers, body)
-        finally:
-            self.report.in_flight[target.instance] -= 1
-        if isinstance(response, web.Response) and action.is_sticky and not sticky_to:
-            _stick(response, target_group, action.sticky_seconds or 0)
-        return response
-
-    def _drawn(self, action: Forward) -> str | None:
-        """A target group by weight; None when all weights are 0."""
-        return self._dice.choices(action.target_groups, action.weights)[0] if sum(action.weights) else None
-
-    async def _ask(
-        self,
-        target: Target,
-        counters: TargetGroupReport,
-        request: web.BaseRequest,
-        headers: CIMultiDict[str],
-        body: bytes,
-    ) -> web.Response | int:
-        counters.requests += 1
+    async def _ask(self, listener: str, choice: Choice, asked: web.BaseRequest, request: Request) -> web.Response:
+        headers = _end_to_end(asked.headers)
+        headers.update(choice.front.forwarded([*headers.getall("X-Forwarded-For", []), request.remote]))
         started = time.monotonic()
         try:
             async with self._session.request(
                 request.method,
-                f"http://{HOST}:{target.port}{request.path_qs}",
+                f"http://{HOST}:{choice.target.port}{asked.path_qs}",
                 headers=headers,
-                data=body or None,
+                data=request.body or None,
                 allow_redirects=False,
             ) as response:
                 content = await response.read()
         except TimeoutError:
-            return 504
+            return _own(self.dispatcher.failed(listener, choice, 504))
         except aiohttp.ClientConnectorError:
-            counters.connection_errors += 1
-            return 502
+            return _own(self.dispatcher.failed(listener, choice, 502, connected=False))
         except aiohttp.ClientError:  # broken off, or not HTTP
-            return 502
-        _count(counters.target, str(response.status))
-        counters.latency_milliseconds.add((time.monotonic() - started) * 1000)
-        return web.Response(status=response.status, body=content, headers=_end_to_end(response.headers))
+            return _own(self.dispatcher.failed(listener, choice, 502))
+        finally:
+            self.dispatcher.release(choice)
+        self.dispatcher.answered(listener, choice, response.status, (time.monotonic() - started) * 1000)
+        answer = web.Response(status=response.status, body=content, headers=_end_to_end(response.headers))
+        if choice.set_cookie is not None:
+            answer.headers.add("Set-Cookie", choice.set_cookie)
+        return answer
 
 
-def _sticky_target_group(action: Forward, cookie: str) -> str | None:
-    """
-    The target group that a client's cookie names, None when the action has to choose.
-
-    "When the load balancer receives a request that matches a rule with target group stickiness enabled and contains
-    the cookie, the request is routed to the target group specified in the cookie": not by the weights, so that only
-    an action which does not name the group any more takes its clients away from it.
-    https://docs.aws.amazon.com/elasticloadbalancing/latest/application/rule-action-types.html#forward-actions
-    """
-    if not (action.is_sticky and cookie):
-        return None
-    try:
-        target_group, expires = json.loads(bytes.fromhex(cookie))
-        valid = target_group in action.target_groups and float(expires) > time.time()
-    except (ValueError, TypeError):  # not one of ours
-        return None
-    return str(target_group) if valid else None
-
-
-def _stick(response: web.Response, target_group: str, seconds: int) -> None:
-    """
-    Set the cookie that names the target group; AWS encrypts its own, and adds a twin for other sites' requests.
-
-    The seconds are wall seconds, because clients are real and keep the cookie by their own clock. So a client sticks
-    for at least as long as on AWS, never for less: a rehearsal must not let go of clients that AWS would hold.
-    """
-    content = json.dumps([target_group, time.time() + seconds])
-    response.set_cookie(_STICKY_COOKIE, content.encode().hex(), max_age=seconds)
-
-
-def _forwarded_headers(request: web.BaseRequest, front: Front) -> CIMultiDict[str]:
-    """Those of the request, and where it came from: X-Forwarded-For grows, the others are the load balancer's own."""
-    headers = _end_to_end(request.headers)
-    came_through = headers.getall("X-Forwarded-For", [])
-    headers["X-Forwarded-For"] = ", ".join([*came_through, request.remote or HOST])
-    headers["X-Forwarded-Proto"] = front.protocol
-    headers["X-Forwarded-Port"] = str(front.port)
-    return headers
+def _own(answer: Respond) -> web.Response:
+    return web.Response(status=answer.status, text=answer.body, headers=answer.headers)
 
 
 def _end_to_end(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
     kept = ((name, value) for name, value in headers.items() if name.lower() not in _HOP_BY_HOP)
     return CIMultiDict((name, value) for name, value in kept if name.lower() != "content-length")
-
-
-def _filled_in(headers: Mapping[str, str], request: web.BaseRequest, front: Front) -> dict[str, str]:
-    """A redirect's `#{protocol}`, `#{host}`, `#{port}`, `#{path}` and `#{query}`."""
-    values = {
-        "#{protocol}": front.protocol,
-        "#{host}": request.host.partition(":")[0],
-        "#{port}": str(front.port),
-        "#{path}": request.path.lstrip("/"),
-        "#{query}": request.query_string,
-    }
-    return {name: re.sub(r"#\{\w+\}", lambda hole: values[hole[0]], value) for name, value in headers.items()}
 
 
 @dataclass(frozen=True)
@@ -505,10 +218,10 @@ async def serve(target_timeout_seconds: float, seed: int) -> None:
             if "configure" in question:
                 routing = Routing.from_configuration(question["configure"])
                 ports = await listeners.open_as_configured(routing)
-                balancer.routing = routing
+                balancer.dispatcher.routing = routing
                 answer(ports)
             else:
-                answer(balancer.report.as_json())
+                answer(balancer.dispatcher.report.as_json())
         await listeners.close()
 
 

@@ -1,29 +1,27 @@
 """
 RDS with real databases: what moto only describes is a PostgreSQL server, and its manual snapshots are copies of it.
 
+In virtual time a model takes the server's place, see `rehearsal.model.postgres`; all else is the same.
 A snapshot holds what was committed when its copying ended, a fraction of a wall second after it was asked for.
 """
 
-import shutil
-import subprocess
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 from urllib.parse import quote
 
 from moto.rds.exceptions import DBSnapshotAlreadyExistsError, RDSClientError
 from moto.rds.models import DBInstance, DBSnapshot, RDSBackend
-from pg8000.native import Connection, identifier, literal
 
 from rehearsal.clock import Clock
 from rehearsal.world import postgres
 from rehearsal.world.network import HOST
 from rehearsal.world.overlay import Overlay
-from rehearsal.world.postgres import PostgresServer
+from rehearsal.world.postgres import CopyFailed
 
 RECEIPTS = """
 CREATE TABLE receipts (
@@ -49,6 +47,43 @@ class SnapshotPlan:
     fails: bool = False
 
 
+class Server(Protocol):
+    """What answers for one instance: `world.postgres` has the real one, `model.postgres` one without a process."""
+
+    @property
+    def port(self) -> int:
+        """Where it listens, on loopback; the same after it was killed and started."""
+        ...
+
+    def create(self, master: str, password: str, database: str | None) -> None:
+        """Start an empty server with its master user, who is no superuser on RDS, and perhaps a database of his."""
+        ...
+
+    def create_application(self, database: str, username: str, password: str, schema: str) -> None:
+        """Create a role that may have tables in the database, and those of `schema`, which are SQL, as its own."""
+        ...
+
+    def create_visitor(self, database: str, username: str, password: str) -> None:
+        """Create a role that may connect to the database, and nothing else, not even what everybody may."""
+        ...
+
+    def start(self) -> None:
+        """Let it recover after a `kill`, with all that was committed."""
+        ...
+
+    def kill(self) -> None:
+        """Break its connections, and refuse new ones. Safe to repeat."""
+        ...
+
+    def copy_as(self, name: str) -> None:
+        """Keep a copy of all data, as of the end of the copying, by this name. Raises CopyFailed."""
+        ...
+
+    def remove(self) -> None:
+        """End it, and throw its data and copies away."""
+        ...
+
+
 class InstanceNotAvailable(RDSClientError):
     """What CreateDBSnapshot answers for an instance that is busy with something else."""
 
@@ -68,6 +103,7 @@ class Database:
     rehearsal. Each stays the server's for as long as this overlay is installed; data are thrown away with it.
 
     account_lock: the one that Calls holds during each call.
+    make_server: what makes an instance's server; it is told which file of `log_directory` is the instance's log.
     """
 
     def __init__(
@@ -79,15 +115,16 @@ class Database:
         account_lock: AbstractContextManager[Any],
         log_directory: Path,
         snapshot_plan: SnapshotPlan | None = None,
+        make_server: Callable[[Path], Server] = postgres.new_server,
     ) -> None:
         self.snapshot_plan = snapshot_plan or SnapshotPlan()
         self._clock = clock
         self._account, self._region = account, region
         self._account_lock = account_lock
         self._log_directory = log_directory
+        self._make_server = make_server
         self._overlay = Overlay()
-        self._folder: Path | None = None
-        self._servers: dict[str, PostgresServer] = {}
+        self._servers: dict[str, Server] = {}
         self._names: dict[str, str] = {}
         self._snapshots: dict[str, _Snapshot] = {}
         self._copying: list[threading.Thread] = []
@@ -113,8 +150,8 @@ class Database:
             server.kill()
         for thread in self._copying:
             thread.join()
-        if self._folder is not None:
-            shutil.rmtree(self._folder)
+        for server in self._servers.values():
+            server.remove()
 
     def __enter__(self) -> Self:
         self.install()
@@ -127,21 +164,11 @@ class Database:
 
     def create_receipts(self, instance: str, username: str, password: str) -> None:
         """Create the application's role and its empty table in the instance's database."""
-        role, database = identifier(username), identifier(self._names[instance])
-        with closing(self.connect(instance)) as connection:
-            connection.run(f"CREATE ROLE {role} LOGIN PASSWORD {literal(password)}")
-            connection.run(f"GRANT CONNECT ON DATABASE {database} TO {role}")
-            connection.run(f"GRANT USAGE, CREATE ON SCHEMA public TO {role}")
-            connection.run(f"SET ROLE {role};{RECEIPTS}")
+        self._servers[instance].create_application(self._names[instance], username, password, RECEIPTS)
 
     def create_visitor(self, instance: str, username: str, password: str) -> None:
         """Create a role that may connect to the instance's database, and nothing else, not even what everybody may."""
-        role, database = identifier(username), identifier(self._names[instance])
-        with closing(self.connect(instance)) as connection:
-            connection.run(f"CREATE ROLE {role} LOGIN PASSWORD {literal(password)}")
-            connection.run(f"REVOKE ALL ON DATABASE {database} FROM PUBLIC")
-            connection.run("REVOKE ALL ON SCHEMA public FROM PUBLIC")
-            connection.run(f"GRANT CONNECT ON DATABASE {database} TO {role}")
+        self._servers[instance].create_visitor(self._names[instance], username, password)
 
     def dsn(self, instance: str, username: str, password: str) -> str:
         """Return what an application on this machine connects with, `postgresql://…`."""
@@ -153,14 +180,6 @@ class Database:
     def port(self, instance: str) -> int:
         """Where the instance's server listens, on loopback; the same after it was stopped and started."""
         return self._servers[instance].port
-
-    def connect(self, instance: str) -> Connection:
-        """Connect to the instance's database as superuser. Raises pg8000's InterfaceError when its server is down."""
-        return self._servers[instance].connect(self._names[instance])
-
-    def copy_of(self, snapshot: str) -> Path:
-        """Return the data folder that a finished snapshot is. Raises KeyError when there is none."""
-        return self._snapshots[snapshot].copy
 
     # -- faults
 
@@ -182,14 +201,10 @@ class Database:
             raise NotImplementedError(f"A rehearsal's instances are PostgreSQL, not {db_kwargs['engine']}")
         instance = original(backend, db_kwargs)
         name = instance.db_instance_identifier
-        if self._folder is None:
-            self._folder = postgres.make_folder()
-        server = PostgresServer(postgres.make_folder(self._folder), self._log_directory / f"{name}.log")
-        with self._clock.at_real_speed():
-            server.initialise()
-            server.start()
+        server = self._make_server(self._log_directory / f"{name}.log")
         self._servers[name], self._names[name] = server, instance.db_name or "postgres"
-        _create_database(server, instance, db_kwargs["master_user_password"])
+        with self._clock.at_real_speed():
+            server.create(db_kwargs["master_username"], db_kwargs["master_user_password"], instance.db_name)
         return instance
 
     def _create_snapshot(
@@ -218,11 +233,9 @@ class Database:
         if snapshot_type != "manual":  # moto's own record of the automated backups; nothing can be restored from it
             return created
         assert instance is not None
-        assert self._folder is not None
         created.status = "creating"
         instance.status = "backing-up"
-        copy = postgres.make_folder(self._folder) / "data"
-        snapshot = _Snapshot(created, instance, copy, self.snapshot_plan, self._clock.seconds())
+        snapshot = _Snapshot(created, instance, self.snapshot_plan, self._clock.seconds())
         self._snapshots[created.db_snapshot_identifier] = snapshot
         thread = self._clock.thread(self._take, (snapshot,), name="database-snapshot", daemon=True)
         self._copying.append(thread)
@@ -230,19 +243,23 @@ class Database:
         return created
 
     def _take(self, snapshot: "_Snapshot") -> None:
-        """Copy at real speed, as a handler's work, then take as long as was planned."""
-        status = "failed" if snapshot.plan.fails else "available"
+        """Copy at real speed, as a handler's work, unless it is to fail; then take as long as was planned."""
         with self._clock.at_real_speed():
-            try:
-                self._servers[snapshot.instance.db_instance_identifier].copy_to(snapshot.copy)
-            except subprocess.CalledProcessError:  # as when the server is down
-                status = "failed"
+            status = "failed" if snapshot.plan.fails else self._copy(snapshot)
             taken = self._clock.now()
         remaining = snapshot.began_seconds + snapshot.plan.seconds - self._clock.seconds()
         if self._ended.wait(max(0.0, remaining)):
             return
         with self._account_lock:
             snapshot.end(status, taken)
+
+    def _copy(self, snapshot: "_Snapshot") -> str:
+        """Return the status that comes of it."""
+        try:
+            self._servers[snapshot.instance.db_instance_identifier].copy_as(snapshot.described.db_snapshot_identifier)
+        except CopyFailed:
+            return "failed"
+        return "available"
 
     def _percent_progress(self, described: DBSnapshot) -> int | None:
         """None for snapshots that are none of ours."""
@@ -254,7 +271,6 @@ class Database:
 class _Snapshot:
     described: DBSnapshot
     instance: DBInstance
-    copy: Path
     plan: SnapshotPlan
     began_seconds: float
 
@@ -267,19 +283,8 @@ class _Snapshot:
     def end(self, status: str, taken: datetime) -> None:
         if status == "available":
             self.described.created = taken.astimezone(UTC).replace(tzinfo=None)  # moto's times are naive
-        else:
-            shutil.rmtree(self.copy, ignore_errors=True)
         self.described.status = status
         self.instance.status = "available"
-
-
-def _create_database(server: PostgresServer, instance: DBInstance, password: str) -> None:
-    """Create the master user, who is no superuser on RDS, and the first database as his."""
-    master = identifier(instance.master_username)
-    with closing(server.connect()) as connection:
-        connection.run(f"CREATE ROLE {master} LOGIN CREATEDB CREATEROLE PASSWORD {literal(password)}")
-        if instance.db_name:
-            connection.run(f"CREATE DATABASE {identifier(instance.db_name)} OWNER {master}")
 
 
 def _snapshot_create_time(snapshot: DBSnapshot) -> datetime | None:

@@ -1,8 +1,8 @@
 """
-The fleet that moto's autoscaling only counts: every instance of an Auto Scaling group is an application process.
+The fleet that moto's autoscaling only counts: every instance of an Auto Scaling group is an application that runs.
 
-moto decides which instances there are. After every call that may have changed that, `reconcile` starts a process for
-each new instance, and takes each one that left out of its target groups, drains it and stops its process.
+moto decides which instances there are. After every call that may have changed that, `reconcile` starts an application
+for each new instance, and takes each one that left out of its target groups, drains it and stops its application.
 A dead application is not replaced: that is what the Auto Scaling group's health check type EC2 means.
 """
 
@@ -20,13 +20,12 @@ from moto.elbv2.models import elbv2_backends
 from rehearsal.clock import Clock
 from rehearsal.engine.calls import Call
 from rehearsal.world import instance_refresh, launch_templates
-from rehearsal.world.application import Behaviour, Services
+from rehearsal.world.application import Behaviour, Identity, Services
+from rehearsal.world.application_process import RunningApplication, StartApplication, start_process
 from rehearsal.world.instance_refresh import InstanceRefreshes
 from rehearsal.world.load_balancer import LoadBalancer
-from rehearsal.world.network import Network
+from rehearsal.world.network import Addresses
 from rehearsal.world.overlay import Overlay
-from rehearsal.world.processes import ChildProcess
-from rehearsal.world.request_logs import REQUEST_LOG
 
 UNKNOWN = "unknown"
 _LONGEST_BOOT_WALL_SECONDS = 10.0
@@ -41,7 +40,7 @@ class RunningInstance:
     color: str
     version: str
     port: int
-    process: ChildProcess
+    application: RunningApplication
 
 
 class Fleet:
@@ -50,7 +49,8 @@ class Fleet:
 
     colors: Auto Scaling group name → color, behaviours: version → how it behaves (unnamed ones: well).
     services: asked whenever an application starts, as a real one reads its connection strings then.
-    log_directory: each instance has its own log there, and its request log, for a LogShipper.
+    log_directory: each instance has its own log there; a process its request log, too, for a LogShipper.
+    start: how an application is started, as a process or as a model.
     account_lock: the one that Calls holds during each call; whatever changes moto's backends outside of a call (an
     instance refresh) takes it, too.
     """
@@ -58,7 +58,7 @@ class Fleet:
     def __init__(  # noqa: PLR0913  what a fleet stands on, and five settings
         self,
         clock: Clock,
-        network: Network,
+        network: Addresses,
         load_balancer: LoadBalancer,
         account: str,
         region: str,
@@ -68,6 +68,7 @@ class Fleet:
         colors: Mapping[str, str],
         behaviours: Mapping[str, Behaviour] | None = None,
         services: Callable[[], Services] = Services,
+        start: StartApplication = start_process,
         refresh_patience_seconds: float = instance_refresh.PATIENCE_SECONDS,
     ) -> None:
         self._clock = clock
@@ -76,6 +77,7 @@ class Fleet:
         self._account, self._region = account, region
         self._account_lock = account_lock
         self._log_directory = log_directory
+        self._start_application = start
         self._colors = colors
         self._behaviours = behaviours or {}
         self._services = services
@@ -93,7 +95,7 @@ class Fleet:
         instance_refresh.install(self._overlay, self.refreshes)
 
     def uninstall(self) -> None:
-        """End all refreshes and all application processes."""
+        """End all refreshes and all applications."""
         self._overlay.uninstall()
         self._ended.set()
         self.refreshes.end()
@@ -101,9 +103,9 @@ class Fleet:
             remaining = [*self._running.values(), *self._leaving.values()]
             self._running.clear()
         for instance in remaining:
-            instance.process.begin_to_stop()
+            instance.application.begin_to_stop()
         for instance in remaining:
-            instance.process.stop()
+            instance.application.stop()
             self._network.release(instance.instance_id)
 
     def __enter__(self) -> Self:
@@ -119,7 +121,7 @@ class Fleet:
             self.reconcile()
 
     def reconcile(self) -> None:
-        """Make processes and targets match moto's Auto Scaling groups."""
+        """Make applications and targets match moto's Auto Scaling groups."""
         with self._account_lock:
             wanted = {
                 state.instance.id: (group, state.instance)
@@ -156,7 +158,7 @@ class Fleet:
     def is_ready(self, instance_id: str) -> bool:
         """Whether the application accepts connections and is healthy in all of its target groups that are in use."""
         instance = self._running.get(instance_id)
-        if instance is None or not instance.process.is_running():
+        if instance is None or not instance.application.is_running():
             return False
         attached = self.backend.autoscaling_groups[instance.group].target_group_arns
         in_use = [arn for arn in attached if self._load_balancer.in_use(arn)]
@@ -183,20 +185,18 @@ class Fleet:
                 self.backend.ec2_backend.terminate_instances([state.instance.id for state in leaving])
                 self.reconcile()
 
-    # -- processes
+    # -- applications
 
     def _start(self, group: FakeAutoScalingGroup, instance: Instance) -> RunningInstance:
         version = launch_templates.tags_of(instance).get(launch_templates.VERSION_TAG, UNKNOWN)
         color = self._colors.get(group.name, UNKNOWN)
         port = self._network.reserve(instance.id)
-        arguments = ["--port", str(port), "--version", version, "--color", color, "--instance", instance.id]
-        arguments += ["--services", self._services().to_json()]
-        arguments += ["--request-log", str(self._log_directory / REQUEST_LOG.format(instance=instance.id))]
-        if version in self._behaviours:
-            arguments += ["--behaviour", self._behaviours[version].to_json()]
-        process = ChildProcess("rehearsal.world.application", arguments, self._log_directory / f"{instance.id}.log")
-        started = RunningInstance(instance.id, group.name, color, version, port, process)
-        self._clock.thread(self._boot, (started,), name=f"boot-{instance.id}", daemon=True).start()
+        identity = Identity(version, color, instance.id)
+        behaviour = self._behaviours.get(version, Behaviour())
+        application = self._start_application(port, identity, behaviour, self._services(), self._log_directory)
+        started = RunningInstance(instance.id, group.name, color, version, port, application)
+        if not self._network.answers(instance.id):
+            self._clock.thread(self._boot, (started,), name=f"boot-{instance.id}", daemon=True).start()
         return started
 
     def _boot(self, instance: RunningInstance) -> None:
@@ -204,7 +204,7 @@ class Fleet:
         given_up = time.monotonic() + _LONGEST_BOOT_WALL_SECONDS
         with self._clock.at_real_speed():
             while not self._network.answers(instance.instance_id):
-                if not instance.process.is_running() or time.monotonic() > given_up or self._ended.wait(0.01):
+                if not instance.application.is_running() or time.monotonic() > given_up or self._ended.wait(0.01):
                     return
 
     def _deregister(self, instance_ids: set[str]) -> None:
@@ -223,6 +223,6 @@ class Fleet:
         while not self._load_balancer.may_stop(instance.instance_id):
             if self._ended.wait(1.0):
                 return
-        instance.process.stop()
+        instance.application.stop()
         self._network.release(instance.instance_id)
         self._leaving.pop(instance.instance_id, None)

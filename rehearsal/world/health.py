@@ -1,5 +1,5 @@
 """
-Target health as a load balancer finds it: by real HTTP requests to the application process, on the simulated clock.
+Target health as a load balancer finds it: by requests to the application, for a process by real HTTP ones.
 
 https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group-health-checks.html
 """
@@ -96,6 +96,10 @@ class TargetRecord:
             self.health = CHECKING
 
 
+Probe = Callable[[int | None, CheckSettings, Clock], TargetHealth]
+"""Makes one health check of whatever is on a port: HEALTHY, or what is wrong. There is no port without an instance."""
+
+
 class HealthChecker:
     """
     Checks one target of one target group until it is stopped.
@@ -110,11 +114,13 @@ class HealthChecker:
         settings: CheckSettings,
         port: Callable[[], int | None],
         on_change: Callable[["HealthChecker"], None],
+        probe: Probe,
     ) -> None:
         self._record = TargetRecord(settings)
         self._clock = clock
         self._port = port
         self._on_change = on_change
+        self._probe = probe
         self._stopped = clock.event()
         clock.thread(self._run, name="health-check", daemon=True).start()
 
@@ -137,14 +143,14 @@ class HealthChecker:
         while not self._stopped.is_set():
             settings, state = self._record.settings, self.health.state
             next_check = self._clock.seconds() + settings.interval_seconds
-            self._record.add(check(self._port(), settings, self._clock))
+            self._record.add(self._probe(self._port(), settings, self._clock))
             if self.health.state != state and not self._stopped.is_set():
                 self._on_change(self)
             self._stopped.wait(max(0.0, next_check - self._clock.seconds()))
 
 
 def check(port: int | None, settings: CheckSettings, clock: Clock) -> TargetHealth:
-    """One health check: HEALTHY, or what is wrong."""
+    """Make a health check of a process."""
     if port is None:
         return UNREACHABLE
     deadline = clock.seconds() + settings.timeout_seconds

@@ -7,8 +7,8 @@ it finds into the data plane before that call returns to its caller.
 
 import inspect
 import threading
-from collections.abc import Iterator, Sequence
-from typing import Any, Self
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol, Self
 
 from moto.elbv2.exceptions import TargetGroupNotFoundError
 from moto.elbv2.models import (
@@ -24,18 +24,39 @@ from rehearsal.clock import Clock
 from rehearsal.engine.calls import Call
 from rehearsal.world import forwarding, health
 from rehearsal.world.certificates import Certificate
-from rehearsal.world.data_plane import DataPlane
-from rehearsal.world.health import CheckSettings, HealthChecker, TargetHealth
-from rehearsal.world.network import Network
+from rehearsal.world.health import CheckSettings, HealthChecker, Probe, TargetHealth
+from rehearsal.world.network import Addresses
 from rehearsal.world.overlay import Overlay
 
 Registration = tuple[str, str]
 """Target group ARN, instance id."""
 
 
+class Plane(Protocol):
+    """What routes requests as it was last told, be it a process or a model in this one."""
+
+    def configure(self, configuration: Mapping[str, Any]) -> None:
+        """Put a configuration, see Routing, in force."""
+        ...
+
+    def url(self, listener_arn: str) -> str:
+        """Where a client on this machine reaches a listener."""
+        ...
+
+    def tls_port(self, listener_arn: str) -> int:
+        """Where the listener speaks TLS on this machine. Raises KeyError for one that does not, or not yet."""
+        ...
+
+    def in_flight(self, instance_id: str) -> int:
+        """Requests that a target was chosen for and that have no answer yet."""
+        ...
+
+
 class LoadBalancer:
     """
-    All load balancers of one account and region. `certificate` is what every HTTPS listener presents.
+    All load balancers of one account and region.
+
+    certificate: what every HTTPS listener presents. probe: how a target's health is checked.
 
     Locks: whoever calls `refresh` holds the account's lock (an observer of Calls does); our own lock is taken inside
     it and never the other way round.
@@ -44,17 +65,19 @@ class LoadBalancer:
     def __init__(
         self,
         clock: Clock,
-        network: Network,
-        data_plane: DataPlane,
+        network: Addresses,
+        data_plane: Plane,
         account: str,
         region: str,
         certificate: Certificate | None = None,
+        probe: Probe = health.check,
     ) -> None:
         self._clock = clock
         self._network = network
         self._data_plane = data_plane
         self._account, self._region = account, region
         self._certificate = certificate
+        self._probe = probe
         self._overlay = Overlay()
         self._lock = threading.RLock()
         self._listeners: dict[str, list[dict[str, Any]]] = {}
@@ -269,7 +292,9 @@ class LoadBalancer:
 
     def _start_checker(self, target_group_arn: str, instance_id: str) -> HealthChecker:
         settings = _check_settings(self._backend.target_groups[target_group_arn])
-        return HealthChecker(self._clock, settings, lambda: self._network.port_of(instance_id), self._health_changed)
+        return HealthChecker(
+            self._clock, settings, lambda: self._network.port_of(instance_id), self._health_changed, self._probe
+        )
 
     def _health_changed(self, checker: HealthChecker) -> None:
         with self._lock:

@@ -2,8 +2,29 @@
 
 import socket
 import threading
+from typing import Protocol
 
 HOST = "127.0.0.1"
+
+
+class Addresses(Protocol):
+    """Where instances are reached, be it on loopback or in this process."""
+
+    def reserve(self, instance_id: str) -> int:
+        """Return the new instance's port, which nothing answers on yet."""
+        ...
+
+    def port_of(self, instance_id: str) -> int | None:
+        """None for an instance that does not exist (any more)."""
+        ...
+
+    def release(self, instance_id: str) -> None:
+        """Forget the instance; safe to repeat."""
+        ...
+
+    def answers(self, instance_id: str) -> bool:
+        """Say whether an application answers on the instance's port."""
+        ...
 
 
 class Network:

@@ -14,13 +14,14 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
 from pg8000.exceptions import DatabaseError, InterfaceError
-from pg8000.native import Connection
+from pg8000.native import Connection, identifier, literal
 
 from rehearsal.world.network import HOST
 from rehearsal.world.ports import unused_port
@@ -44,15 +45,21 @@ _SETTINGS = {
 }
 
 
+class CopyFailed(Exception):
+    """A server could not be copied, as when it is down."""
+
+
 class PostgresServer:
     """
-    One server: `folder` (short: a socket's path has at most 107 bytes) holds its data and its socket.
+    One server: `folder` (short: a socket's path has at most 107 bytes) holds its data, its socket and its copies.
 
     It keeps its port for good, so that it is found again after a `kill` and a `start`.
     """
 
     def __init__(self, folder: Path, log: Path) -> None:
         self.port = unused_port()
+        self.copies: dict[str, Path] = {}
+        """The folders of its copies by their names; each can be the folder of another server."""
         self._folder = folder
         self._log = log
         self._process: ChildProcess | None = None
@@ -60,7 +67,35 @@ class PostgresServer:
     @property
     def data(self) -> Path:
         """Where the server's files are, or are to be."""
-        return self._folder / "data"
+        return _data(self._folder)
+
+    def create(self, master: str, password: str, database: str | None) -> None:
+        """Start an empty server with its master user, who is no superuser on RDS, and perhaps a database of his."""
+        self.initialise()
+        self.start()
+        owner = identifier(master)
+        with closing(self.connect()) as connection:
+            connection.run(f"CREATE ROLE {owner} LOGIN CREATEDB CREATEROLE PASSWORD {literal(password)}")
+            if database:
+                connection.run(f"CREATE DATABASE {identifier(database)} OWNER {owner}")
+
+    def create_application(self, database: str, username: str, password: str, schema: str) -> None:
+        """Create a role that may have tables in the database, and those of `schema`, which are SQL, as its own."""
+        role = identifier(username)
+        with closing(self.connect(database)) as connection:
+            connection.run(f"CREATE ROLE {role} LOGIN PASSWORD {literal(password)}")
+            connection.run(f"GRANT CONNECT ON DATABASE {identifier(database)} TO {role}")
+            connection.run(f"GRANT USAGE, CREATE ON SCHEMA public TO {role}")
+            connection.run(f"SET ROLE {role};{schema}")
+
+    def create_visitor(self, database: str, username: str, password: str) -> None:
+        """Create a role that may connect to the database, and nothing else, not even what everybody may."""
+        role = identifier(username)
+        with closing(self.connect(database)) as connection:
+            connection.run(f"CREATE ROLE {role} LOGIN PASSWORD {literal(password)}")
+            connection.run(f"REVOKE ALL ON DATABASE {identifier(database)} FROM PUBLIC")
+            connection.run("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+            connection.run(f"GRANT CONNECT ON DATABASE {identifier(database)} TO {role}")
 
     def initialise(self) -> None:
         """Make the files of an empty server. Raises CalledProcessError."""
@@ -95,31 +130,33 @@ class PostgresServer:
                 os.kill(self._process.pid, signal.SIGQUIT)
             self._process.stop()
 
-    def is_running(self) -> bool:
-        """Whether the server's process exists."""
-        return self._process is not None and self._process.is_running()
+    def remove(self) -> None:
+        """End the server, and throw its data and copies away."""
+        self.kill()
+        shutil.rmtree(self._folder)
 
     def connect(self, database: str = "postgres") -> Connection:
         """Connect as the superuser. Raises pg8000's InterfaceError when the server is down."""
         socket_path = self._folder / f".s.PGSQL.{self.port}"
         return Connection(SUPERUSER, unix_sock=str(socket_path), database=database, timeout=_PATIENCE_WALL_SECONDS)
 
-    def copy_to(self, folder: Path) -> None:
-        """
-        Copy all data, as of the end of the copying, while the server goes on working. Raises CalledProcessError.
-
-        `folder` must not exist yet, and can be started as the data of another server.
-        """
-        _run(
-            "pg_basebackup",
-            f"--host={self._folder}",
-            f"--port={self.port}",
-            f"--username={SUPERUSER}",
-            f"--pgdata={folder}",
-            "--wal-method=stream",
-            "--checkpoint=fast",
-            "--no-sync",
-        )
+    def copy_as(self, name: str) -> None:
+        """Copy all data, as of the end of the copying, while the server goes on working. Raises CopyFailed."""
+        folder = make_folder(self._folder)
+        try:
+            _run(
+                "pg_basebackup",
+                f"--host={self._folder}",
+                f"--port={self.port}",
+                f"--username={SUPERUSER}",
+                f"--pgdata={_data(folder)}",
+                "--wal-method=stream",
+                "--checkpoint=fast",
+                "--no-sync",
+            )
+        except subprocess.CalledProcessError as failed:
+            raise CopyFailed(failed.stderr) from failed
+        self.copies[name] = folder
 
     def _answers(self) -> bool:
         try:
@@ -129,12 +166,21 @@ class PostgresServer:
         return True
 
 
+def new_server(log: Path) -> PostgresServer:
+    """Return a server in a folder of its own, with nothing in it yet."""
+    return PostgresServer(make_folder(), log)
+
+
 def make_folder(parent: Path | None = None) -> Path:
     """Make a folder in which servers may write, below the system's temporary one; it is its maker's to remove."""
     folder = Path(tempfile.mkdtemp(prefix="runback-database-" if parent is None else "", dir=parent))
     if (user := _user()) is not None:
         os.chown(folder, user, user)
     return folder
+
+
+def _data(folder: Path) -> Path:
+    return folder / "data"
 
 
 def _user() -> int | None:

@@ -23,12 +23,56 @@ REQUEST_LOG = "{instance}.requests.jsonl"
 SHIP_EVERY_WALL_SECONDS = 0.3
 
 
+class RequestLogGroup:
+    """
+    The log group that all request logs are in, with a stream per instance, while its context is open.
+
+    Events go into moto's backend, under the account's lock, not through PutLogEvents: that refuses what lies more than
+    two hours in its future, and simulated time does.
+    """
+
+    def __init__(self, account: str, region: str, name: str, account_lock: AbstractContextManager[Any]) -> None:
+        self.account_lock = account_lock
+        self._account, self._region = account, region
+        self._name = name
+        self._overlay = Overlay()
+
+    def install(self, before_reading: Callable[[], None] | None = None) -> None:
+        """
+        Let FilterLogEvents understand JSON patterns; the group is made when there is none.
+
+        before_reading: called, under the account's lock, before anybody reads events of any group.
+        """
+        self._overlay.replace(LogStream, "filter_log_events", _filter_log_events)
+        self._overlay.wrap(LogGroup, "filter_log_events", _interleaving)
+        if before_reading is not None:
+            for name in ("filter_log_events", "get_log_events", "describe_log_streams"):
+                self._overlay.wrap(LogGroup, name, _after(before_reading))
+        with self.account_lock:
+            if self._name not in self._backend.groups:
+                self._backend.create_log_group(self._name, tags={})
+
+    def uninstall(self) -> None:
+        """Leave the group and its events to moto."""
+        self._overlay.uninstall()
+
+    def put(self, stream: str, events: list[dict[str, Any]]) -> None:
+        """Append events, `{"timestamp": milliseconds, "message"}`; under the account's lock."""
+        group = self._backend.groups[self._name]
+        if stream not in group.streams:
+            group.create_log_stream(stream)
+        group.put_log_events(stream, events)
+
+    @property
+    def _backend(self) -> LogsBackend:
+        return logs_backends[self._account][self._region]
+
+
 class LogShipper:
     """
-    Follows all request logs in `directory`, into one log group with a stream per instance.
+    Follows all request logs in `directory`, into one log group.
 
-    Ships into moto's backend, under the account's lock, not through PutLogEvents: that refuses what lies more than two
-    hours in its future, and simulated time does. On wall time, because applications write in wall time.
+    On wall time, because applications write in wall time.
     """
 
     def __init__(
@@ -42,23 +86,16 @@ class LogShipper:
         directory: Path,
     ) -> None:
         self._clock = clock
-        self._account, self._region = account, region
-        self._account_lock = account_lock
-        self._group = group
+        self._group = RequestLogGroup(account, region, group, account_lock)
         self._directory = directory
-        self._overlay = Overlay()
         self._shipping = threading.Lock()
         self._shipped_to: dict[Path, int] = {}
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="log-shipper", daemon=True)
 
     def install(self) -> None:
-        """Let FilterLogEvents understand JSON patterns, and begin to ship; the group is made when there is none."""
-        self._overlay.replace(LogStream, "filter_log_events", _filter_log_events)
-        self._overlay.wrap(LogGroup, "filter_log_events", _interleaving)
-        with self._account_lock:
-            if self._group not in self._backend.groups:
-                self._backend.create_log_group(self._group, tags={})
+        """Begin to ship."""
+        self._group.install()
         self._thread.start()
 
     def uninstall(self) -> None:
@@ -66,7 +103,7 @@ class LogShipper:
         self._stopped.set()
         self._thread.join()
         self.ship()
-        self._overlay.uninstall()
+        self._group.uninstall()
 
     def __enter__(self) -> Self:
         self.install()
@@ -81,14 +118,10 @@ class LogShipper:
             new = {path: self._new_lines(path) for path in self._directory.glob(REQUEST_LOG.format(instance="*"))}
             if not any(new.values()):
                 return
-            with self._account_lock:
+            with self._group.account_lock:
                 timestamp = int(self._clock.now().timestamp() * 1000)
                 for path, lines in new.items():
-                    self._put(_stream_of(path), [{"timestamp": timestamp, "message": line} for line in lines])
-
-    @property
-    def _backend(self) -> LogsBackend:
-        return logs_backends[self._account][self._region]
+                    self._group.put(_stream_of(path), [{"timestamp": timestamp, "message": line} for line in lines])
 
     def _run(self) -> None:
         while not self._stopped.wait(SHIP_EVERY_WALL_SECONDS):
@@ -102,11 +135,15 @@ class LogShipper:
         self._shipped_to[path] = begin + len(written) + len(newline)
         return written.decode().splitlines()
 
-    def _put(self, stream: str, events: list[dict[str, Any]]) -> None:
-        group = self._backend.groups[self._group]
-        if stream not in group.streams:
-            group.create_log_stream(stream)
-        group.put_log_events(stream, events)
+
+def _after(first: Callable[[], None]) -> Callable[..., Any]:
+    """Around a method that must see what `first` does."""
+
+    def method(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        first()
+        return original(*args, **kwargs)
+
+    return method
 
 
 def _stream_of(path: Path) -> str:

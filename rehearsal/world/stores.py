@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import secrets
 import threading
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
@@ -46,30 +47,27 @@ class Receipts(Protocol):
 
 
 class ReceiptsInMemory:
-    """Keeps the newest receipts of this process only, so that a long rehearsal does not fill the machine."""
-
-    LIMIT = 1000
+    """Keeps the receipts that a list shows, and no more: a long rehearsal must not fill the machine."""
 
     def __init__(self) -> None:
-        self._receipts: dict[str, dict[str, Any]] = {}
+        self._newest: defaultdict[str, deque[dict[str, Any]]] = defaultdict(lambda: deque(maxlen=_NEWEST))
         self._lock = threading.Lock()
         self._added = 0
 
     def add(self, owner: str, category: str, content: bytes) -> str:
-        """Forget the oldest receipt of anybody once there are too many."""
+        """Forget the oldest receipt of its owner once there are too many."""
+        digest = hashlib.sha256(content).hexdigest()
         with self._lock:
             self._added += 1
             receipt_id = f"r-{self._added:08d}"
-            digest = hashlib.sha256(content).hexdigest()
-            self._receipts[receipt_id] = {"id": receipt_id, "owner": owner, "category": category, "sha256": digest}
-            if len(self._receipts) > self.LIMIT:
-                del self._receipts[next(iter(self._receipts))]
+            receipt = {"id": receipt_id, "owner": owner, "category": category, "sha256": digest}
+            self._newest[owner].append(receipt)
             return receipt_id
 
     def of(self, owner: str) -> list[dict[str, Any]]:
-        """Look through all."""
+        """Return what is kept."""
         with self._lock:
-            return [receipt for receipt in self._receipts.values() if receipt["owner"] == owner][-_NEWEST:]
+            return list(self._newest.get(owner, ()))
 
 
 class ReceiptsInPostgres:

@@ -17,6 +17,7 @@ import signal
 import socket
 import ssl
 import struct
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -46,14 +47,17 @@ class TlsFronts:
         self._process.stop()
 
 
-class Front:
-    """One port where TLS is spoken, in front of one where it is not."""
+class EncryptedPort:
+    """
+    Accepts on one port, and encrypts as the protocol wants it; a subclass attends to what is said then.
 
-    def __init__(self, protocol: str, to: int, context: ssl.SSLContext) -> None:
+    context: None for a protocol that is not encrypted there.
+    """
+
+    def __init__(self, protocol: str, listening: socket.socket, context: ssl.SSLContext | None) -> None:
         self._begins_with_request = protocol == "postgresql"
-        self._to = to
         self._context = context
-        self._listening = socket.create_server((HOST, 0), backlog=128)
+        self._listening = listening
         self._listening.setblocking(False)  # noqa: FBT003  the standard library's own signature
         self._under_way: set[asyncio.Task[None]] = set()
 
@@ -71,26 +75,15 @@ class Front:
                 task = asyncio.create_task(self._attend(client))
                 self._under_way.add(task)
                 task.add_done_callback(self._under_way.discard)
+                task.add_done_callback(partial(_close, client))
 
     async def _attend(self, client: socket.socket) -> None:
-        with client:
-            try:
-                from_server, to_server = await asyncio.open_connection(HOST, self._to)
-            except OSError:
-                return
-            try:
-                from_client, to_client = await self._encrypted(client)
-                try:
-                    await _pass_on_both(from_client, to_server, from_server, to_client)
-                finally:
-                    to_client.close()
-            except (OSError, asyncio.IncompleteReadError):  # refused, broken off, or too slow: the client knows
-                return
-            finally:
-                to_server.close()
+        """Do all that is to be done for one client, which is closed at the end."""
+        raise NotImplementedError
 
     async def _encrypted(self, client: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Raise OSError when the client does not begin as it should, or does not trust us."""
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio would, if it knew that it is TCP
         async with asyncio.timeout(_HANDSHAKE_WITHIN_SECONDS):
             if self._begins_with_request:
                 await _grant_ssl_request(client)
@@ -99,6 +92,41 @@ class Front:
             protocol = asyncio.StreamReaderProtocol(reader)
             transport, _ = await loop.connect_accepted_socket(lambda: protocol, client.dup(), ssl=self._context)
             return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
+
+class Front(EncryptedPort):
+    """One port where TLS is spoken, in front of one where it is not."""
+
+    def __init__(self, protocol: str, to: int, context: ssl.SSLContext) -> None:
+        super().__init__(protocol, socket.create_server((HOST, 0), backlog=128), context)
+        self._to = to
+
+    async def _attend(self, client: socket.socket) -> None:
+        try:
+            from_server, to_server = await asyncio.open_connection(HOST, self._to)
+        except OSError:
+            return
+        try:
+            from_client, to_client = await self._encrypted(client)
+            try:
+                await _pass_on_both(from_client, to_server, from_server, to_client)
+            finally:
+                to_client.close()
+        except (OSError, asyncio.IncompleteReadError):  # refused, broken off, or too slow: the client knows
+            return
+        finally:
+            to_server.close()
+
+
+def server_context(chain_file: Path, key_file: Path) -> ssl.SSLContext:
+    """Return what a server presents that certificate with."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(chain_file, key_file)
+    return context
+
+
+def _close(client: socket.socket, _: object) -> None:
+    client.close()
 
 
 async def _grant_ssl_request(client: socket.socket) -> None:
@@ -151,13 +179,11 @@ async def serve(context: ssl.SSLContext) -> None:
 def main() -> None:
     """Run until standard input ends or SIGTERM comes."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--certificate", required=True)
-    parser.add_argument("--key", required=True)
+    parser.add_argument("--certificate", type=Path, required=True)
+    parser.add_argument("--key", type=Path, required=True)
     options = parser.parse_args()
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(options.certificate, options.key)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for our parent
-    asyncio.run(serve(context))
+    asyncio.run(serve(server_context(options.certificate, options.key)))
 
 
 if __name__ == "__main__":

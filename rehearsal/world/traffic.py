@@ -38,8 +38,9 @@ class Sample:
     """
     One request, as its sender saw it.
 
-    sent_seconds is time.monotonic() of this machine, the same clock in every process. status is 0 when no response
-    came. color, version and instance are empty when no instance answered. client is empty for users without cookies.
+    sent_seconds is the clock's `stamp`: for real users time.monotonic() of this machine, the same in every process.
+    status is 0 when no response came. color, version and instance are empty when no instance answered. client is empty
+    for users without cookies.
     """
 
     sent_seconds: float
@@ -93,7 +94,7 @@ def read_samples(path: Path) -> Iterator[Sample]:
 
 
 def summarise(samples: Iterable[Sample], after_seconds: float = -math.inf, until_seconds: float = math.inf) -> Summary:
-    """Count the samples sent from one moment of time.monotonic() up to another; both are included."""
+    """Count the samples sent from one moment of the clock's `stamp` up to another; both are included."""
     by_color: dict[str, Share] = {}
     by_version: dict[str, Share] = {}
     by_status: dict[int, int] = {}
@@ -121,7 +122,7 @@ def summarise(samples: Iterable[Sample], after_seconds: float = -math.inf, until
 
 
 def sticky_clients(samples: Iterable[Sample], color: str, after_seconds: float = -math.inf) -> set[str]:
-    """Return the clients with cookies that a color has answered, from one moment of time.monotonic() on."""
+    """Return the clients with cookies that a color has answered, from one moment of the clock's `stamp` on."""
     return {
         each.client for each in samples if each.client and each.color == color and each.sent_seconds > after_seconds
     }
@@ -157,6 +158,32 @@ class Live:
     last_second: dict[str, int] = field(default_factory=dict)
 
 
+class Tally:
+    """Counts samples as they come, for `Live`."""
+
+    def __init__(self) -> None:
+        self._requests = self._failed = 0
+        self._failed_by_color: dict[str, int] = {}
+        self._recent: list[Sample] = []
+
+    def add(self, new: Iterable[Sample]) -> None:
+        """Count samples that were not counted yet."""
+        for sample in new:
+            self._requests += 1
+            self._failed += sample.failed
+            self._failed_by_color[sample.color] = self._failed_by_color.get(sample.color, 0) + sample.failed
+            self._recent.append(sample)
+
+    def live(self) -> Live:
+        """Return the figures so far; the last second is the one before the newest request was sent."""
+        horizon = max((sample.sent_seconds for sample in self._recent), default=0.0) - 1.0
+        self._recent = [sample for sample in self._recent if sample.sent_seconds > horizon]
+        last_second: dict[str, int] = {}
+        for sample in self._recent:
+            last_second[sample.color] = last_second.get(sample.color, 0) + 1
+        return Live(self._requests, self._failed, dict(self._failed_by_color), last_second)
+
+
 class Traffic:
     """The parent's end of the process."""
 
@@ -164,9 +191,7 @@ class Traffic:
         self._process = process
         self.samples_path = samples_path
         self._read_to = 0
-        self._requests = self._failed = 0
-        self._failed_by_color: dict[str, int] = {}
-        self._recent: list[Sample] = []
+        self._tally = Tally()
 
     @classmethod
     def start(cls, url: str, requests_per_second: float, samples_path: Path, sticky_share: float = 0.0) -> Self:
@@ -201,17 +226,8 @@ class Traffic:
 
     def live(self) -> Live:
         """Read on from where the last call stopped."""
-        for sample in self._new_samples():
-            self._requests += 1
-            self._failed += sample.failed
-            self._failed_by_color[sample.color] = self._failed_by_color.get(sample.color, 0) + sample.failed
-            self._recent.append(sample)
-        horizon = max((sample.sent_seconds for sample in self._recent), default=0.0) - 1.0
-        self._recent = [sample for sample in self._recent if sample.sent_seconds > horizon]
-        last_second: dict[str, int] = {}
-        for sample in self._recent:
-            last_second[sample.color] = last_second.get(sample.color, 0) + 1
-        return Live(self._requests, self._failed, dict(self._failed_by_color), last_second)
+        self._tally.add(self._new_samples())
+        return self._tally.live()
 
     def _new_samples(self) -> Iterator[Sample]:
         with self.samples_path.open("rb") as lines:
@@ -234,14 +250,20 @@ class Request:
     needs_token: bool = False
 
 
-_LOGIN = Request("POST", "/auth/login", json={"email": EMAIL, "password": PASSWORD})
-_MIX = (
+LOGIN = Request("POST", "/auth/login", json={"email": EMAIL, "password": PASSWORD})
+MIX = (
     Request("GET", "/health"),
     Request("GET", "/api/v2/receipts", needs_token=True),
     Request("POST", "/api/v2/receipts", body=b"a pretend receipt" * 50, needs_token=True),
     Request("GET", "/api/v2/receipts", needs_token=True),
-    _LOGIN,
+    LOGIN,
 )
+
+
+def request_for(number: int, *, has_token: bool) -> Request:
+    """Return the mix's next request, or a log-in while there is no token."""
+    request = MIX[number % len(MIX)]
+    return LOGIN if request.needs_token and not has_token else request
 
 
 @dataclass(frozen=True)
@@ -266,10 +288,8 @@ class Users:
         self._dice = random.Random(0)
 
     async def send(self, number: int) -> None:
-        """Send the mix's next request, or a log-in while there is no token, and write down how it went."""
-        request = _MIX[number % len(_MIX)]
-        if request.needs_token and self._token is None:
-            request = _LOGIN
+        """Send the request of this number, and write down how it went."""
+        request = request_for(number, has_token=self._token is not None)
         with self._client() as client:
             sent = time.monotonic()
             status, headers = await self._answer(request, client.session)
@@ -313,7 +333,7 @@ class Users:
         except (aiohttp.ClientError, TimeoutError) as error:
             sys.stderr.write(f"{request.method} {request.path}: {error!r}\n")
             return NO_CONNECTION, {}
-        if request is _LOGIN and response.status == HTTPStatus.OK:
+        if request is LOGIN and response.status == HTTPStatus.OK:
             self._token = json.loads(content)["token"]
         return response.status, response.headers
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from rehearsal.report import Switch
-from rehearsal.scenarios import MOST_CRITICAL_CALLS, NEW_VERSION, OLD_VERSION
+from rehearsal.scenarios import NEW_VERSION, OLD_VERSION
+from rehearsal.scenarios.promises import MOST_CRITICAL_CALLS
 from rehearsal.settings import Settings
 from rehearsal.stage import Execution
 from rehearsal.world.customer import CAPACITY
@@ -194,9 +195,9 @@ def test_a_kept_promise_is_not_called_broken() -> None:
         pytest.param({"samples": users(0.0, 8.0, status=502)}, "481 requests failed", id="failed requests"),
         pytest.param({"samples": users(0.0, 8.0, status=0)}, "481 requests failed", id="unanswered requests"),
         pytest.param(
-            {"samples": users(0.0, 8.0, per_second=20)}, "only 20 requests per second, of 50", id="little traffic"
+            {"samples": users(0.0, 8.0, per_second=20)}, "only 20 requests per second, of 60", id="little traffic"
         ),
-        pytest.param({"samples": []}, "only 0 requests per second, of 50", id="no traffic"),
+        pytest.param({"samples": []}, "only 0 requests per second, of 60", id="no traffic"),
         pytest.param({"weights": {"blue": 10, "green": 90}}, "green has 90 % of the traffic", id="divided traffic"),
         pytest.param(
             {"versions": {"blue": OLD_VERSION, "green": OLD_VERSION}},
@@ -255,7 +256,7 @@ def test_a_race_with_a_clean_up_says_which_promise_it_broke(ends: list[str], blu
 @pytest.mark.parametrize("name", ENDS)
 def test_no_scenario_is_proven_without_users(name: str) -> None:
     """Nobody fails where nobody asks."""
-    assert "only 0 requests per second, of 50" in list(scenario(name).broken_promises(replace(RELEASED, samples=[])))
+    assert "only 0 requests per second, of 60" in list(scenario(name).broken_promises(replace(RELEASED, samples=[])))
 
 
 def test_a_rollback_that_nobody_started_is_missed() -> None:

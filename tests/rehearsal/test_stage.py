@@ -37,7 +37,7 @@ class Console:
     def __init__(self) -> None:
         self.interpreter = self.stack = self
         self.clock = PacedClock()
-        self.settings = SimpleNamespace(environment="production")
+        self.settings = SimpleNamespace(account="111122223333", region="eu-west-1", environment="production")
         self.paces = self.clock.paces
         self.history: list[str] = []
         self.executions: set[str] = set()

@@ -18,12 +18,12 @@ from rehearsal.clock import TwoSpeedClock
 from rehearsal.engine.calls import Calls
 from rehearsal.engine.functions import FunctionService
 from rehearsal.engine.in_process import InProcess
-from rehearsal.engine.sandbox import Reach
 from rehearsal.world.names import Names
 
 REGION, ACCOUNT = "eu-west-1", "123456789012"
 HANDLER = """
     import os, socket, sys
+    from concurrent.futures import ThreadPoolExecutor
     import boto3
 
     seen = os.environ["COLOR"]
@@ -37,6 +37,9 @@ HANDLER = """
             case {"connect": [host, port]}:
                 with socket.create_connection((host, port), 5) as connection:
                     return connection.recv(100).decode()
+            case {"connect from a thread": address}:
+                with ThreadPoolExecutor() as threads:
+                    return threads.submit(handler, {"connect": address}, context).result()
             case {"queues": _}:
                 return s3.list_queues()["ResponseMetadata"]["HTTPStatusCode"]
         return {"seen": seen, "name": context.function_name, "arn": context.invoked_function_arn,
@@ -67,12 +70,11 @@ class Functions:
 def functions(tmp_path: Path) -> Iterator[Functions]:
     clock = TwoSpeedClock()
     session = boto3.Session(region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test")
-    names = Names(tmp_path / "names.json")
-    authority = tmp_path / "authority.pem"
+    names = Names()
     with (
         mock_aws(),
         Calls(clock) as calls,
-        InProcess(session, internet=Reach(names.file, authority)) as runtime,
+        InProcess(session, tmp_path / "authority.pem", internet=names.routes, vpc=names.routes) as runtime,
         FunctionService(clock, calls, runtime, account=ACCOUNT, session=session, log_dir=tmp_path / "logs") as service,
     ):
         yield Functions(service, calls, names, tmp_path)
@@ -125,6 +127,7 @@ def test_a_function_reaches_what_its_network_names_and_nothing_else(functions: F
         functions.create("one", "blue")
         functions.create("two", "green", code=HANDLER.replace("connection.recv(100).decode()", "'connected'"))
         assert functions.run("two", {"connect": ["api.example", 443]}) == ("connected", None)
+        assert functions.run("two", {"connect from a thread": ["api.example", 443]}) == ("connected", None)
         answer, error = functions.run("two", {"connect": ["elsewhere.example", 443]})
         assert (error, answer["errorType"]) == ("Unhandled", "gaierror")
 
@@ -152,13 +155,13 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
     before = state()
     session = boto3.Session(region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test")
     clock = TwoSpeedClock()
-    names = Names(tmp_path / "names.json")
+    names = Names()
     with (
         mock_aws(),
         Calls(clock) as calls,
-        InProcess(session, internet=Reach(names.file, tmp_path / "authority.pem")) as runtime,
+        InProcess(session, tmp_path / "authority.pem", internet=names.routes, vpc=names.routes) as runtime,
+        FunctionService(clock, calls, runtime, account=ACCOUNT, session=session, log_dir=tmp_path) as service,
     ):
-        service = FunctionService(clock, calls, runtime, account=ACCOUNT, session=session, log_dir=tmp_path)
         functions = Functions(service, calls, names, tmp_path)
         functions.create("one", "blue")
         functions.run("one", {})

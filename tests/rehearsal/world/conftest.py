@@ -14,6 +14,7 @@ from moto import mock_aws
 from rehearsal.clock import TwoSpeedClock
 from rehearsal.engine.calls import Calls
 from rehearsal.world.application import Behaviour
+from rehearsal.world.application_process import ApplicationProcess
 from rehearsal.world.certificates import Certificate, issue
 from rehearsal.world.data_plane import DataPlane
 from rehearsal.world.fleet import Fleet
@@ -103,10 +104,15 @@ class World:
         self.scale(color, capacity)
 
         def is_healthy() -> bool:
-            assert all(instance.process.is_running() for instance in self.fleet.instances(color))
+            assert all(instance.application.is_running() for instance in self.fleet.instances(color))
             return self.load_balancer.healthy_targets(TARGET_GROUPS[color]) == capacity
 
         eventually(is_healthy)
+
+    def pids(self, group: str) -> list[int]:
+        """Return the ids of the applications' processes."""
+        applications = [instance.application for instance in self.fleet.instances(group)]
+        return [each.pid for each in applications if isinstance(each, ApplicationProcess)]
 
     def both_colors_serve(self) -> None:
         self.forward(TEST_LISTENER, {GREEN: 1})

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 
+from pg8000.native import Connection
+
 from rehearsal.clock import TwoSpeedClock
 from rehearsal.world.application import Behaviour, Services
 from rehearsal.world.cache import Cache
 from rehearsal.world.database import Database
 from rehearsal.world.network import HOST, Network
+from rehearsal.world.postgres import PostgresServer
 from rehearsal.world.processes import ChildProcess
 from rehearsal.world.request_logs import REQUEST_LOG
 from tests.rehearsal.world.conftest import ACCOUNT, REGION, client
@@ -44,6 +47,18 @@ def create_instance(database: Database, **more: Any) -> None:
         **more,
     )
     database.create_receipts(INSTANCE, USER, PASSWORD)
+
+
+def server_of(database: Database) -> PostgresServer:
+    """Return what the instance is."""
+    server = database._servers[INSTANCE]
+    assert isinstance(server, PostgresServer)
+    return server
+
+
+def connect(database: Database) -> Connection:
+    """Connect to the instance's database as superuser."""
+    return server_of(database).connect(DATABASE)
 
 
 @dataclass(frozen=True)

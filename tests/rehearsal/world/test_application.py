@@ -20,6 +20,7 @@ from tests.rehearsal.world.services import (
     LOGIN,
     SERVICE_TOKEN,
     Application,
+    connect,
     create_database,
     create_instance,
     services_on,
@@ -39,7 +40,7 @@ class Standing:
         self.application = Application(folder, self.services)
 
     def rows(self) -> list[Any]:
-        with closing(self.database.connect(INSTANCE)) as connection:
+        with closing(connect(self.database)) as connection:
             found: list[Any] = connection.run("SELECT id, owner, category, content FROM receipts ORDER BY id")
             return found
 

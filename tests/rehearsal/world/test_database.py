@@ -14,7 +14,16 @@ from rehearsal.world.database import Database, SnapshotPlan
 from rehearsal.world.network import HOST
 from rehearsal.world.postgres import PostgresServer
 from tests.rehearsal.world.conftest import client
-from tests.rehearsal.world.services import DATABASE, INSTANCE, PASSWORD, USER, create_database, create_instance
+from tests.rehearsal.world.services import (
+    DATABASE,
+    INSTANCE,
+    PASSWORD,
+    USER,
+    connect,
+    create_database,
+    create_instance,
+    server_of,
+)
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.rehearsed
@@ -38,7 +47,7 @@ def database(shared_database: Database) -> Iterator[Database]:
     shared_database.snapshot_plan = SnapshotPlan(seconds=20)
     yield shared_database
     eventually(lambda: instance_status() == "available", seconds=20)
-    with closing(shared_database.connect(INSTANCE)) as connection:
+    with closing(connect(shared_database)) as connection:
         connection.run("TRUNCATE receipts")
 
 
@@ -49,7 +58,7 @@ def snapshot(request: pytest.FixtureRequest) -> str:
 
 
 def insert(database: Database, count: int) -> None:
-    with closing(database.connect(INSTANCE)) as connection:
+    with closing(connect(database)) as connection:
         connection.run(
             "INSERT INTO receipts (owner, category, content)"
             " SELECT 'a@b', 'food', convert_to(repeat('x', 500) || n, 'UTF8') FROM generate_series(1, :count) n",
@@ -80,19 +89,19 @@ def instance_status() -> str:
 
 
 def test_an_instance_is_a_server_that_knows_its_users(database: Database) -> None:
-    def connect(user: str, password: str) -> Connection:
+    def log_in(user: str, password: str) -> Connection:
         port = database.port(INSTANCE)
         return Connection(user, host=HOST, port=port, database=DATABASE, password=password, timeout=5)
 
-    with closing(connect(USER, PASSWORD)) as application:
+    with closing(log_in(USER, PASSWORD)) as application:
         assert application.run("SHOW server_version_num")[0][0].startswith("18")
         assert count(application) == 0
         with pytest.raises(DatabaseError, match="permission denied"):
             application.run("CREATE ROLE another")
-    with closing(connect("postgres_admin", "only the master's")) as master:
+    with closing(log_in("postgres_admin", "only the master's")) as master:
         assert master.run("SELECT rolsuper FROM pg_roles WHERE rolname = current_user") == [[False]]
     with pytest.raises(DatabaseError, match="password authentication failed"):
-        connect(USER, "wrong")
+        log_in(USER, "wrong")
 
 
 def test_a_visitor_may_connect_and_nothing_else(database: Database) -> None:
@@ -117,14 +126,14 @@ def test_a_snapshot_is_a_copy_that_starts_with_the_rows_of_its_moment(
     eventually(lambda: described(snapshot)["Status"] == "available", seconds=20)
     insert(database, 500)
     assert before <= described(snapshot)["SnapshotCreateTime"] <= clock.now()
-    restored = PostgresServer(database.copy_of(snapshot).parent, tmp_path / "restored.log")
+    restored = PostgresServer(server_of(database).copies[snapshot], tmp_path / "restored.log")
     restored.start()
     try:
         with closing(restored.connect(DATABASE)) as connection:
             assert count(connection) == 1000
     finally:
         restored.kill()
-    with closing(database.connect(INSTANCE)) as connection:
+    with closing(connect(database)) as connection:
         assert count(connection) == 1500
 
 
@@ -158,7 +167,7 @@ def test_a_snapshot_can_fail(database: Database, snapshot: str) -> None:
     eventually(lambda: described(snapshot)["Status"] == "failed", seconds=20)
     assert described(snapshot)["PercentProgress"] < 100
     assert "SnapshotCreateTime" not in described(snapshot)
-    assert not database.copy_of(snapshot).exists()
+    assert snapshot not in server_of(database).copies
     assert instance_status() == "available"
 
 
@@ -183,17 +192,17 @@ def test_one_snapshot_at_a_time_and_each_name_once(database: Database, snapshot:
 def test_a_stopped_server_refuses_connections_and_recovers_what_was_committed(database: Database) -> None:
     insert(database, 10)
     port = database.port(INSTANCE)
-    open_before = database.connect(INSTANCE)
+    open_before = connect(database)
     database.stop(INSTANCE)
     with pytest.raises((InterfaceError, DatabaseError, OSError)):
         count(open_before)
     with suppress(InterfaceError):
         open_before.close()
     with pytest.raises(InterfaceError):
-        database.connect(INSTANCE)
+        connect(database)
     database.start(INSTANCE)
     assert port == database.port(INSTANCE)
-    with closing(database.connect(INSTANCE)) as connection:
+    with closing(connect(database)) as connection:
         assert count(connection) == 10
 
 

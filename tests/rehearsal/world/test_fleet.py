@@ -26,7 +26,7 @@ def exists(pid: int) -> bool:
 
 
 def pids(world: World, group: str) -> set[int]:
-    return {instance.process.pid for instance in world.fleet.instances(group)}
+    return set(world.pids(group))
 
 
 def test_a_refresh_really_replaces_every_application(world: World) -> None:

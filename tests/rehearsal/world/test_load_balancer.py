@@ -130,9 +130,9 @@ def test_a_faulty_application_turns_unhealthy_within_threshold_times_interval(
 ) -> None:
     """Health comes from the process itself, not from a flag."""
     world.serve_from("blue")
-    (instance,) = world.fleet.instances("blue")
+    (pid,) = world.pids("blue")
     world.clock.pace(10)  # slow enough that a stall of a busy machine is no interval
-    os.kill(instance.process.pid, fault)
+    os.kill(pid, fault)
     broken = world.clock.seconds()
     eventually(lambda: world.target_health(BLUE) == [("unhealthy", reason)])
     # one interval until the next check begins, and one of tolerance
@@ -142,17 +142,17 @@ def test_a_faulty_application_turns_unhealthy_within_threshold_times_interval(
 
 def test_a_continued_application_becomes_healthy_again(world: World) -> None:
     world.serve_from("blue")
-    (instance,) = world.fleet.instances("blue")
-    os.kill(instance.process.pid, signal.SIGSTOP)
+    (pid,) = world.pids("blue")
+    os.kill(pid, signal.SIGSTOP)
     eventually(lambda: world.load_balancer.healthy_targets(BLUE) == 0)
-    os.kill(instance.process.pid, signal.SIGCONT)
+    os.kill(pid, signal.SIGCONT)
     eventually(lambda: world.load_balancer.healthy_targets(BLUE) == 1)
 
 
 def test_an_unhealthy_target_gets_no_traffic_while_another_is_healthy(world: World) -> None:
     world.serve_from("blue", capacity=2)
     dead, alive = world.fleet.instances("blue")
-    os.kill(dead.process.pid, signal.SIGKILL)
+    dead.application.kill()
     eventually(lambda: world.load_balancer.healthy_targets(BLUE) == 1)
     assert {alive.instance_id} == {get(world, LISTENER)[1]["X-Instance"] for _ in range(6)}
 
@@ -161,7 +161,7 @@ def test_a_group_without_a_healthy_target_fails_open(world: World) -> None:
     """AWS then routes to all targets, which here means refused connections: 502, not 503."""
     world.serve_from("blue")
     (instance,) = world.fleet.instances("blue")
-    os.kill(instance.process.pid, signal.SIGKILL)
+    instance.application.kill()
     eventually(lambda: world.load_balancer.healthy_targets(BLUE) == 0)
     assert get(world, LISTENER)[0] == 502
     assert world.data_plane.report()["target_groups"][BLUE]["connection_errors"] >= 1

@@ -128,7 +128,7 @@ def test_without_the_overlay_events_come_stream_by_stream(
 ) -> None:
     """What it is for: when an upgrade of moto makes this fail, it may go."""
     expected = ship_in_turn(shipper, clock, tmp_path)
-    shipper._overlay.uninstall()
+    shipper._group.uninstall()
     assert sorted(expected) == found() != expected
 
 
@@ -137,5 +137,5 @@ def test_without_the_overlay_every_line_is_an_error(shipper: LogShipper, tmp_pat
     write(tmp_path, "i-1", line("/fine") + "\n")
     shipper.ship()
     assert found(ERRORS) == []
-    shipper._overlay.uninstall()
+    shipper._group.uninstall()
     assert found(ERRORS) == [("i-1", "/fine")]

@@ -1,0 +1,160 @@
+"""Modelled staging: the same functions, but in this process, on models of everything that is a process otherwise."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from rehearsal.circumstances import Circumstances
+from rehearsal.clock import Clock, TwoSpeedClock
+from rehearsal.engine import shortcuts
+from rehearsal.engine.calls import Calls
+from rehearsal.engine.in_process import InProcess
+from rehearsal.engine.sandbox import Runtime
+from rehearsal.engine.virtual import VirtualTime
+from rehearsal.model.applications import ModelApplications, ModelNetwork
+from rehearsal.model.data_plane import ModelDataPlane
+from rehearsal.model.health import probe_of
+from rehearsal.model.postgres import ModelPostgres
+from rehearsal.model.redis import ModelCache
+from rehearsal.model.request_logs import ModelRequestLogs
+from rehearsal.model.stores import ReceiptsInModel, SessionsInModel
+from rehearsal.model.traffic import ModelTraffic
+from rehearsal.settings import Settings
+from rehearsal.staging import Speeds
+from rehearsal.world import certificates, customer
+from rehearsal.world.customer import StorePorts, World
+from rehearsal.world.database import Database
+from rehearsal.world.fleet import Fleet
+from rehearsal.world.load_balancer import LoadBalancer
+from rehearsal.world.names import Names
+
+CALL_SECONDS = 0.02
+"""How long a function's request to AWS is under way in virtual time, so that others can come in between."""
+
+
+class Modelled:
+    """Everything that is a process or a socket otherwise is an object, on the clock that hurries while all wait."""
+
+    requests_per_second = 2.0
+
+    def __init__(self, speeds: Speeds | None = None, patience_seconds: float = 150.0, seed: int = 0) -> None:
+        self.speeds = speeds or Speeds()
+        self.patience_seconds = patience_seconds
+        self.seed = seed
+
+    @contextmanager
+    def clock(self) -> Iterator[Clock]:
+        """Begin a time that hurries while everything waits."""
+        yield TwoSpeedClock(self.speeds.waiting)
+
+    @contextmanager
+    def world(
+        self, settings: Settings, clock: Clock, calls: Calls, folder: Path, circumstances: Circumstances
+    ) -> Iterator[World]:
+        """Make the models of the customer's part; nothing listens before functions look for it."""
+        place, logs = (settings.account, settings.region), folder / "logs"
+        certificate = certificates.issue(customer.host_names(settings), folder / "tls")
+        with ExitStack() as stack:
+            postgres = ModelPostgres()
+            database = stack.enter_context(
+                Database(
+                    clock,
+                    *place,
+                    account_lock=calls.lock,
+                    log_directory=logs,
+                    snapshot_plan=circumstances.snapshot,
+                    make_server=lambda _: postgres,
+                )
+            )
+            cache = stack.enter_context(ModelCache(customer.CACHE_TOKEN if settings.cache.secret_arn else None))
+            request_logs = stack.enter_context(
+                ModelRequestLogs(clock, *place, account_lock=calls.lock, group=settings.log_group)
+            )
+            applications = ModelApplications(
+                ReceiptsInModel(postgres.is_up), SessionsInModel(cache.is_up), request_logs.log_of
+            )
+            data_plane = ModelDataPlane(clock, applications, seed=self.seed)
+            stack.callback(data_plane.stop)
+            network = ModelNetwork(applications)
+            load_balancer = stack.enter_context(
+                LoadBalancer(clock, network, data_plane, *place, certificate, probe=probe_of(applications))
+            )
+            fleet = stack.enter_context(
+                Fleet(
+                    clock,
+                    network,
+                    load_balancer,
+                    *place,
+                    account_lock=calls.lock,
+                    log_directory=logs,
+                    colors={color.auto_scaling_group: name for name, color in settings.colors.items()},
+                    behaviours=circumstances.behaviours,
+                    refresh_patience_seconds=circumstances.refresh_patience_seconds,
+                    services=lambda: customer.services("a model", "a model"),
+                    start=applications.start,
+                )
+            )
+
+            def open_doors() -> StorePorts:
+                data_plane.listen()
+                return StorePorts(
+                    postgres.listen(certificate), cache.listen(certificate if settings.cache.tls else None)
+                )
+
+            calls.add_observer(fleet.observe)
+            calls.add_observer(load_balancer.observe)
+            self._data_plane = data_plane
+            yield World(load_balancer, fleet, database, cache, certificate, open_doors, Names(), Names())
+
+    @contextmanager
+    def runtime(self, session: boto3.Session, world: World) -> Iterator[Runtime]:
+        """Run functions in this process."""
+        authority = world.certificate.authority_file
+        with InProcess(session, authority, internet=world.internet.routes, vpc=world.vpc.routes) as runtime:
+            yield runtime
+
+    @contextmanager
+    def traffic(
+        self, clock: Clock, world: World, listener: str, samples: Path, sticky_share: float
+    ) -> Iterator[ModelTraffic]:
+        """Send model requests, at a constant rate in simulated time."""
+        del world
+        traffic = ModelTraffic.start(
+            clock,
+            self._data_plane,
+            listener,
+            samples,
+            requests_per_second=self.requests_per_second,
+            sticky_share=sticky_share,
+            seed=self.seed,
+        )
+        try:
+            yield traffic
+        finally:
+            traffic.stop()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the speeds that were asked for."""
+        return {"mode": "two-speed, modelled", "speeds": {"working": 1.0, **asdict(self.speeds)}}
+
+
+class InVirtualTime(Modelled):
+    """The same in virtual time: nothing sleeps, and the seed decides who goes next."""
+
+    def __init__(self, seed: int = 0, patience_seconds: float = 24 * 3600.0) -> None:
+        super().__init__(patience_seconds=patience_seconds, seed=seed)
+        self.time: VirtualTime | None = None
+
+    @contextmanager
+    def clock(self) -> Iterator[Clock]:
+        """Begin virtual time, until nothing is left of it."""
+        with shortcuts.taken(), VirtualTime(self.seed) as self.time:
+            yield self.time.clock
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the seed, by which the rehearsal can be repeated."""
+        return {"mode": "virtual", "seed": self.seed}

@@ -1,0 +1,12 @@
+"""
+What can be rehearsed.
+
+They stand in the order in which a newcomer should see them; the first is what `make rehearse` plays.
+"""
+
+from rehearsal.scenarios import drift, releases, rollbacks
+from rehearsal.scenarios.scenario import NEW_VERSION, OLD_VERSION, Scenario
+
+__all__ = ["NEW_VERSION", "OLD_VERSION", "SCENARIOS", "Scenario"]
+
+SCENARIOS: tuple[Scenario, ...] = (*releases.SCENARIOS, *rollbacks.SCENARIOS, *drift.SCENARIOS)

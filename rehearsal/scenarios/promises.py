@@ -1,0 +1,131 @@
+"""What scenarios promise, each checked against the report: what users, operators and AWS saw."""
+
+from collections.abc import Callable, Sequence
+
+from rehearsal.report import Report
+from rehearsal.world.customer import CAPACITY
+from rehearsal.world.traffic import Sample, sticky_clients, summarise
+
+LEAST_SHARE_OF_REQUESTS = 0.8
+MOST_CRITICAL_CALLS = 6
+
+Promise = Callable[[Report], str]
+"""Says how a promise was broken; empty when it was kept."""
+
+
+def no_failed_requests(report: Report) -> str:
+    """Promise that nobody noticed anything."""
+    failed = summarise(report.samples).failed
+    return f"{failed} requests failed" if failed else ""
+
+
+def old_color_scaled_in(report: Report) -> str:
+    """Instances that nobody can need any more cost money."""
+    left = report.instances["blue"]
+    return f"blue still has {left} instances" if left else ""
+
+
+def blue_keeps_its_capacity(report: Report) -> str:
+    """Promise that the way back is as large as it was."""
+    left = report.instances["blue"]
+    return "" if left == CAPACITY else f"blue has {left} instances, not {CAPACITY}"
+
+
+def clean_ups_found_nothing(report: Report) -> str:
+    """Promise that a clean-up has come, and has left everything alone."""
+    ended = [each.states[-1] for each in report.executions if each.machine == "clean-up"]
+    if not ended:
+        return "no clean-up was started, so nothing is proven"
+    return "" if set(ended) == {"Nothing to clean up"} else f"the clean-ups ended as {ended}"
+
+
+def enough_traffic(report: Report) -> str:
+    """A rehearsal without load proves nothing about users."""
+    sent = [sample.sent_seconds for sample in report.samples]
+    rate = (len(sent) - 1) / (max(sent) - min(sent)) if len(sent) > 1 else 0.0
+    wanted = report.requests_per_second
+    return f"only {rate:.0f} requests per second, of {wanted:.0f}" if rate < LEAST_SHARE_OF_REQUESTS * wanted else ""
+
+
+def all_traffic_on(color: str, version: str) -> Promise:
+    """Promise which color serves, and with which version."""
+
+    def promise(report: Report) -> str:
+        if report.weights[color] != 100:  # noqa: PLR2004  percent
+            return f"{color} has {report.weights[color]} % of the traffic"
+        if report.versions[color] != version:
+            return f"{color} runs {report.versions[color]}, not {version}"
+        return ""
+
+    return promise
+
+
+def nothing_reaches_green_after_the_switch(report: Report) -> str:
+    """Promise that a rollback leaves nobody on the bad color."""
+    if report.switch is None:
+        return "no rollback switched the listener"
+    after = summarise(report.samples, after_seconds=report.switch.in_force)
+    green = after.by_color.get("green")
+    return f"{green.requests} requests reached green after the rollback" if green else ""
+
+
+def few_calls_to_safety(report: Report) -> str:
+    """Promise a short way from the rollback's start to safe traffic."""
+    calls = report.switch.calls if report.switch else 0
+    return f"{calls} AWS calls before the listener was back" if calls > MOST_CRITICAL_CALLS else ""
+
+
+def rollback_by_rule(report: Report) -> str:
+    """Promise that a rollback came, whoever started it, and succeeded."""
+    rollbacks = [each for each in report.executions if each.machine == "rollback"]
+    return "" if any(each.status == "SUCCEEDED" for each in rollbacks) else "no rollback succeeded"
+
+
+def traffic_never_moved(report: Report) -> str:
+    """Promise that no user has seen the new version."""
+    green = summarise(report.samples).by_color.get("green")
+    if green:
+        return f"{green.requests} requests reached green"
+    return "" if report.weights == {"blue": 100, "green": 0} else f"the listener shows {report.weights}"
+
+
+def green_is_as_it_was(report: Report) -> str:
+    """Promise that the idle color runs what it ran before."""
+    return f"green still runs {report.versions['green']}" if report.versions["green"] else ""
+
+
+def because(error: str) -> Promise:
+    """Promise that the deployment's cause, which an operator reads, begins with this error."""
+
+    def promise(report: Report) -> str:
+        causes = [each.cause or "" for each in report.executions if each.machine == "deploy"]
+        return "" if any(cause.startswith(error) for cause in causes) else f"the cause was {causes}"
+
+    return promise
+
+
+def listener_left_to_the_human(report: Report) -> str:
+    """Promise that what a human did to the listener stands."""
+    moved = {"blue": 70, "green": 30}
+    return "" if report.weights == moved else f"the listener shows {report.weights}, not the human's {moved}"
+
+
+def human_was_paged(report: Report) -> str:
+    """Promise that somebody is told to act."""
+    return "" if any("ACTION NEEDED" in subject for subject in report.messages) else "nobody was paged"
+
+
+def sticky_clients_came_back(report: Report) -> str:
+    """Clients that a cookie held on green must be on blue for every request after the switch."""
+    if report.switch is None:
+        return "no rollback switched the listener"
+    if not came_again(report.samples, report.switch.in_force):
+        return "no client that stuck to green came again, so nothing is proven"
+    stayed = sticky_clients(report.samples, "green", after_seconds=report.switch.in_force)
+    return f"{len(stayed)} sticky clients stayed on green" if stayed else ""
+
+
+def came_again(samples: Sequence[Sample], after_seconds: float) -> bool:
+    """Say whether a client that was held on green was there after a moment."""
+    held = sticky_clients(samples, "green")
+    return any(each.client in held and each.sent_seconds > after_seconds for each in samples)

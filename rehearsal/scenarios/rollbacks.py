@@ -1,0 +1,117 @@
+"""Ways back: by an operator, by the status rule, and with users who are held on a color."""
+
+from rehearsal.circumstances import Circumstances
+from rehearsal.scenarios.plays import bakes, release, release_that_is_rolled_back
+from rehearsal.scenarios.promises import (
+    all_traffic_on,
+    because,
+    blue_keeps_its_capacity,
+    came_again,
+    clean_ups_found_nothing,
+    few_calls_to_safety,
+    no_failed_requests,
+    nothing_reaches_green_after_the_switch,
+    rollback_by_rule,
+    sticky_clients_came_back,
+)
+from rehearsal.scenarios.scenario import NEW_VERSION, OLD_VERSION, Scenario
+from rehearsal.stage import Stage
+from rehearsal.world.application import Behaviour
+from rehearsal.world.traffic import sticky_clients
+
+
+def _roll_back_by_hand(stage: Stage) -> None:
+    release(stage)
+    stage.until_ended(stage.start_rollback({}))
+
+
+def _stop_in_the_middle(stage: Stage) -> None:
+    baking = bakes(stage)
+    deployment = stage.start_deployment({"version": NEW_VERSION})
+    stage.until_entered(deployment, baking[len(baking) // 2])
+    stage.stop(deployment)
+    stage.until_ended(deployment)
+    stage.until_rollback_ended()
+
+
+def _stop_once_clients_stick(stage: Stage) -> None:
+    """Stop the deployment when a cookie holds somebody on green, and wait until they have come again."""
+    deployment = stage.start_deployment({"version": NEW_VERSION})
+    stage.until_entered(deployment, bakes(stage)[0])
+    stage.until_answered(lambda samples: bool(sticky_clients(samples, "green")), "no client stuck to green")
+    stage.stop(deployment)
+    stage.until_ended(deployment)
+    stage.until_rollback_ended()
+    ended = stage.account.clock.stamp()
+    stage.until_answered(lambda samples: came_again(samples, ended), "no client that stuck to green came again")
+
+
+def _clean_up_during_the_rollback(stage: Stage) -> None:
+    release(stage)
+    rollback = stage.start_rollback({})
+    stage.until_entered(rollback, "Switch listener back")
+    stage.start_clean_up({})
+    stage.until_ended(rollback)
+
+
+SCENARIOS = (
+    Scenario(
+        "manual-rollback",
+        "After promotion an operator starts the rollback machine with {}: the old version is back in seconds",
+        expected="rolled_back",
+        play=_roll_back_by_hand,
+        promises=(
+            no_failed_requests,
+            all_traffic_on("blue", OLD_VERSION),
+            nothing_reaches_green_after_the_switch,
+            few_calls_to_safety,
+        ),
+    ),
+    Scenario(
+        "stopped-deployment",
+        "An operator stops the execution in the middle of the shift: the status rule starts the rollback",
+        expected="rolled_back",
+        play=_stop_in_the_middle,
+        promises=(
+            no_failed_requests,
+            all_traffic_on("blue", OLD_VERSION),
+            nothing_reaches_green_after_the_switch,
+            rollback_by_rule,
+        ),
+    ),
+    Scenario(
+        "bad-release",
+        "The new version answers uploads with errors, but only once it is live: validation finds it, rolled back",
+        expected="rolled_back",
+        play=release_that_is_rolled_back,
+        promises=(
+            all_traffic_on("blue", OLD_VERSION),
+            nothing_reaches_green_after_the_switch,
+            because("The rollback machine took over after SmokeCheckFailed"),
+            rollback_by_rule,
+        ),
+        circumstances=Circumstances(
+            behaviours={NEW_VERSION: Behaviour(live_error_rates={"/api/v2/receipts": 1.0})},
+        ),
+    ),
+    Scenario(
+        "sticky-clients",
+        "A tenth of the users is held to a color by a cookie: after a rollback none stays on the bad one",
+        expected="rolled_back",
+        play=_stop_once_clients_stick,
+        promises=(no_failed_requests, all_traffic_on("blue", OLD_VERSION), sticky_clients_came_back),
+        circumstances=Circumstances(sticky_share=0.1),
+    ),
+    Scenario(
+        "clean-up-races-rollback",
+        "Somebody starts the clean-up while a rollback switches: the rollback goes first, and the old color stays",
+        expected="rolled_back",
+        play=_clean_up_during_the_rollback,
+        promises=(
+            no_failed_requests,
+            all_traffic_on("blue", OLD_VERSION),
+            blue_keeps_its_capacity,
+            clean_ups_found_nothing,
+        ),
+    ),
+)

@@ -1,0 +1,40 @@
+"""What a scenario is: it plays, and then keeps its promises or says which one it broke."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from rehearsal.circumstances import Circumstances
+from rehearsal.report import Report
+from rehearsal.scenarios.promises import Promise, enough_traffic
+from rehearsal.stage import Stage
+
+OLD_VERSION = "1a2b3c4"
+NEW_VERSION = "5d6e7f8"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`expected` is the outcome of the release; `promises` are what else must be true afterwards."""
+
+    name: str
+    summary: str
+    expected: str
+    play: Callable[[Stage], None]
+    promises: tuple[Promise, ...] = ()
+    circumstances: Circumstances = field(default_factory=Circumstances)
+
+    def broken_promises(self, report: Report) -> Iterator[str]:
+        """Name everything that is not as this scenario promises."""
+        if report.outcome != self.expected:
+            yield f"the release ended as {report.outcome}, not as {self.expected}"
+        if report.lease_holder is not None:
+            yield f"the environment is still held by {report.lease_holder}"
+        for violation in report.invariants["violated"]:
+            yield f"invariant broken by {violation['call']}: {violation['invariant']}: {violation['found']}"
+        for call in report.unsupported:
+            yield f"the emulator cannot answer {call}, so nothing is proven"
+        for denied in report.judgement.denied:
+            yield f"denied on AWS: {denied}"
+        for malformed in report.judgement.malformed:
+            yield f"no request that AWS's model accepts: {malformed}"
+        yield from filter(None, (promise(report) for promise in (enough_traffic, *self.promises)))
