@@ -19,6 +19,8 @@ from rehearsal.world import customer
 from rehearsal.world.customer import CAPACITY
 
 _OLD_VERSION_UP_WITHIN_SECONDS = 600
+_USERS_FIRST = 10
+"""Requests before a scenario begins: what nobody could notice proves nothing."""
 
 Show = Callable[[Stage], AbstractContextManager[None]]
 
@@ -48,6 +50,7 @@ def perform(scenario: Scenario, account: Account, staging: Staging, show: Show, 
         account.clock, account.world, listener, samples, scenario.circumstances.sticky_share
     ) as traffic:
         stage = Stage(account, traffic, staging)
+        stage.until_answered(lambda samples: len(samples) >= _USERS_FIRST, "the users got no answers")
         invariants = Invariants(account.settings, account.clock, account.load_balancer, account.fleet, stage.record)
         account.calls.add_observer(invariants.observe)
         judge = judge_for(account)

@@ -1,8 +1,8 @@
 """What happened in a rehearsal, as figures: every one computed from the call log, the record or the raw samples."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,10 @@ from rehearsal.account import Account
 from rehearsal.engine.calls import Call
 from rehearsal.invariants import Invariants
 from rehearsal.permissions import Judgement
+from rehearsal.settings import Route
 from rehearsal.stage import Execution, Stage
 from rehearsal.staging import Staging
+from rehearsal.world.forwarding import weights
 from rehearsal.world.traffic import Sample, Share, summarise
 
 CRITICAL_PATH = ("claim-rollback", "switch-listener")
@@ -29,6 +31,16 @@ class Switch:
 
 
 @dataclass(frozen=True)
+class Move:
+    """A change of a live listener or rule: `percent` is what each color then received of the route."""
+
+    at_seconds: float
+    by: str
+    route: str
+    percent: dict[str, int]
+
+
+@dataclass(frozen=True)
 class Report:
     """The contents of report.json, and what scenarios check their promises against."""
 
@@ -41,6 +53,7 @@ class Report:
     requests_per_second: float
     samples: Sequence[Sample]
     switch: Switch | None
+    moves: Sequence[Move]
     weights: dict[str, int]
     phase: str | None
     lease_holder: str | None
@@ -49,6 +62,8 @@ class Report:
     executions: Sequence[Execution]
     invariants: dict[str, Any]
     messages: Sequence[str]
+    pages: Sequence[str]
+    """The texts of the messages, whose subjects `messages` are."""
     unsupported: Sequence[str]
     judgement: Judgement
     template_sha256: str
@@ -75,6 +90,7 @@ class Report:
                 "versions": self.versions,
                 "instances": self.instances,
             },
+            "listener_changes": [asdict(move) for move in self.moves],
             "executions": [
                 {"machine": each.machine, "status": each.status, "states": each.states} for each in self.executions
             ],
@@ -124,6 +140,7 @@ def make_report(
         requests_per_second=staging.requests_per_second,
         samples=stage.traffic.so_far(),
         switch=_switch(account),
+        moves=list(_moves(account)),
         weights=shown_weights(account),
         phase=lease.get("phase"),
         lease_holder=lease.get("holder"),
@@ -135,6 +152,7 @@ def make_report(
         executions=executions,
         invariants=invariants.as_json(),
         messages=[call.parameters["Subject"] for call in account.calls.log if call.action == "Publish"],
+        pages=[call.parameters["Message"] for call in account.calls.log if call.action == "Publish"],
         unsupported=[f"{each.call.service}:{each.call.action}" for each in account.calls.unsupported],
         judgement=judgement,
         template_sha256=account.stack.sha256,
@@ -154,9 +172,12 @@ def _outcome(stage: Stage) -> str:
 def shown_weights(account: Account) -> dict[str, int]:
     """Return the percent of the traffic per color on the first route, now."""
     route = account.settings.routes[0]
-    weights = account.load_balancer.forwards().get(route.arn, {})
-    total = sum(weights.values()) or 1
-    return {color: round(100 * weights.get(route.target_group(color), 0) / total) for color in ("blue", "green")}
+    return _percent(route, account.load_balancer.forwards().get(route.arn, {}))
+
+
+def _percent(route: Route, shown: Mapping[str, int]) -> dict[str, int]:
+    total = sum(shown.values()) or 1
+    return {color: round(100 * shown.get(route.target_group(color), 0) / total) for color in ("blue", "green")}
 
 
 def _versions(account: Account) -> dict[str, str | None]:
@@ -176,7 +197,7 @@ def _switch(account: Account) -> Switch | None:
     starts = [call for call in account.calls.log if _starts(call, rollback)]
     for start in starts:
         after = [call for call in account.calls.log[start.number :] if call.caller in path]
-        switched = [call for call in after if _moves(call, routes)]
+        switched = [call for call in after if _changes(call, routes)]
         if switched:
             last = switched[0]
             within = [call for call in after if call.number <= last.number]
@@ -189,6 +210,17 @@ def _starts(call: Call, machine: str) -> bool:
     return call.action == "StartExecution" and call.parameters.get("stateMachineArn") == machine and not call.error
 
 
-def _moves(call: Call, routes: set[str]) -> bool:
+def _moves(account: Account) -> Iterator[Move]:
+    """Find every change of a live route, whoever made it."""
+    routes = {route.arn: route for route in account.settings.routes}
+    for call in account.calls.log:
+        if not _changes(call, set(routes)):
+            continue
+        route = routes[call.parameters.get("RuleArn") or call.parameters["ListenerArn"]]
+        actions = call.parameters.get("Actions") or call.parameters["DefaultActions"]
+        yield Move(round(call.at, 3), call.caller or "somebody", route.name, _percent(route, weights(actions[-1])))
+
+
+def _changes(call: Call, routes: set[str]) -> bool:
     moved = call.parameters.get("ListenerArn") or call.parameters.get("RuleArn")
     return call.action in ("ModifyListener", "ModifyRule") and moved in routes and not call.error

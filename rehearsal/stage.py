@@ -82,6 +82,15 @@ class Stage:
         """Start the clean-up machine as the console does."""
         return self._start("clean-up", given)
 
+    def start(self, machine: str, given: Any) -> Execution:
+        """Start any machine, with any JSON as input."""
+        return self._start(machine, given)
+
+    def give_order(self, action: str, **more: Any) -> Execution:
+        """Start the operate machine as the console does, and wait for its end."""
+        given = {"action": action, "reason": f"rehearsing {action}", **more}
+        return self.until_ended(self._start("operate", given))
+
     def stop(self, execution: Execution) -> None:
         """Stop an execution as the console does."""
         self.account.client("stepfunctions").stop_execution(
@@ -112,10 +121,19 @@ class Stage:
         if state not in execution.states:
             raise Stuck(f"{execution.machine} ended as {execution.status} without reaching {state!r}")
 
+    def until_started(self, machine: str, count: int = 1) -> Execution:
+        """Wait until so many executions of a machine have begun, whoever started them; return the last of them."""
+        self.until(lambda: len(self.of_machine(machine)) >= count, f"no {machine} was started, or too few")
+        return self.of_machine(machine)[count - 1]
+
     def until_rollback_ended(self) -> Execution:
         """Wait for a rollback that was not started here to begin, and to end."""
-        self.until(lambda: bool(self.of_machine("rollback")), "no rollback was started")
-        return self.until_ended(self.of_machine("rollback")[0])
+        return self.until_ended(self.until_started("rollback"))
+
+    def wait(self, seconds: float) -> None:
+        """Let so many simulated seconds pass."""
+        ends_at = self.account.clock.seconds() + seconds
+        self.until(lambda: self.account.clock.seconds() >= ends_at, "time stands still")
 
     def until_all_ended(self) -> None:
         """

@@ -150,6 +150,10 @@ class FunctionService:
                 if failed:
                     raise RuntimeError(f"{sandbox.function.name} does not start: {failed.payload.decode()}")
 
+    def names(self) -> list[str]:
+        """Return the names of all functions."""
+        return sorted({name for name, _ in self._versions})
+
     def kill_next(self, name: str, moment: Moment) -> None:
         """Let the function's next invocation that is not yet to be killed end as if its machine had failed."""
         with self._lock:

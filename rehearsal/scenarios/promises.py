@@ -129,3 +129,46 @@ def came_again(samples: Sequence[Sample], after_seconds: float) -> bool:
     """Say whether a client that was held on green was there after a moment."""
     held = sticky_clients(samples, "green")
     return any(each.client in held and each.sent_seconds > after_seconds for each in samples)
+
+
+def executions_ended(machine: str, *statuses: str) -> Promise:
+    """Promise how the executions of a machine ended, in the order of their start."""
+
+    def promise(report: Report) -> str:
+        found = tuple(each.status for each in report.executions if each.machine == machine)
+        return "" if found == statuses else f"the executions of {machine} ended as {', '.join(found)}"
+
+    return promise
+
+
+def moved_only(*percent: int) -> Promise:
+    """Promise which shares of the traffic the new color had, one after the other."""
+
+    def promise(report: Report) -> str:
+        found = tuple(move.percent["green"] for move in report.moves)
+        return "" if found == percent else f"green's share of the traffic went {found}, not {percent}"
+
+    return promise
+
+
+def one_rollback_switched(report: Report) -> str:
+    """Promise that the way back is one change of the listener, however many were asked for it."""
+    back = [move for move in report.moves if move.percent["green"] == 0]
+    return "" if len(back) == 1 else f"the listener was switched back {len(back)} times"
+
+
+def back_within(seconds: float) -> Promise:
+    """Promise how long after a rollback's first start traffic is safe, by the clock's `stamp`."""
+
+    def promise(report: Report) -> str:
+        if report.switch is None:
+            return "no rollback switched the listener"
+        took = report.switch.seconds
+        return "" if took <= seconds else f"the rollback took {took:.0f} s, not {seconds:.0f}"
+
+    return promise
+
+
+def commands_were_sent(report: Report) -> str:
+    """Promise that a page holds the commands of the way back, to be pasted."""
+    return "" if any("aws elbv2 modify-" in text for text in report.pages) else "no page carried the commands"

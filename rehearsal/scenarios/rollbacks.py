@@ -5,9 +5,7 @@ from rehearsal.scenarios.plays import bakes, release, release_that_is_rolled_bac
 from rehearsal.scenarios.promises import (
     all_traffic_on,
     because,
-    blue_keeps_its_capacity,
     came_again,
-    clean_ups_found_nothing,
     few_calls_to_safety,
     no_failed_requests,
     nothing_reaches_green_after_the_switch,
@@ -44,14 +42,6 @@ def _stop_once_clients_stick(stage: Stage) -> None:
     stage.until_rollback_ended()
     ended = stage.account.clock.stamp()
     stage.until_answered(lambda samples: came_again(samples, ended), "no client that stuck to green came again")
-
-
-def _clean_up_during_the_rollback(stage: Stage) -> None:
-    release(stage)
-    rollback = stage.start_rollback({})
-    stage.until_entered(rollback, "Switch listener back")
-    stage.start_clean_up({})
-    stage.until_ended(rollback)
 
 
 SCENARIOS = (
@@ -101,17 +91,5 @@ SCENARIOS = (
         play=_stop_once_clients_stick,
         promises=(no_failed_requests, all_traffic_on("blue", OLD_VERSION), sticky_clients_came_back),
         circumstances=Circumstances(sticky_share=0.1),
-    ),
-    Scenario(
-        "clean-up-races-rollback",
-        "Somebody starts the clean-up while a rollback switches: the rollback goes first, and the old color stays",
-        expected="rolled_back",
-        play=_clean_up_during_the_rollback,
-        promises=(
-            no_failed_requests,
-            all_traffic_on("blue", OLD_VERSION),
-            blue_keeps_its_capacity,
-            clean_ups_found_nothing,
-        ),
     ),
 )

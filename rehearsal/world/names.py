@@ -11,7 +11,8 @@ class Names:
     Says which port of this machine stands for which host and port of the pretend account.
 
     With a path it keeps a file that function processes read: `{"host:port": port on this machine}`, see
-    engine/sandbox_process.py. A change is seen by processes that run already, and never half: the file is replaced, not written over.
+    engine/sandbox_process.py. A change is seen by processes that run already, and never half: the file is replaced, not
+    written over.
     """
 
     def __init__(self, path: Path | None = None) -> None:

@@ -57,6 +57,8 @@ def report(**changes: Any) -> Report:
         executions=[deployment],
         invariants={"checked": 10, "violated": []},
         messages=[],
+        pages=[],
+        moves=[],
         unsupported=[],
         judgement=Judgement(judged=300, denied=[], malformed=[], used_actions={"notify": ["sns:Publish"]}),
         template_sha256="0" * 64,

@@ -1,0 +1,100 @@
+"""What fate can do to an account: throttle it, cut it off, kill what runs in it, hold a request back, lose events."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from rehearsal.account import Account
+from rehearsal.engine.calls import ROLE_KEY, Call, Refusal
+from rehearsal.engine.functions import Moment
+
+_THROTTLED = {"lambda": Refusal("TooManyRequestsException", "Rate Exceeded.", status=429)}
+_THROTTLING = Refusal("ThrottlingException", "Rate exceeded")
+_UNREACHABLE = Refusal("InternalServerError", "Internal server error", status=500)
+
+
+def throttle(account: Account, seconds: float) -> None:
+    """Refuse every request of functions, machines and rules for so many seconds from now."""
+    ends_at = account.clock.seconds() + seconds
+
+    def refuse(call: Call) -> Refusal | None:
+        throttled = _acts_as_role(call) and account.clock.seconds() < ends_at
+        return _THROTTLED.get(call.service, _THROTTLING) if throttled else None
+
+    account.calls.add_interceptor(refuse)
+
+
+def cut_off(account: Account, service: str, seconds: float) -> None:
+    """Let a service, as boto3 names it, answer nothing but failures for so many seconds from now, whoever asks."""
+    ends_at = account.clock.seconds() + seconds
+
+    def refuse(call: Call) -> Refusal | None:
+        return _UNREACHABLE if call.service == service and account.clock.seconds() < ends_at else None
+
+    account.calls.add_interceptor(refuse)
+
+
+def _acts_as_role(call: Call) -> bool:
+    return call.access_key.startswith(ROLE_KEY)
+
+
+class HeldCall:
+    """A function's next request of a kind, which is under way until it is let go."""
+
+    def __init__(self, account: Account, function: str, action: str) -> None:
+        """`function` is the name without service and environment, `action` as AWS names it."""
+        self._function = account.stack.function(function)
+        self._action = action
+        self._is_held = False
+        self._let_go = account.clock.event()
+        account.calls.add_journey(self._travel)
+
+    @property
+    def is_held(self) -> bool:
+        """Say whether the request was sent."""
+        return self._is_held
+
+    def let_go(self) -> None:
+        """Let it arrive; none after it is held."""
+        self._is_held = True
+        self._let_go.set()
+
+    def _travel(self, caller: str | None, service: str, action: str) -> None:
+        del service
+        if not self._is_held and (caller, action) == (self._function, self._action):
+            self._is_held = True
+            self._let_go.wait()
+
+
+def kill_every_function(account: Account, moment: Moment) -> None:
+    """Let the next invocation of every function end as if its machine had failed."""
+    for function in account.functions.names():
+        account.functions.kill_next(function, moment)
+
+
+def kill_applications(account: Account, color: str) -> None:
+    """Kill the applications of a color. Their instances live on, so that nobody replaces them."""
+    for instance in account.fleet.instances(account.settings.colors[color].auto_scaling_group):
+        instance.application.kill()
+
+
+def lose_status_events(account: Account) -> None:
+    """Let no execution's end be heard any more: such events are best effort on AWS."""
+    events = account.client("events")
+    for rule in events.list_rules()["Rules"]:
+        if "aws.states" in rule.get("EventPattern", ""):
+            events.disable_rule(Name=rule["Name"])
+
+
+def deliver_again(account: Account, execution_arn: str) -> None:
+    """Deliver the events of an execution's end once more, however old they are."""
+    events: list[Mapping[str, Any]] = [delivery.event for delivery in list(account.events.deliveries)]
+    for event in [each for each in events if each.get("detail", {}).get("executionArn") == execution_arn]:
+        account.events.put(dict(event))
+
+
+def shorten(account: Account, machine: str, seconds: int) -> None:
+    """Give a machine less time, as somebody does by mistake in the console; executions that run are not affected."""
+    states, arn = account.client("stepfunctions"), account.stack.state_machine(machine)
+    definition = json.loads(states.describe_state_machine(stateMachineArn=arn)["definition"])
+    states.update_state_machine(stateMachineArn=arn, definition=json.dumps({**definition, "TimeoutSeconds": seconds}))

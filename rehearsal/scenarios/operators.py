@@ -1,0 +1,141 @@
+"""Operators who give orders to a release, or type what no machine understands."""
+
+from rehearsal.report import Report
+from rehearsal.scenarios.plays import release
+from rehearsal.scenarios.promises import (
+    all_traffic_on,
+    executions_ended,
+    moved_only,
+    no_failed_requests,
+    nothing_reaches_green_after_the_switch,
+    traffic_never_moved,
+)
+from rehearsal.scenarios.scenario import NEW_VERSION, OLD_VERSION, Scenario
+from rehearsal.stage import Stage
+
+_HALF_AN_HOUR = 1800.0
+
+_MALFORMED: tuple[object, ...] = (
+    [],
+    "deploy",
+    7,
+    None,
+    True,
+    {"version": "HEAD"},
+    {"version": "5D6E7F8"},
+    {"version": 5},
+    {"version": "5d6e7f8", "force": True},
+    {"release": "5d6e7f8"},
+    {"reason": 7},
+    {"release_id": ["5d6e7f8"]},
+    {"source": "nobody"},
+    {"action": "explode", "reason": "why not"},
+    {"action": "pause"},
+    {"action": "pause", "reason": "x", "minutes": "long"},
+)
+"""What people type. Each machine refuses those that it does not understand, and says which field is wrong."""
+
+
+def _pause_and_resume(stage: Stage) -> None:
+    deployment = stage.start_deployment({"version": NEW_VERSION})
+    stage.until_entered(deployment, "Bake at 10 %")
+    stage.give_order("pause")
+    stage.wait(_HALF_AN_HOUR)
+    stage.give_order("resume")
+    stage.until_ended(deployment)
+
+
+def _held_at_ten_percent(report: Report) -> str:
+    """A pause that was over as soon as the bake was would be none."""
+    at = [move.at_seconds for move in report.moves]
+    held = at[1] - at[0] if len(at) > 1 else 0.0
+    return "" if held >= _HALF_AN_HOUR else f"the release was held for {held:.0f} s only"
+
+
+def _promote_now(stage: Stage) -> None:
+    deployment = stage.start_deployment({"version": NEW_VERSION})
+    stage.until_entered(deployment, "Bake at 10 %")
+    stage.give_order("promote")
+    stage.until_ended(deployment)
+
+
+def _was_hurried(report: Report) -> str:
+    shifts = report.moves[-1].at_seconds - report.moves[0].at_seconds
+    return "" if shifts < 120 else f"from the first shift to the last it took {shifts:.0f} s"  # noqa: PLR2004  seconds
+
+
+def _abort(stage: Stage) -> None:
+    deployment = stage.start_deployment({"version": NEW_VERSION})
+    stage.until_entered(deployment, "Bake at 50 %")
+    stage.give_order("abort")
+    stage.until_ended(deployment)
+    stage.until_rollback_ended()
+
+
+def _type_nonsense(stage: Stage) -> None:
+    for machine in ("deploy", "rollback", "clean-up", "operate"):
+        for given in _MALFORMED:
+            stage.until_ended(stage.start(machine, given))
+
+
+def _all_refused_as_invalid(report: Report) -> str:
+    others = [f"{each.machine} ended with {each.error}" for each in report.executions if each.error != "InvalidRequest"]
+    silent = [each.machine for each in report.executions if "Example of a valid input" not in (each.cause or "")]
+    if others:
+        return ", ".join(others)
+    return f"no example of a valid input from {', '.join(sorted(set(silent)))}" if silent else ""
+
+
+def _release_in_the_window(stage: Stage) -> None:
+    release(stage)
+    stage.until_ended(stage.start_deployment({"version": "9c8b7a6"}))
+    stage.give_order("end-window")
+    stage.until_ended(stage.start_deployment({"version": "9c8b7a6"}))
+
+
+SCENARIOS = (
+    Scenario(
+        "pause-resume",
+        "An operator pauses the release at 10 %, looks at it for half an hour, and lets it go on",
+        expected="promoted",
+        play=_pause_and_resume,
+        promises=(no_failed_requests, all_traffic_on("green", NEW_VERSION), _held_at_ten_percent),
+    ),
+    Scenario(
+        "operator-promotes",
+        "An operator is in a hurry: promote now skips what is left of the bakes, and no check",
+        expected="promoted",
+        play=_promote_now,
+        promises=(no_failed_requests, all_traffic_on("green", NEW_VERSION), _was_hurried, moved_only(10, 50, 100)),
+    ),
+    Scenario(
+        "operator-aborts",
+        "An operator aborts the release at 50 %: the old version has all traffic again",
+        expected="rolled_back",
+        play=_abort,
+        promises=(
+            no_failed_requests,
+            all_traffic_on("blue", OLD_VERSION),
+            nothing_reaches_green_after_the_switch,
+            moved_only(10, 50, 0),
+        ),
+    ),
+    Scenario(
+        "window-open",
+        "The next release is refused while the live one can be rolled back, until an operator ends its window",
+        expected="promoted",
+        play=_release_in_the_window,
+        promises=(
+            no_failed_requests,
+            all_traffic_on("blue", "9c8b7a6"),
+            executions_ended("deploy", "SUCCEEDED", "FAILED", "SUCCEEDED"),
+        ),
+    ),
+    Scenario(
+        "bad-input",
+        "Every machine is started with what it cannot understand: each says which field is wrong, and changes nothing",
+        expected="refused",
+        play=_type_nonsense,
+        promises=(no_failed_requests, traffic_never_moved, _all_refused_as_invalid),
+    ),
+)
