@@ -17,6 +17,7 @@ from cdk.names import Names
 from cdk.packaging import function_code, layer_code
 from cdk.permissions import (
     CANCEL_REFRESHES,
+    CHECK_RECORD,
     CONNECT_TO_NETWORK,
     PUBLISH_NOTICES,
     READ_APPLICATION_LOG,
@@ -54,8 +55,10 @@ from cdk.settings import COLORS, EnvironmentSettings
 DEPLOY = frozenset({"deploy"})
 ROLLBACK = frozenset({"rollback"})
 CLEAN_UP = frozenset({"clean-up"})
+OPERATE = frozenset({"operate"})
 BOTH = DEPLOY | ROLLBACK
-ALL_MACHINES = BOTH | CLEAN_UP
+HOLDERS = BOTH | CLEAN_UP
+ALL_MACHINES = HOLDERS | OPERATE
 NO_MACHINE: frozenset[str] = frozenset()
 
 _WHY_THIS_RUNTIME = (
@@ -104,6 +107,13 @@ FUNCTIONS = (
         permissions=(READ_RECORD, UPDATE_RECORD, REPLACE_IN_RECORD, *READ_LISTENERS),
     ),
     FunctionSpec(
+        module="release.check_bake",
+        description="Looks whether a release was observed for long enough, and whether it is paused.",
+        machines=DEPLOY,
+        variables=("ENVIRONMENT", "RECORD_TABLE"),
+        permissions=(UPDATE_RECORD,),
+    ),
+    FunctionSpec(
         module="release.promote",
         description="Accepts the release after its last bake, and opens its rollback window.",
         machines=DEPLOY,
@@ -113,7 +123,7 @@ FUNCTIONS = (
     FunctionSpec(
         module="release.release_environment",
         description="Lets the environment go, for the next release.",
-        machines=ALL_MACHINES,
+        machines=HOLDERS,
         variables=("ENVIRONMENT", "RECORD_TABLE"),
         permissions=(READ_RECORD, UPDATE_RECORD),
     ),
@@ -294,6 +304,28 @@ FUNCTIONS = (
         variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES"),
         permissions=(READ_RECORD, UPDATE_RECORD, *READ_LISTENERS, *WRITE_LIVE_ROUTES),
         reserved_concurrency=2,
+    ),
+    FunctionSpec(
+        module="operate.give_order",
+        description="Carries out what an operator orders, if it fits what the environment is doing.",
+        machines=OPERATE,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "RELEASE", "DATABASE"),
+        permissions=(READ_RECORD, READ_RELEASE, UPDATE_RECORD, CHECK_RECORD),
+    ),
+    FunctionSpec(
+        module="operate.free_environment",
+        description="Takes the environment from an execution that is dead.",
+        machines=OPERATE,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES", "PARAMETERS"),
+        permissions=(
+            READ_RECORD,
+            READ_RELEASE,
+            UPDATE_RECORD,
+            REPLACE_IN_RECORD,
+            READ_EXECUTIONS,
+            *READ_LISTENERS,
+            WRITE_PARAMETERS,
+        ),
     ),
     FunctionSpec(
         module="notices.notify",

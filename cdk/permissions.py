@@ -134,6 +134,7 @@ READ_RECORD = Permission(("dynamodb:BatchGetItem",), _record)
 READ_RELEASE = Permission(("dynamodb:GetItem",), _record)
 UPDATE_RECORD = Permission(("dynamodb:UpdateItem",), _record)
 REPLACE_IN_RECORD = Permission(("dynamodb:PutItem",), _record)
+CHECK_RECORD = Permission(("dynamodb:ConditionCheckItem",), _record)
 
 READ_LISTENERS = (
     Permission(

@@ -20,11 +20,14 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from statemachines.plan import MOST_EVENTS, LongestRelease
+
 COLORS = ("blue", "green")
 _EVERYTHING = 100
 _LONGEST_SNAPSHOT_SECONDS = 6 * 3600
 _LONGEST_PREPARATION_SECONDS = 2 * 3600
 """With longer ones an execution that looks every 15 s might need more than the 25,000 events that it may have."""
+_LONGEST_PAUSE_SECONDS = 4 * 3600
 
 
 @dataclass(frozen=True)
@@ -198,7 +201,8 @@ class Release(_Table):
     steps: Annotated[tuple[Step, ...], Field(min_length=1, strict=False)]
     prepare_timeout_seconds: Annotated[int, Field(ge=60, le=_LONGEST_PREPARATION_SECONDS)] = 1800
     rollback_window_seconds: Annotated[int, Field(ge=0)] = 3600
-    next_release_in_window: Literal["refuse", "expire"] = "refuse"
+    next_release_in_window: Literal["refuse", "expire", "wait"] = "refuse"
+    longest_pause_seconds: Annotated[int, Field(ge=60, le=_LONGEST_PAUSE_SECONDS)] = 3600
 
 
 class Parameters(_Table):
@@ -330,10 +334,16 @@ class EnvironmentSettings(_Table):
     notifications: Notifications
 
     @property
-    def planned_seconds(self) -> int:
-        """How long a release takes that waits for snapshot and instances, and bakes, for as long as it may."""
-        bakes = sum(step.bake_seconds for step in self.release.steps)
-        return self.database.snapshot_timeout_seconds + self.release.prepare_timeout_seconds + bakes
+    def longest_release(self) -> LongestRelease:
+        """A release that waits for everything, bakes, and is paused, for as long as it may."""
+        waits_for_window = self.release.next_release_in_window == "wait"
+        return LongestRelease(
+            window_seconds=self.release.rollback_window_seconds if waits_for_window else 0,
+            snapshot_seconds=self.database.snapshot_timeout_seconds,
+            prepare_seconds=self.release.prepare_timeout_seconds,
+            bakes_seconds=tuple(step.bake_seconds for step in self.release.steps),
+            pause_seconds=self.release.longest_pause_seconds,
+        )
 
     @property
     def prefix(self) -> str:
@@ -516,6 +526,25 @@ def _steps_reach_everybody(settings: EnvironmentSettings) -> Iterator[Problem]:
         yield Problem("release.steps", f"the last step must have weight {_EVERYTHING}, not {weights[-1]}")
 
 
+def _a_release_fits_into_its_history(settings: EnvironmentSettings) -> Iterator[Problem]:
+    """Step Functions ends an execution with too many events, in the middle of whatever it does."""
+    longest = settings.longest_release
+    if longest.events > MOST_EVENTS:
+        parts = {
+            "release.rollback_window_seconds": longest.window_seconds,
+            "database.snapshot_timeout_seconds": longest.snapshot_seconds,
+            "release.prepare_timeout_seconds": longest.prepare_seconds,
+            "release.steps": sum(longest.bakes_seconds),
+            "release.longest_pause_seconds": longest.pause_seconds,
+        }
+        longer = ", ".join(f"{name} ({seconds} s)" for name, seconds in parts.items() if seconds)
+        yield Problem(
+            "release",
+            f"may take {longest.seconds} s, which is {longest.events} events of Step Functions, and {MOST_EVENTS} are"
+            f" allowed: shorten one of {longer}",
+        )
+
+
 def _arns_are_of_this_environment(settings: EnvironmentSettings) -> Iterator[Problem]:
     """Refuse resources of another account or Region: functions have no rights there, so they were copied by mistake."""
     here = (settings.partition, settings.region, settings.account)
@@ -646,6 +675,7 @@ _RULES: tuple[Callable[[EnvironmentSettings], Iterator[Problem]], ...] = (
     _every_route_is_its_own,
     _colors_are_apart,
     _steps_reach_everybody,
+    _a_release_fits_into_its_history,
     _every_check_is_one_request,
     _every_check_has_its_name,
     _checks_ask_allowed_hosts,

@@ -12,6 +12,7 @@ from cdk.settings import EnvironmentSettings
 from cdk.triggers import LostEvents, RollbackOnUnfinishedExecution, Watchdog
 from statemachines.clean_up import clean_up_definition
 from statemachines.deploy import deploy_definition
+from statemachines.operate import operate_definition
 from statemachines.plan import ReleasePlan, ShiftStep
 from statemachines.rollback import rollback_definition
 from statemachines.steps import Steps
@@ -22,8 +23,9 @@ _CLEAN_UP_SPARE = Duration.days(1)
 How long a clean-up keeps out of the way of others after the window. Looking every minute, it stays below the 25,000
 events that an execution may have: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
 """
+_OPERATE_TIMEOUT = Duration.minutes(15)
 _OVERHEAD_SECONDS = 900
-"""What a release may need beside waiting and baking; with more, something hangs, and the rollback takes over."""
+"""What a release may need beside waits, bakes and pauses; with more, something hangs, and the rollback takes over."""
 
 
 class EnvironmentStack(Stack):
@@ -72,7 +74,16 @@ class EnvironmentStack(Stack):
             lambda scope, versions: deploy_definition(
                 Steps(scope, versions), _plan(settings), rollback.state_machine, clean_up.state_machine
             ),
-            timeout=Duration.seconds(settings.planned_seconds + _OVERHEAD_SECONDS),
+            timeout=Duration.seconds(settings.longest_release.seconds + _OVERHEAD_SECONDS),
+        )
+        Machine(
+            self,
+            "Operate",
+            settings,
+            functions,
+            "operate",
+            lambda scope, versions: operate_definition(Steps(scope, versions), rollback.state_machine),
+            timeout=_OPERATE_TIMEOUT,
         )
 
         lost_events = LostEvents(self, "LostEvents", settings)
@@ -80,6 +91,7 @@ class EnvironmentStack(Stack):
             self,
             "RollbackOnUnfinishedExecution",
             settings,
+            # not operate: it never holds the environment
             watched=[deploy.state_machine, rollback.state_machine, clean_up.state_machine],
             rollback=rollback.state_machine,
             lost_events=lost_events.queue,

@@ -13,6 +13,7 @@ Everything that a step may refuse or fail with.
     ├── SmokeCheckFailed       a version, or the system, does not do what users need
     ├── DataStoreUnreachable   the database or the cache does not answer
     ├── ErrorRateTooHigh       too many requests to a version end in errors
+    ├── PauseExpired           a release was paused, and nobody let it go on in time
     └── AwsCallFailed          an AWS request failed, and trying again may help
 
 A class's name is its error name in the state machines: import the class there, never type the name. The docstring of
@@ -66,6 +67,10 @@ class DataStoreUnreachable(RunbackError):
 
 class ErrorRateTooHigh(RunbackError):
     """Too many requests to a version end in errors. The application's log says which; mend them in a new commit."""
+
+
+class PauseExpired(RunbackError):
+    """Nobody let a paused release go on before its deadline, so it was brought to an end. Release the version again."""
 
 
 class AwsCallFailed(RunbackError):

@@ -6,10 +6,7 @@ from aws_cdk import aws_stepfunctions as sfn
 
 from lambdas.errors import LeaseLost
 from lambdas.release.rules import CleanUp
-from statemachines.steps import EXECUTION, FAILURE, INPUT, Steps, at, object_at, on_error
-
-_CLAIM = {"release_id": at("$.claim.release_id"), "lease": object_at("$.claim.lease")}
-_NO_FAILURE: dict[str, str] = {}
+from statemachines.steps import CLAIM, EXECUTION, FAILURE, INPUT, Steps, at, object_at, on_error
 
 
 @dataclass(frozen=True)
@@ -50,7 +47,7 @@ def clean_up_definition(steps: Steps) -> sfn.IChainable:
     question = steps.ask("Is it time to clean up?", "Follows the decision of the claim.")
     question.when(_decided(CleanUp.CLEAN), _scale_in(steps, endings))
     question.when(_decided(CleanUp.WAIT), wait)
-    question.when(_decided(CleanUp.INVALID), _invalid(steps))
+    question.when(_decided(CleanUp.INVALID), steps.reject("$.claim.reason"))
     question.otherwise(
         steps.succeed("Nothing to clean up", "The old color is needed, or was scaled in already. Changed nothing.")
     )
@@ -79,7 +76,7 @@ def _scale_in(steps: Steps, endings: _Endings) -> sfn.IChainable:
         "fleet.scale_in_old_color",
         "Gives the old color the size that the idle color had before the release, if it receives no traffic, and lets"
         " its scheduled actions work again.",
-        given={**_CLAIM, "color": at("$.claim.color")},
+        given={**CLAIM, "color": at("$.claim.color")},
         returns=("instances",),
         into="scaled",
     )
@@ -90,16 +87,6 @@ def _scale_in(steps: Steps, endings: _Endings) -> sfn.IChainable:
     on_error(release, endings.lease_lost, LeaseLost)
     on_error(release, endings.failed)
     return scale_in.next(release).next(cleaned_up)
-
-
-def _invalid(steps: Steps) -> sfn.IChainable:
-    return steps.fail(
-        "Reject request",
-        "The input is not valid. The cause names the field, what is wrong with it, and an example."
-        " Nothing was changed.",
-        "InvalidRequest",
-        cause_path="$.claim.reason",
-    )
 
 
 def _endings(steps: Steps) -> _Endings:
@@ -138,24 +125,8 @@ def _endings(steps: Steps) -> _Endings:
 
 def _release(steps: Steps, name: str, comment: str) -> sfn.TaskStateBase:
     """The release itself stays what it was, committed, whatever becomes of its clean-up."""
-    return steps.task(
-        name,
-        "release.release_environment",
-        comment,
-        given={**_CLAIM, "phase": "committed", "failure": _NO_FAILURE},
-    )
+    return steps.release_environment(name, comment, CLAIM, "committed")
 
 
 def _tell(steps: Steps, name: str, release_id: str) -> sfn.TaskStateBase:
-    return steps.task(
-        name,
-        "notices.notify",
-        "Sends a message to the people on call. A message that cannot be sent changes nothing.",
-        given={
-            "kind": "clean_up_failed",
-            "release_id": release_id,
-            "reason": "",
-            "failure": object_at(FAILURE),
-            "execution": EXECUTION,
-        },
-    )
+    return steps.tell(name, "clean_up_failed", release_id, failure=object_at(FAILURE))

@@ -7,7 +7,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from lambdas.checks.rules import Scope
 from lambdas.errors import EnvironmentBusy, LeaseLost, ListenerDrifted, RollbackWindowOpen
 from statemachines.clean_up import start_clean_up
-from statemachines.plan import ReleasePlan, ShiftStep
+from statemachines.plan import CHECK_EVERY_SECONDS, ReleasePlan, ShiftStep
 from statemachines.steps import (
     ALREADY_STARTED,
     EXECUTION,
@@ -19,15 +19,16 @@ from statemachines.steps import (
     at,
     object_at,
     on_error,
+    under_lease,
 )
 
-_CHECK_EVERY_SECONDS = 15
 _LISTENER_IN_FORCE_SECONDS = 15
 
-_RELEASE = {"release_id": at("$.request.release_id"), "lease": object_at("$.environment.lease")}
+_RELEASE_ID = at("$.request.release_id")
+_RELEASE = under_lease("$.request.release_id", "$.environment.lease")
 _ACTIVE = at("$.environment.active")
 _IDLE = at("$.environment.idle")
-_NO_FAILURE: dict[str, str] = {}
+_BAKED_AGAIN_AT = "$.bake.again_at"
 
 
 @dataclass(frozen=True)
@@ -75,14 +76,14 @@ def _claim(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChaina
         "Claim environment",
         "release.claim_environment",
         "Takes the lease of the environment if nobody else works on it, and reads from the listener which color is"
-        " active. Refused while another release runs, while the live one can still be rolled back, or when somebody"
-        " has moved the listener by hand.",
+        " active. Refused while another release runs, while the live one can still be rolled back (unless settings say"
+        " to wait), or when somebody has moved the listener by hand.",
         given={
             "execution": EXECUTION,
             "release_id": at("$.request.release_id"),
             "version": at("$.request.version"),
         },
-        returns=("lease", "active", "idle"),
+        returns=("lease", "active", "idle", "again_at"),
         into="environment",
     )
     record = steps.task(
@@ -105,13 +106,7 @@ def _claim(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChaina
         "RequestNotChecked",
         cause="The request could not be checked, and nothing was changed. The history says why.",
     )
-    invalid = steps.fail(
-        "Reject request",
-        "The input is not valid. The cause names the field, what is wrong with it, and an example."
-        " Nothing was changed.",
-        "InvalidRequest",
-        cause_path="$.request.problem",
-    )
+    invalid = steps.reject("$.request.problem")
     on_error(validate, unchecked, result_path=sfn.JsonPath.DISCARD)
     on_error(claim, endings.refused, EnvironmentBusy, RollbackWindowOpen, ListenerDrifted)
     on_error(claim, endings.escalated)
@@ -121,7 +116,15 @@ def _claim(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChaina
     valid = sfn.Condition.string_equals("$.request.problem", "")
     question = steps.ask("Is the request valid?", "Goes on only with a request that was understood.")
     question.when(valid, claim).otherwise(invalid)
-    claim.next(record).next(current).next(then)
+    wait = steps.wait_until(
+        "Wait for the window's end",
+        "The live release can still be rolled back. Looks again every minute, because an operator may end its window.",
+        "$.environment.again_at",
+    )
+    ours = steps.ask("Is the environment ours?", "Goes on once the environment is claimed.")
+    claimed = sfn.Condition.string_equals("$.environment.again_at", "")
+    steps.repeat(wait, claim, ours, claimed, yes=record, no=wait)
+    record.next(current).next(then)
     return validate.next(question)
 
 
@@ -134,7 +137,7 @@ def _save_database(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn
         returns=("snapshot_id", "ready_by"),
         into="snapshot",
     )
-    wait = steps.wait("Wait for snapshot", "RDS copies the database; it serves meanwhile.", _CHECK_EVERY_SECONDS)
+    wait = steps.wait("Wait for snapshot", "RDS copies the database; it serves meanwhile.", CHECK_EVERY_SECONDS)
     check = steps.task(
         "Check snapshot",
         "database.check_snapshot",
@@ -167,7 +170,7 @@ def _prepare(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChai
         into="preparation",
         patience=FORWARD_SLOW,
     )
-    wait = steps.wait("Wait for idle color", "Instances start and pass their health checks.", _CHECK_EVERY_SECONDS)
+    wait = steps.wait("Wait for idle color", "Instances start and pass their health checks.", CHECK_EVERY_SECONDS)
     check = steps.task(
         "Check idle color",
         "fleet.check_idle_color",
@@ -208,17 +211,36 @@ def _try_out(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChai
     for task in (stores, smoke, hold):
         on_error(task, endings.lease_lost, LeaseLost)
         on_error(task, endings.aborted)
-    return stores.next(smoke).next(hold).next(then)
+    return stores.next(smoke).next(hold).next(_hold(steps, endings, then))
+
+
+def _hold(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChainable:
+    """Here an operator's pause holds the release while nobody but Runback has seen it."""
+    check = _check_bake(
+        steps,
+        "Check for hold",
+        ShiftStep(weight=0, bake_seconds=0),
+        "Looks whether an operator has paused the release before it receives traffic. Fails when a pause is over its"
+        " deadline.",
+    )
+    wait = steps.wait_until(
+        "Hold before shift", "The release is paused, and has no traffic yet: look again then.", _BAKED_AGAIN_AT
+    )
+    question = steps.ask("Is the release held?", "Goes on unless an operator has paused the release.")
+    held = sfn.Condition.boolean_equals("$.bake.done", value=False)
+    on_error(check, endings.lease_lost, LeaseLost)
+    on_error(check, endings.aborted)
+    return steps.repeat(wait, check, question, held, yes=wait, no=then)
 
 
 def _shift(steps: Steps, shifts: tuple[ShiftStep, ...], endings: _Endings, then: sfn.IChainable) -> sfn.IChainable:
     """Chain the steps of the plan; each one knows the weight before it, so that it can tell a human's change."""
     *partial, whole = shifts
     weights_before = (0, *(shift.weight for shift in partial))
-    bake = _bake(steps, whole, then=_check_log_again(steps, endings, then))
+    bake = _bake(steps, whole, endings, then=_check_log_again(steps, endings, then))
     following = _switch(steps, whole, weights_before[-1], endings, then=_validate_live(steps, endings, then=bake))
     for shift, before in reversed(list(zip(partial, weights_before[:-1], strict=True))):
-        following = _switch(steps, shift, before, endings, then=_bake(steps, shift, then=following))
+        following = _switch(steps, shift, before, endings, then=_bake(steps, shift, endings, then=following))
     return following
 
 
@@ -246,13 +268,37 @@ def _switch(
     return switch.next(then)
 
 
-def _bake(steps: Steps, shift: ShiftStep, then: sfn.IChainable) -> sfn.IChainable:
-    bake = steps.wait(
-        f"Bake at {shift.weight} %",
-        f"Observes the release at {shift.weight} % for {shift.bake_seconds} s. The old color stays alive.",
-        shift.bake_seconds,
+def _bake(steps: Steps, shift: ShiftStep, endings: _Endings, then: sfn.IChainable) -> sfn.IChainable:
+    """A bake is many short waits, so that an order is obeyed while it lasts, and a lost lease is noticed."""
+    percent = f"{shift.weight} %"
+    check = _check_bake(
+        steps,
+        f"Check bake at {percent}",
+        shift,
+        f"Looks whether the release was observed at {percent} for {shift.bake_seconds} s, and what an operator has"
+        " ordered: a pause holds it, promote ends the bake. Fails when a pause is over its deadline.",
     )
-    return bake.next(then)
+    wait = steps.wait_until(
+        f"Bake at {percent}",
+        f"Observes the release at {percent}, in short waits. The old color stays alive.",
+        _BAKED_AGAIN_AT,
+    )
+    question = steps.ask(f"Has it baked at {percent}?", "Goes on when the bake is over, and the release is not paused.")
+    done = sfn.Condition.boolean_equals("$.bake.done", value=True)
+    on_error(check, endings.lease_lost, LeaseLost)
+    on_error(check, endings.rolled_back)
+    return steps.repeat(wait, check, question, done, yes=then, no=wait)
+
+
+def _check_bake(steps: Steps, name: str, shift: ShiftStep, comment: str) -> sfn.TaskStateBase:
+    return steps.task(
+        name,
+        "release.check_bake",
+        comment,
+        given={**_RELEASE, "percent": shift.weight, "bake_seconds": shift.bake_seconds},
+        returns=("done", "again_at"),
+        into="bake",
+    )
 
 
 def _validate_live(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChainable:
@@ -328,11 +374,8 @@ def _accept(steps: Steps, clean_up: sfn.IStateMachine, endings: _Endings) -> sfn
         "Lets the live color scale again between the bounds that the old one had.",
         given={**_RELEASE, "color": _IDLE},
     )
-    release = steps.task(
-        "Release environment",
-        "release.release_environment",
-        "Gives the lease back. The next release may begin.",
-        given={**_RELEASE, "phase": "committed", "failure": _NO_FAILURE},
+    release = steps.release_environment(
+        "Release environment", "Gives the lease back. The next release may begin.", _RELEASE, "committed"
     )
     live = _live(steps, clean_up)
     on_error(promote, endings.lease_lost, LeaseLost)
@@ -349,8 +392,8 @@ def _accept(steps: Steps, clean_up: sfn.IStateMachine, endings: _Endings) -> sfn
 def _live(steps: Steps, clean_up: sfn.IStateMachine) -> sfn.IChainable:
     """Nothing that fails from here on makes the release less live."""
     start = start_clean_up(steps, clean_up, at("$.request.release_id"))
-    warn = _tell(steps, "Tell about the clean-up", "clean_up_failed", reason="", failure=object_at(FAILURE))
-    tell = _tell(steps, "Tell about the release", "promoted", reason="", failure=_NO_FAILURE)
+    warn = steps.tell("Tell about the clean-up", "clean_up_failed", _RELEASE_ID, failure=object_at(FAILURE))
+    tell = steps.tell("Tell about the release", "promoted", _RELEASE_ID)
     live = steps.succeed("Release is live", "The new version has all traffic.")
     on_error(start, tell, ALREADY_STARTED, result_path=sfn.JsonPath.DISCARD)
     on_error(start, warn)
@@ -388,7 +431,7 @@ def _refused(steps: Steps) -> sfn.IChainable:
         {"details": sfn.JsonPath.string_to_json(at("$.failure.Cause"))},
     )
     reason = "$.refusal.details.errorMessage"
-    tell = _tell(steps, "Tell about the refusal", "refused", reason=at(reason), failure=_NO_FAILURE)
+    tell = steps.tell("Tell about the refusal", "refused", _RELEASE_ID, reason=at(reason))
     refused = steps.fail(
         "Release refused",
         "The release may not begin now. The cause says why, and what to do. Nothing was changed.",
@@ -412,15 +455,15 @@ def _aborted(steps: Steps, lease_lost: sfn.Fail, escalated: sfn.IChainable) -> s
         "Lets the color that serves scale again as before.",
         given={**_RELEASE, "color": _ACTIVE},
     )
-    release = steps.task(
+    release = steps.release_environment(
         "Release environment after abort",
-        "release.release_environment",
         "Writes down why the release was aborted, and gives the lease back.",
-        given={**_RELEASE, "phase": "aborted", "failure": object_at(FAILURE)},
-        returns=("issue",),
+        _RELEASE,
+        "aborted",
+        failure=object_at(FAILURE),
         into="ended",
     )
-    tell = _tell(steps, "Tell about the abort", "aborted", reason=at("$.ended.issue"), failure=_NO_FAILURE)
+    tell = steps.tell("Tell about the abort", "aborted", _RELEASE_ID, reason=at("$.ended.issue"))
     aborted = steps.fail(
         "Release aborted",
         "The release was given up before traffic moved. The old version serves as before; the cause says why.",
@@ -473,12 +516,13 @@ def _drifted(steps: Steps, lease_lost: sfn.Fail, escalated: sfn.IChainable) -> s
         "Lets the color that served before scale as it did, unless traffic has begun to move and it is the way back.",
         given={**_RELEASE, "color": _ACTIVE, "only_in_phase": "preparing"},
     )
-    release = steps.task(
+    release = steps.release_environment(
         "Leave the listener to a human",
-        "release.release_environment",
         "Somebody else moved the listener during the release. Runback does not fight over it: it lets the environment"
         " go and tells a human.",
-        given={**_RELEASE, "phase": "escalated", "failure": object_at(FAILURE)},
+        _RELEASE,
+        "escalated",
+        failure=object_at(FAILURE),
     )
     on_error(release, lease_lost, LeaseLost, result_path=sfn.JsonPath.DISCARD)
     on_error(release, escalated, result_path=sfn.JsonPath.DISCARD)
@@ -488,7 +532,7 @@ def _drifted(steps: Steps, lease_lost: sfn.Fail, escalated: sfn.IChainable) -> s
 
 
 def _escalated(steps: Steps) -> sfn.IChainable:
-    tell = _tell(steps, "Page a human", "escalated", reason="", failure=object_at(FAILURE))
+    tell = steps.tell("Page a human", "escalated", _RELEASE_ID, failure=object_at(FAILURE))
     escalated = steps.fail(
         "Escalated",
         "Runback could not bring the release to an end here, and has told a human. If the environment is still held,"
@@ -498,18 +542,3 @@ def _escalated(steps: Steps) -> sfn.IChainable:
     )
     on_error(tell, escalated, result_path=sfn.JsonPath.DISCARD)
     return tell.next(escalated)
-
-
-def _tell(steps: Steps, name: str, kind: str, *, reason: str, failure: object) -> sfn.TaskStateBase:
-    return steps.task(
-        name,
-        "notices.notify",
-        "Sends a message to the people on call. A message that cannot be sent changes nothing.",
-        given={
-            "kind": kind,
-            "release_id": at("$.request.release_id"),
-            "reason": reason,
-            "failure": failure,
-            "execution": EXECUTION,
-        },
-    )

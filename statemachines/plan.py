@@ -2,6 +2,19 @@
 
 from dataclasses import dataclass
 
+from lambdas.release.bake_rules import most_looks
+from lambdas.release.rules import WINDOW_PAUSE_SECONDS
+
+CHECK_EVERY_SECONDS = 15
+"""How often a release looks whether something slow is ready: a snapshot, an instance refresh."""
+
+MOST_EVENTS = 20_000
+"""Of the 25,000 that an execution may have: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
+_EVENTS_OF_A_LOOK = 9
+"""A Task is entered, scheduled, started, ended and exited; a Choice and a Wait are entered and exited."""
+_EVENTS_WITHOUT_LOOPS = 1000
+"""More than all states of the deploy machine have, each entered once, and each Task tried as often as it may be."""
+
 
 @dataclass(frozen=True)
 class ShiftStep:
@@ -16,3 +29,30 @@ class ReleasePlan:
     """The steps of a release, in order. The last one has weight 100."""
 
     steps: tuple[ShiftStep, ...]
+
+
+@dataclass(frozen=True)
+class LongestRelease:
+    """How long each thing may take that a release waits for."""
+
+    window_seconds: int
+    snapshot_seconds: int
+    prepare_seconds: int
+    bakes_seconds: tuple[int, ...]
+    pause_seconds: int
+
+    @property
+    def seconds(self) -> int:
+        """All of it, one after the other."""
+        waits = self.window_seconds + self.snapshot_seconds + self.prepare_seconds + self.pause_seconds
+        return waits + sum(self.bakes_seconds)
+
+    @property
+    def events(self) -> int:
+        """How many events the history of such a release may have."""
+        looks = (
+            self.window_seconds // WINDOW_PAUSE_SECONDS
+            + (self.snapshot_seconds + self.prepare_seconds) // CHECK_EVERY_SECONDS
+            + sum(map(most_looks, (*self.bakes_seconds, self.pause_seconds)))
+        )
+        return _EVENTS_WITHOUT_LOOPS + _EVENTS_OF_A_LOOK * looks

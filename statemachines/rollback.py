@@ -12,10 +12,12 @@ from statemachines.steps import (
     ALREADY_STARTED,
     BACK,
     BACK_SLOW,
+    CLAIM,
     EXECUTION,
     FAILURE,
     FORWARD_SLOW,
     INPUT,
+    NO_FAILURE,
     Steps,
     at,
     object_at,
@@ -25,9 +27,6 @@ from statemachines.steps import (
 _SETTLE_EVERY_SECONDS = 5
 _LAST_STEP_SECONDS = FORWARD_SLOW.seconds
 """How long a step of the deployment may still work after it was stopped: the longest of its Tasks' time-outs."""
-
-_CLAIM = {"release_id": at("$.claim.release_id"), "lease": object_at("$.claim.lease")}
-_NO_FAILURE: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def rollback_definition(steps: Steps, clean_up: sfn.IStateMachine) -> sfn.IChain
     question.when(_decided(Action.LET_GO), _let_go(steps, endings))
     question.when(_decided(Action.ESCALATE), _nothing_to_go_back_to(steps, endings))
     question.when(_decided(Action.IMPOSSIBLE), _impossible(steps))
-    question.when(_decided(Action.INVALID), _invalid(steps))
+    question.when(_decided(Action.INVALID), steps.reject("$.claim.reason"))
     question.otherwise(
         steps.succeed("Nothing to roll back", "There is nothing to undo, or it is being done already. Changed nothing.")
     )
@@ -97,7 +96,7 @@ def _switch(steps: Steps, endings: _Endings) -> sfn.IChainable:
         "traffic.switch_listener",
         "Sends all traffic of every route to the recorded target group of the old color, and to that one alone.",
         given={
-            **_CLAIM,
+            **CLAIM,
             "color": at("$.claim.color"),
             "percent": 100,
             "before_percent": 0,
@@ -116,7 +115,7 @@ def _switch(steps: Steps, endings: _Endings) -> sfn.IChainable:
         "traffic.settle",
         "Undoes a late write of the execution that lost the environment, until none can come any more. A change that"
         " neither of them meant to make is a human's, and is not fought over.",
-        given={**_CLAIM, "color": at("$.claim.color"), "claimed_at": at("$.claim.claimed_at")},
+        given={**CLAIM, "color": at("$.claim.color"), "claimed_at": at("$.claim.claimed_at")},
         returns=("settled",),
         into="listener",
         patience=BACK,
@@ -131,7 +130,7 @@ def _switch(steps: Steps, endings: _Endings) -> sfn.IChainable:
         "rollback.record_rollback",
         "Writes down that the old version is live again, marks the rollback point as consumed, and gives the lease"
         " back.",
-        given={**_CLAIM, "reason": at("$.claim.reason")},
+        given={**CLAIM, "reason": at("$.claim.reason")},
     )
     tell = _tell(steps, "Tell about the rollback", "rolled_back", at("$.claim.reason"), concern=at("$.switch.concern"))
     rolled_back = steps.succeed("Rolled back", "The old version has all traffic again.")
@@ -154,14 +153,14 @@ def _verify(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChain
         "Smoke check old version",
         "checks.run_smoke_checks",
         "Asks the old version what users would ask of it, and the system whether it is healthy.",
-        given={**_CLAIM, "scope": Scope.ROLLED_BACK.value},
+        given={**CLAIM, "scope": Scope.ROLLED_BACK.value},
         patience=BACK_SLOW,
     )
     errors = steps.task(
         "Check error rate of old version",
         "checks.check_error_rate",
         "Counts the errors of the old version since the rollback.",
-        given={**_CLAIM, "version": at("$.claim.version"), "since": at("$.claim.claimed_at")},
+        given={**CLAIM, "version": at("$.claim.version"), "since": at("$.claim.claimed_at")},
         patience=BACK_SLOW,
     )
     page = _page(steps, "Page about the old version", "not_verified")
@@ -180,7 +179,7 @@ def _abort(steps: Steps, endings: _Endings) -> sfn.IChainable:
         "Scale idle color back",
         "fleet.scale_back_idle_color",
         "Cancels the refresh and leaves the idle color as it was found. Traffic never moved.",
-        given=_CLAIM,
+        given=CLAIM,
         returns=("active",),
         into="colors",
     )
@@ -198,7 +197,7 @@ def _abort(steps: Steps, endings: _Endings) -> sfn.IChainable:
 
 def _finish(steps: Steps, clean_up: sfn.IStateMachine, endings: _Endings) -> sfn.IChainable:
     resume = _resume(steps, "Resume scaling of live color", at("$.claim.active"))
-    release = _release(steps, "Release environment", "committed", _NO_FAILURE)
+    release = _release(steps, "Release environment", "committed")
     start = start_clean_up(steps, clean_up, at("$.claim.release_id"))
     tell = _tell(steps, "Tell that no clean-up was started", "clean_up_failed", at("$.failure.Error"))
     finished = steps.succeed("Release was live already", "Only its execution had ended early. Nothing was undone.")
@@ -218,7 +217,7 @@ def _let_go(steps: Steps, endings: _Endings) -> sfn.IChainable:
     wait = steps.wait(
         "Wait for the clean-up's last step", "A step of a dead execution may still work.", _LAST_STEP_SECONDS
     )
-    release = _release(steps, "Release environment after clean-up", "committed", _NO_FAILURE)
+    release = _release(steps, "Release environment after clean-up", "committed")
     tell = _tell(steps, "Tell about the clean-up", "clean_up_failed", at("$.claim.reason"))
     given_up = steps.succeed(
         "Clean-up given up", "Only the lease was given back. The clean-up machine can be started again."
@@ -248,16 +247,6 @@ def _impossible(steps: Steps) -> sfn.IChainable:
     )
 
 
-def _invalid(steps: Steps) -> sfn.IChainable:
-    return steps.fail(
-        "Reject request",
-        "The input is not valid. The cause names the field, what is wrong with it, and an example."
-        " Nothing was changed.",
-        "InvalidRequest",
-        cause_path="$.claim.reason",
-    )
-
-
 def _record_unreachable(steps: Steps, told: sfn.IChainable) -> sfn.IChainable:
     """
     Page the AWS CLI commands of the way back.
@@ -265,17 +254,12 @@ def _record_unreachable(steps: Steps, told: sfn.IChainable) -> sfn.IChainable:
     But not when this rollback was itself started by the end of another one: that one has paged, and its failure would
     start the next one, and so on, for as long as the record stays away. The watchdog goes on trying every minute.
     """
-    page = steps.task(
+    page = steps.tell(
         "Page the commands",
-        "notices.notify",
-        "Sends the AWS CLI commands that switch the traffic back by hand, from their copy in SSM.",
-        given={
-            "kind": "record_unreachable",
-            "release_id": "",
-            "reason": "",
-            "failure": object_at("$"),
-            "execution": EXECUTION,
-        },
+        "record_unreachable",
+        release_id="",
+        failure=object_at("$"),
+        comment="Sends the AWS CLI commands that switch the traffic back by hand, from their copy in SSM.",
     )
     escalated = steps.fail(
         "Escalated without record",
@@ -329,17 +313,12 @@ def _endings(steps: Steps) -> _Endings:
 
 
 def _page(steps: Steps, name: str, kind: str) -> sfn.TaskStateBase:
-    return steps.task(
+    return steps.tell(
         name,
-        "notices.notify",
-        "Tells the people on call what could not be done, and what to look at.",
-        given={
-            "kind": kind,
-            "release_id": at("$.claim.release_id"),
-            "reason": "",
-            "failure": object_at(FAILURE),
-            "execution": EXECUTION,
-        },
+        kind,
+        at("$.claim.release_id"),
+        failure=object_at(FAILURE),
+        comment="Tells the people on call what could not be done, and what to look at.",
     )
 
 
@@ -348,7 +327,7 @@ def _stop(steps: Steps, name: str) -> sfn.TaskStateBase:
         name,
         "rollback.stop_deployment",
         "Stops the execution that lost the environment, so that it starts nothing new.",
-        given={**_CLAIM, "loser": at("$.claim.loser")},
+        given={**CLAIM, "loser": at("$.claim.loser")},
         patience=BACK,
     )
 
@@ -358,30 +337,15 @@ def _resume(steps: Steps, name: str, color: str) -> sfn.TaskStateBase:
         name,
         "fleet.resume_scaling",
         "Lets the color that serves scale again between the bounds of before.",
-        given={**_CLAIM, "color": color},
+        given={**CLAIM, "color": color},
     )
 
 
-def _release(steps: Steps, name: str, phase: str, failure: object) -> sfn.TaskStateBase:
-    return steps.task(
-        name,
-        "release.release_environment",
-        f"Writes down that the release ended as {phase}, and gives the lease back.",
-        given={**_CLAIM, "phase": phase, "failure": failure},
-    )
+def _release(steps: Steps, name: str, phase: str, failure: object = NO_FAILURE) -> sfn.TaskStateBase:
+    comment = f"Writes down that the release ended as {phase}, and gives the lease back."
+    return steps.release_environment(name, comment, CLAIM, phase, failure=failure)
 
 
 def _tell(steps: Steps, name: str, kind: str, reason: str, *, concern: str = "") -> sfn.TaskStateBase:
     words = sfn.JsonPath.format("{} {}", reason, concern) if concern else reason
-    return steps.task(
-        name,
-        "notices.notify",
-        "Sends a message to the people on call. A message that cannot be sent changes nothing.",
-        given={
-            "kind": kind,
-            "release_id": at("$.claim.release_id"),
-            "reason": words,
-            "failure": _NO_FAILURE,
-            "execution": EXECUTION,
-        },
-    )
+    return steps.tell(name, kind, at("$.claim.release_id"), reason=words)

@@ -39,6 +39,8 @@ NOW = sfn.JsonPath.string_at("$$.State.EnteredTime")
 EXECUTION = sfn.JsonPath.string_at("$$.Execution.Id")
 INPUT = sfn.JsonPath.object_at("$$.Execution.Input")
 FAILURE = "$.failure"
+NO_FAILURE: Mapping[str, str] = {}
+"""What a function is given as its failure when nothing has failed."""
 
 State = sfn.IChainable
 Given = Mapping[str, Any]
@@ -73,6 +75,15 @@ def at(path: str) -> str:
 def object_at(path: str) -> Any:  # noqa: ANN401  a token of CDK
     """Refer to an object in the machine's data."""
     return sfn.JsonPath.object_at(path)
+
+
+def under_lease(release_id: str, lease: str) -> Given:
+    """Return what every step under the lease is given, by where the machine's data have it."""
+    return {"release_id": at(release_id), "lease": object_at(lease)}
+
+
+CLAIM = under_lease("$.claim.release_id", "$.claim.lease")
+"""The same in a machine whose first step claims."""
 
 
 class Steps:
@@ -121,6 +132,43 @@ class Steps:
         )
         return task
 
+    def tell(
+        self,
+        name: str,
+        kind: str,
+        release_id: str,
+        *,
+        reason: str = "",
+        failure: object = NO_FAILURE,
+        comment: str = "Sends a message to the people on call. A message that cannot be sent changes nothing.",
+    ) -> tasks.LambdaInvoke:
+        """Send a message: why is either a `reason` in words, or the `failure` of a Catch."""
+        given = {"kind": kind, "release_id": release_id, "reason": reason, "failure": failure, "execution": EXECUTION}
+        return self.task(name, "notices.notify", comment, given=given)
+
+    def release_environment(
+        self, name: str, comment: str, holder: Given, phase: str, *, failure: object = NO_FAILURE, into: str = ""
+    ) -> tasks.LambdaInvoke:
+        """Give the lease back, with how the work ended. Why is kept in words below `$.<into>.issue`."""
+        return self.task(
+            name,
+            "release.release_environment",
+            comment,
+            given={**holder, "phase": phase, "failure": failure},
+            returns=("issue",) if into else (),
+            into=into,
+        )
+
+    def reject(self, problem: str) -> sfn.Fail:
+        """End an execution whose input is not understood; where the data have the problem in words."""
+        return self.fail(
+            "Reject request",
+            "The input is not valid. The cause names the field, what is wrong with it, and an example."
+            " Nothing was changed.",
+            "InvalidRequest",
+            cause_path=problem,
+        )
+
     def wait(self, name: str, comment: str, seconds: int) -> sfn.Wait:
         """Wait for a fixed time."""
         return sfn.Wait(self._scope, name, comment=comment, time=sfn.WaitTime.duration(Duration.seconds(seconds)))
@@ -164,10 +212,24 @@ class Steps:
         self, wait: sfn.Wait, check: sfn.TaskStateBase, question: sfn.Choice, done: sfn.Condition, then: State
     ) -> sfn.Wait:
         """Wait, check, ask; again until it is done. Returns where the loop begins."""
+        self.repeat(wait, check, question, done, yes=then, no=wait)
+        return wait
+
+    def repeat(
+        self,
+        wait: sfn.Wait,
+        check: sfn.TaskStateBase,
+        question: sfn.Choice,
+        condition: sfn.Condition,
+        *,
+        yes: State,
+        no: State,
+    ) -> sfn.TaskStateBase:
+        """Check and ask, and check again after a wait, which is where `yes` or `no` leads. Returns where it begins."""
         wait.next(check)
         check.next(question)
-        question.when(done, then).otherwise(wait)
-        return wait
+        question.when(condition, yes).otherwise(no)
+        return check
 
     def fail(self, name: str, comment: str, error: str, *, cause: str = "", cause_path: str = "") -> sfn.Fail:
         """End the execution in failure. The error's name is static, so that rules and people can rely on it."""

@@ -33,6 +33,7 @@ RELEASE = {
     "prepare_timeout_seconds": 1800,
     "rollback_window_seconds": 3600,
     "next_release_in_window": "refuse",
+    "longest_pause_seconds": 3600,
 }
 _SECRETS = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:receipts/test"
 DATABASE = {
@@ -88,6 +89,8 @@ OTHER_DEPLOYMENT = "arn:aws:states:eu-west-1:123456789012:execution:receipts-tes
 ROLLBACK = "arn:aws:states:eu-west-1:123456789012:execution:receipts-test-rollback:one"
 CLEAN_UP = "arn:aws:states:eu-west-1:123456789012:execution:receipts-test-clean-up:one"
 OTHER_CLEAN_UP = "arn:aws:states:eu-west-1:123456789012:execution:receipts-test-clean-up:two"
+OPERATE = "arn:aws:states:eu-west-1:123456789012:execution:receipts-test-operate:one"
+OTHER_OPERATE = "arn:aws:states:eu-west-1:123456789012:execution:receipts-test-operate:two"
 OTHER_ROLLBACK = "arn:aws:states:eu-west-1:123456789012:execution:receipts-test-rollback:two"
 
 

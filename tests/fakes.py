@@ -1,5 +1,6 @@
 """Stand-ins that keep what they are told, for AWS things whose emulation would prove nothing more."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,3 +35,32 @@ class FakeParameters:
 
     def point_at(self, active: str, previous: str) -> None:
         self.active, self.previous = active, previous
+
+
+@dataclass
+class ShownListener:
+    """A load balancer whose only route shows these weights."""
+
+    weights: dict[str, int]
+
+    def forwards(self, arns: Iterable[str]) -> dict[str, dict[str, int]]:
+        return dict.fromkeys(arns, self.weights)
+
+
+class LosesAnswers:
+    """A client whose next answer to an operation is lost after the request has worked: botocore sends it again."""
+
+    def __init__(self, client: Any, operation: str) -> None:
+        self._client = client
+        self._operation = operation
+
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(self._client, name)
+        return self._twice(real) if name == self._operation else real
+
+    def _twice(self, real: Any) -> Any:
+        def send(**request: Any) -> Any:
+            real(**request)
+            return real(**request)
+
+        return send

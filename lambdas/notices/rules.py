@@ -16,6 +16,12 @@ class Kind(StrEnum):
     ESCALATED = "escalated"
     RECORD_UNREACHABLE = "record_unreachable"
     CLEAN_UP_FAILED = "clean_up_failed"
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    PROMOTE_ORDERED = "promote_ordered"
+    ABORT_ORDERED = "abort_ordered"
+    WINDOW_ENDED = "window_ended"
+    ENVIRONMENT_FREED = "environment_freed"
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,12 @@ _HEADLINES: Mapping[Kind, str] = {
     Kind.ESCALATED: "ACTION NEEDED: {release_id} could not be brought to an end",
     Kind.RECORD_UNREACHABLE: "ACTION NEEDED: rollback impossible, the record cannot be reached",
     Kind.CLEAN_UP_FAILED: "ACTION NEEDED: the clean-up after {release_id} failed",
+    Kind.PAUSED: "Release {release_id} is paused by an operator",
+    Kind.RESUMED: "Release {release_id} goes on",
+    Kind.PROMOTE_ORDERED: "Release {release_id} skips its bakes",
+    Kind.ABORT_ORDERED: "Release {release_id} is given up by an operator",
+    Kind.WINDOW_ENDED: "Release {release_id} can no longer be rolled back",
+    Kind.ENVIRONMENT_FREED: "The environment was freed from {release_id}",
 }
 
 _ADVICE: Mapping[Kind, str] = {
@@ -54,6 +66,24 @@ _ADVICE: Mapping[Kind, str] = {
     Kind.CLEAN_UP_FAILED: (
         "No traffic was moved; the old color may keep instances that nobody needs. Once the cause above is removed,"
         " start {clean_up_machine} with the input {{}}: it may be repeated at any time."
+    ),
+    Kind.PAUSED: (
+        'To let it go on, start {operate_machine} with the input {{"action": "resume", "release_id": "{release_id}",'
+        ' "reason": "…"}}; to give it up, with {{"action": "abort", "release_id": "{release_id}", "reason": "…"}}.'
+    ),
+    Kind.RESUMED: (
+        'To hold it again, start {operate_machine} with the input {{"action": "pause", "release_id": "{release_id}",'
+        ' "reason": "…"}}.'
+    ),
+    Kind.PROMOTE_ORDERED: (
+        'To hold it after all, start {operate_machine} with the input {{"action": "pause", "release_id":'
+        ' "{release_id}", "reason": "…"}}; to go back, start {rollback_machine} with the input {{}}.'
+    ),
+    Kind.ABORT_ORDERED: "Watch {rollback_machine}: its own message says how the release ended.",
+    Kind.WINDOW_ENDED: "To go back from here, deploy the old version. The next release may begin at once.",
+    Kind.ENVIRONMENT_FREED: (
+        "Nothing was scaled and no traffic was moved: look after the size of both colors before the next release"
+        " begins (operator guide, The size of the live color)."
     ),
 }
 
@@ -76,6 +106,7 @@ def compose(notice: Notice, service: str, environment: str) -> Message:
         "deploy_machine": f"{service}-{environment}-deploy",
         "rollback_machine": f"{service}-{environment}-rollback",
         "clean_up_machine": f"{service}-{environment}-clean-up",
+        "operate_machine": f"{service}-{environment}-operate",
         "commands": notice.commands or "(their copy in SSM cannot be read either: see the runbook, Quick Rollback)",
     }
     headline = _HEADLINES[notice.kind].format(**words)

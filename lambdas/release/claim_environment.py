@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from lambdas.clients import client
 from lambdas.observability import step
 from lambdas.release.record import ReleaseRecord
-from lambdas.release.rules import Lease, Phase, Work, check_deploy_claim, other_color
+from lambdas.release.rules import InWindow, Lease, Phase, Work, check_deploy_claim, other_color
 from lambdas.traffic.load_balancer import LoadBalancer
 from lambdas.traffic.rules import Route, require_live
 
@@ -22,14 +22,14 @@ class Settings:
     environment: str
     table: str
     routes: tuple[Route, ...]
-    may_expire_window: bool
+    in_window: InWindow
 
 
 settings = Settings(
     environ["ENVIRONMENT"],
     environ["RECORD_TABLE"],
     Route.all_from_json(environ["ROUTES"]),
-    loads(environ["RELEASE"])["next_release_in_window"] == "expire",
+    InWindow(loads(environ["RELEASE"])["next_release_in_window"]),
 )
 load_balancer = LoadBalancer(client("elbv2"))
 record = ReleaseRecord(client("dynamodb"), settings.table, settings.environment)
@@ -52,13 +52,15 @@ class Claim:
 
 @step
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
-    """Return {"lease": {"holder", "token"}, "active": color, "idle": color}."""
-    claim = Claim.from_event(event)
-    lease, active = claim_environment(claim)
-    return {"lease": lease.as_event(), "active": active, "idle": other_color(active)}
+    """
+    Return {"lease": {"holder", "token"}, "active": color, "idle": color, "again_at": ""}.
+
+    Or nothing of that but "again_at", a timestamp, when the release has to wait for the end of a window.
+    """
+    return claim_environment(Claim.from_event(event))
 
 
-def claim_environment(claim: Claim) -> tuple[Lease, str]:
+def claim_environment(claim: Claim) -> dict[str, Any]:
     """
     Claim the environment if nobody else works on it and the listener is what the record says.
 
@@ -66,10 +68,12 @@ def claim_environment(claim: Claim) -> tuple[Lease, str]:
     ListenerDrifted; nothing has changed then.
     """
     found = record.read()
-    check_deploy_claim(found, claim.execution, claim.now, may_expire_window=settings.may_expire_window)
+    again_at = check_deploy_claim(found, claim.execution, claim.now, in_window=settings.in_window)
+    if again_at:
+        return {"lease": Lease("", 0).as_event(), "active": "", "idle": "", "again_at": again_at}
     active = require_live(settings.routes, load_balancer.forwards(route.arn for route in settings.routes), found.live)
     if found.work.lease and found.work.holder == claim.execution:
-        return found.work.lease, active
+        return _answer(found.work.lease, active)
     record.note_release(
         claim.release_id,
         {},
@@ -82,4 +86,8 @@ def claim_environment(claim: Claim) -> tuple[Lease, str]:
         claimed_at=claim.now,
         progress_at=claim.now,
     )
-    return record.claim(found.work, wanted), active
+    return _answer(record.claim(found.work, wanted), active)
+
+
+def _answer(lease: Lease, active: str) -> dict[str, Any]:
+    return {"lease": lease.as_event(), "active": active, "idle": other_color(active), "again_at": ""}

@@ -22,10 +22,13 @@ from botocore.exceptions import ClientError
 
 from lambdas.errors import AwsCallFailed, EnvironmentBusy, LeaseLost
 from lambdas.release.rules import (
+    Bake,
     EnvironmentRecord,
     HealthReading,
     Lease,
     Live,
+    Order,
+    OrderAction,
     Phase,
     PointStatus,
     RollbackPoint,
@@ -35,13 +38,22 @@ from lambdas.release.rules import (
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import PutTypeDef, TransactWriteItemTypeDef
+    from mypy_boto3_dynamodb.type_defs import ConditionCheckTypeDef, PutTypeDef, TransactWriteItemTypeDef
 
 _serialize = TypeSerializer().serialize
 _deserialize = TypeDeserializer().deserialize
 
 Item = dict[str, Any]
 Forwards = Mapping[str, Mapping[str, int]]
+
+
+@dataclass(frozen=True)
+class Orders:
+    """The orders in one release's history, as they were read and as they shall be, oldest first."""
+
+    release_id: str
+    before: list[Item]
+    after: list[Item]
 
 
 @dataclass(frozen=True)
@@ -108,10 +120,96 @@ class ReleaseRecord:
             changes["intents"] = intents
         self._transact_or_lose(lease, [self._lease_update(lease, changes)])
 
+    def renew_lease(self, lease: Lease, now: str, *, bake: Bake | None = None) -> Work:
+        """
+        Prove that this execution still holds the environment, and return the lease item with the orders that it holds.
+
+        With a `bake`, that is written down too. Proof and answer are one write, so no order is overlooked that was
+        given before it. Raises LeaseLost.
+        """
+        changes = {"progress_at": now} | ({"bake": asdict(bake)} if bake else {})
+        update = self._lease_update(lease, changes)["Update"]
+        try:
+            answer = self.dynamodb.update_item(**update, ReturnValues="ALL_NEW")
+        except ClientError as error:
+            raise self._lost(lease, error) from error
+        return _work(_from_dynamodb(answer["Attributes"]))
+
     def begin_shifting(self, lease: Lease, live: Live, phase: Phase, intents: Forwards, now: str) -> None:
         """From the first shift on, alarms and rollbacks are about this release: lease and live item change together."""
         changes = {"progress_at": now, "phase": phase.value, "intents": intents}
         self._transact_or_lose(lease, [self._lease_update(lease, changes), self._put("live", _plain(live))])
+
+    def give_order(self, observed: Work, order: Order, history: Orders) -> None:
+        """
+        Let the holder's next look find an order, and let the release's history say so.
+
+        A pause or promote stands in the lease item until another order, a resume or the next claim; of any other, the
+        history alone tells. Raises EnvironmentBusy unless holder, token, phase and history are as they were observed.
+        """
+        in_force = {OrderAction.PAUSE: "SET #order = :order", OrderAction.PROMOTE: "SET #order = :order"}
+        in_force[OrderAction.RESUME] = "REMOVE #order"
+        condition = "#token = :token AND #holder = :holder AND #phase = :phase"
+        names = {"#token": "token", "#holder": "holder", "#phase": "phase"}
+        values: Item = {":token": observed.token, ":holder": observed.holder, ":phase": str(observed.phase)}
+        expression = in_force.get(order.action, "")
+        if expression:
+            names["#order"] = "order"
+        if ":order" in expression:
+            values[":order"] = asdict(order)
+        self._transact_or_busy([self._fenced("lease", expression, condition, names, values), self._remember(history)])
+
+    def end_window(self, observed: Work, live: Live, history: Orders) -> None:
+        """
+        Give the way back of the promoted release up before its time.
+
+        Raises EnvironmentBusy unless the environment is as free, and the release as live, as it was observed.
+        """
+        free = "#token = :token AND attribute_not_exists(#holder)"
+        nobody = self._fenced("lease", "", free, {"#token": "token", "#holder": "holder"}, {":token": observed.token})
+        point = live.rollback_point
+        still = "#release_id = :release_id AND #point.#status = :valid AND #point.#ends = :ends"
+        names = {
+            "#release_id": "release_id",
+            "#point": "rollback_point",
+            "#status": "status",
+            "#ends": "window_ends_at",
+        }
+        values = {
+            ":release_id": live.release_id,
+            ":valid": PointStatus.VALID.value,
+            ":ends": point.window_ends_at if point else None,
+            ":expired": PointStatus.EXPIRED.value,
+        }
+        expire = self._fenced("live", "SET #point.#status = :expired", still, names, values)
+        self._transact_or_busy([nobody, expire, self._remember(history)])
+
+    def _remember(self, history: Orders) -> "TransactWriteItemTypeDef":
+        """Write a release's orders, if nobody else has since they were read; so an order is remembered once."""
+        unchanged = "#orders = :before" if history.before else "attribute_not_exists(#orders)"
+        values = {":orders": history.after} | ({":before": history.before} if history.before else {})
+        item = f"release#{history.release_id}"
+        return self._fenced(item, "SET #orders = :orders", unchanged, {"#orders": "orders"}, values)
+
+    def _fenced(
+        self, item: str, expression: str, condition: str, names: dict[str, str], values: Item
+    ) -> "TransactWriteItemTypeDef":
+        """Return a part of a transaction: a change under a condition, or without an expression the condition alone."""
+        common: ConditionCheckTypeDef = {
+            "TableName": self.table,
+            "Key": self._key(item),
+            "ConditionExpression": condition,
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": _to_dynamodb(values),
+        }
+        return {"Update": {**common, "UpdateExpression": expression}} if expression else {"ConditionCheck": common}
+
+    def _transact_or_busy(self, writes: "list[TransactWriteItemTypeDef]") -> None:
+        try:
+            self.dynamodb.transact_write_items(TransactItems=writes)
+        except ClientError as error:
+            _raise_unless_condition_failed(error)
+            raise EnvironmentBusy("The record has changed since it was read.") from error
 
     def expire_rollback_point(self, lease: Lease, live: Live, now: str) -> None:
         """Give up the live release's way back, before the first change to the color that it stands on."""
@@ -147,7 +245,9 @@ class ReleaseRecord:
         All of it or nothing: who comes late must not overwrite how a release ended for another execution. Repeating a
         finished `finish` is a no-op. Raises LeaseLost when another execution holds the environment.
         """
-        update = self._lease_update(lease, {"progress_at": now, "phase": phase.value}, remove=["holder"])
+        update = self._lease_update(
+            lease, {"progress_at": now, "phase": phase.value}, remove=["holder", "bake", "order"]
+        )
         writes = [update, *(self._history(each, facts, {"ended_at": now}) for each, facts in outcomes.items())]
         writes += [self._put("live", _plain(live))] if live else []
         try:
@@ -231,9 +331,12 @@ class ReleaseRecord:
             else:
                 self.dynamodb.transact_write_items(TransactItems=writes)
         except ClientError as error:
-            _raise_unless_condition_failed(error)
-            message = f"Execution {lease.holder} no longer holds {self.environment} (token {lease.token})."
-            raise LeaseLost(message) from error
+            raise self._lost(lease, error) from error
+
+    def _lost(self, lease: Lease, error: ClientError) -> LeaseLost:
+        """Return what a failed condition means; every other failure is passed on."""
+        _raise_unless_condition_failed(error)
+        return LeaseLost(f"Execution {lease.holder} no longer holds {self.environment} (token {lease.token}).")
 
     def _plain_key(self, item: str) -> Item:
         return {"environment": self.environment, "item": item}
@@ -283,7 +386,13 @@ def _work(item: Item | None) -> Work:
         action=item.get("action"),
         intents=_weights(item.get("intents", {})),
         loser=_loser(item.get("loser", {})),
+        bake=_bake(item["bake"]) if "bake" in item else None,
+        order=Order(**{**item["order"], "action": OrderAction(item["order"]["action"])}) if "order" in item else None,
     )
+
+
+def _bake(item: Item) -> Bake:
+    return Bake(percent=int(item["percent"]), began_at=item["began_at"], ends_at=item["ends_at"])
 
 
 def _loser(item: Item) -> Item:

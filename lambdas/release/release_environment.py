@@ -9,9 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from lambdas.clients import client
 from lambdas.observability import step
 from lambdas.release.record import ReleaseRecord
-from lambdas.release.rules import Lease, Phase, explain_failure
-
-_OUTCOMES = {Phase.COMMITTED: "promoted", Phase.ABORTED: "aborted", Phase.ESCALATED: "escalated"}
+from lambdas.release.rules import OUTCOMES, Lease, Phase, explain_failure
 
 
 @dataclass(frozen=True)
@@ -36,5 +34,5 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 
 def release_environment(lease: Lease, release_id: str, phase: Phase, issue: str, now: str) -> None:
     """Write the outcome into the release's history and give the lease back. Safe to repeat. Raises LeaseLost."""
-    facts = {"outcome": _OUTCOMES[phase]} | ({"issue": issue} if issue else {})
+    facts = {"outcome": OUTCOMES[phase]} | ({"issue": issue} if issue else {})
     record.finish(lease, phase, now, {release_id: facts})

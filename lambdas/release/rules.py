@@ -37,12 +37,38 @@ class Phase(StrEnum):
     """Runback could not finish on its own, and has told a human."""
 
 
+OUTCOMES: Mapping[Phase, str] = {
+    Phase.COMMITTED: "promoted",
+    Phase.ABORTED: "aborted",
+    Phase.ROLLED_BACK: "rolled_back",
+    Phase.ESCALATED: "escalated",
+}
+"""What a release's history says of its end, by the phase in which the work on it ended."""
+
+
 class PointStatus(StrEnum):
     """What a rollback point is still good for."""
 
     VALID = "valid"
     CONSUMED = "consumed"
     EXPIRED = "expired"
+
+
+class OrderAction(StrEnum):
+    """What an operator can order a release to do, or Runback about a release."""
+
+    PAUSE = "pause"
+    """Hold the release where it is, until somebody resumes it or the deadline passes."""
+    RESUME = "resume"
+    """Let a paused release go on."""
+    PROMOTE = "promote"
+    """Skip what is left of all bakes; every check still runs."""
+    ABORT = "abort"
+    """Give the release up: aborted before the first shift, rolled back from then on."""
+    END_WINDOW = "end-window"
+    """Give up the way back of the live release before the end of its window."""
+    RELEASE_ENVIRONMENT = "release-environment"
+    """Take the lease from an execution that is dead."""
 
 
 def parse_moment(text: str) -> datetime:
@@ -94,13 +120,34 @@ class Lease:
 
 
 @dataclass(frozen=True)
+class Bake:
+    """Which step of a release is observed, since when, and until when at the earliest."""
+
+    percent: int
+    began_at: str
+    ends_at: str
+
+
+@dataclass(frozen=True)
+class Order:
+    """What an operator wants of the holder. `by` is the execution that gave the order, `until` a pause's deadline."""
+
+    action: OrderAction
+    at: str
+    reason: str
+    by: str
+    until: str = ""
+
+
+@dataclass(frozen=True)
 class Work:
     """
     The lease item: who works on the environment, on which release, and how far it is.
 
     `token` grows with every claim and never shrinks. `intents` is what the holder was about to make of each route:
     route name → {target group ARN: weight}. `loser` is what a rollback found when it claimed: the execution that it
-    took over from and that one's intents, which settle may have to undo.
+    took over from and that one's intents, which settle may have to undo. `bake` and `order` are the holder's, and go
+    with it: whoever claims begins without them.
     """
 
     token: int = 0
@@ -112,6 +159,8 @@ class Work:
     action: str | None = None
     intents: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     loser: Mapping[str, Any] = field(default_factory=dict)
+    bake: Bake | None = None
+    order: Order | None = None
 
     @property
     def lease(self) -> Lease | None:
@@ -218,17 +267,34 @@ def describe_json(value: Any) -> str:  # noqa: ANN401
     return shown or f"{type(value).__name__.replace('str', 'text').replace('int', 'number')} {str(value)[:60]!r}"
 
 
-def check_deploy_claim(record: EnvironmentRecord, execution: str, now: str, *, may_expire_window: bool) -> None:
+class InWindow(StrEnum):
+    """What becomes of a release that comes while the live one can still be rolled back."""
+
+    REFUSE = "refuse"
+    EXPIRE = "expire"
+    """It gives the live release's way back up."""
+    WAIT = "wait"
+    """It waits for the end of the window, without the lease."""
+
+
+WINDOW_PAUSE_SECONDS = 60
+"""How long a release waits at most before it looks again: an operator may end the window at any time."""
+
+
+def check_deploy_claim(record: EnvironmentRecord, execution: str, now: str, *, in_window: InWindow) -> str:
     """
     Let a deployment claim only what is free, or what it holds already.
 
+    Return "", or when to look again, if it should wait: for the end of a window, or for the clean-up that follows it.
     Raises EnvironmentBusy when another execution holds the environment, even a dead one: what that one left behind is
     cleared by the rollback machine, which the status rule or the watchdog starts. Raises RollbackWindowOpen when the
     idle color is still the way back of the live release.
     """
     work = record.work
     if work.holder == execution:
-        return
+        return ""
+    if in_window is InWindow.WAIT and work.phase is Phase.CLEANING_UP and work.holder is not None:
+        return as_timestamp(later(now, WINDOW_PAUSE_SECONDS))
     if work.holder is not None:
         raise EnvironmentBusy(
             f"Release {work.release_id} is {work.phase} under execution {work.holder}."
@@ -240,11 +306,15 @@ def check_deploy_claim(record: EnvironmentRecord, execution: str, now: str, *, m
             f"Release {record.live.release_id} received traffic and was never promoted. Bring it to its end first:"
             f" look at the listener, then start the rollback machine with the input {{}}."
         )
-    if record.live and point and point.in_window(now) and not may_expire_window:
+    ends_at = _window_still_open(record.live, now)
+    if record.live and point and ends_at and in_window is InWindow.REFUSE:
         raise RollbackWindowOpen(
-            f"Release {record.live.release_id} can be rolled back until {point.window_ends_at}, and the idle color"
-            f' {point.color} is its way back. Start again after that, or set next_release_in_window = "expire".'
+            f"Release {record.live.release_id} can be rolled back until {ends_at}, and the idle color {point.color} is"
+            f" its way back. Start again after that, or give the way back up with the order end-window."
         )
+    if ends_at and in_window is InWindow.WAIT:
+        return as_timestamp(min(later(now, WINDOW_PAUSE_SECONDS), ends_at, key=parse_moment))
+    return ""
 
 
 BUSY_PAUSE_SECONDS = 60

@@ -1,6 +1,6 @@
 """Write down that the old color serves again, and let the environment go."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from os import environ
 from typing import Any
 
@@ -10,7 +10,8 @@ from lambdas.clients import client
 from lambdas.observability import step
 from lambdas.release.parameters import Parameters
 from lambdas.release.record import ReleaseRecord
-from lambdas.release.rules import Lease, Live, Phase, PointStatus, Work, other_color
+from lambdas.release.rules import Lease, Phase, Work, other_color
+from lambdas.rollback.rules import restored
 
 
 @dataclass(frozen=True)
@@ -52,17 +53,3 @@ def record_rollback(lease: Lease, release_id: str, reason: str, now: str) -> Non
 
 def _is_done(work: Work, lease: Lease) -> bool:
     return work.token == lease.token and work.holder is None and work.phase is Phase.ROLLED_BACK
-
-
-def restored(live: Live | None, now: str) -> Live:
-    """Return the live item after a rollback. Its consumed point says what was rolled back, so that `{}` is a no-op."""
-    if live is None or live.rollback_point is None:
-        message = "A rollback without a rollback point cannot have switched"
-        raise ValueError(message)
-    point = live.rollback_point
-    if point.status is PointStatus.CONSUMED:
-        return live
-    consumed = replace(
-        point, status=PointStatus.CONSUMED, color=live.color, version=live.version, release_id=live.release_id
-    )
-    return Live(point.release_id, point.version, point.color, since=now, rollback_point=consumed)

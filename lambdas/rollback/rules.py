@@ -221,7 +221,8 @@ def _decide_over_deployment(request: RollbackRequest, work: Work, live: Live | N
     point = live.rollback_point if live else None
     if work.phase is Phase.COMMITTED and not by_hand:
         return Verdict(Action.FINISH, f"Release {work.release_id} is promoted; only its execution ended early.")
-    if work.phase is Phase.PREPARING and (not by_hand or not _is_valid(point)):
+    named = request.release_id != "" and request.release_id == work.release_id
+    if work.phase is Phase.PREPARING and (named or not by_hand or not _is_valid(point)):
         return Verdict(Action.ABORT, f"Release {work.release_id} received no traffic yet, and is given up.")
     if live is None or point is None or not _is_valid(point):
         return Verdict(Action.ESCALATE, f"Release {work.release_id} receives traffic, and has nothing to go back to.")
@@ -263,3 +264,17 @@ def _loser(work: Work) -> dict[str, Any]:
     if work.holder is None:
         return {}
     return {"holder": work.holder, "release_id": work.release_id, "intents": work.intents}
+
+
+def restored(live: Live | None, now: str) -> Live:
+    """Return the live item after a rollback. Its consumed point says what was rolled back, so that `{}` is a no-op."""
+    if live is None or live.rollback_point is None:
+        message = "A rollback without a rollback point cannot have switched"
+        raise ValueError(message)
+    point = live.rollback_point
+    if point.status is PointStatus.CONSUMED:
+        return live
+    consumed = replace(
+        point, status=PointStatus.CONSUMED, color=live.color, version=live.version, release_id=live.release_id
+    )
+    return Live(point.release_id, point.version, point.color, since=now, rollback_point=consumed)

@@ -19,6 +19,7 @@ LOG = {"logs:CreateLogStream", "logs:PutLogEvents"}
 TRACE = {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}
 READ = {"dynamodb:BatchGetItem"}
 READ_RELEASE = {"dynamodb:GetItem"}
+CHECK = {"dynamodb:ConditionCheckItem"}
 UPDATE = {"dynamodb:UpdateItem"}
 REPLACE = {"dynamodb:PutItem"}
 LISTENERS = {"elasticloadbalancing:DescribeListeners"}
@@ -42,6 +43,7 @@ INTERFACES = {
 ACTIONS: dict[str, set[str]] = {
     "validate-request": set(),
     "claim-environment": READ | UPDATE | REPLACE | LISTENERS,
+    "check-bake": UPDATE,
     "promote": READ | UPDATE | REPLACE | LISTENERS | {"ssm:PutParameter"},
     "release-environment": READ | UPDATE,
     "claim-clean-up": READ | REPLACE | LISTENERS,
@@ -78,6 +80,13 @@ ACTIONS: dict[str, set[str]] = {
     | {"autoscaling:ResumeProcesses", "ssm:PutParameter"},
     "switch-listener": READ | READ_RELEASE | UPDATE | REPLACE | LISTENERS | HEALTH | SHIFT,
     "settle": READ | UPDATE | LISTENERS | SHIFT,
+    "give-order": READ | READ_RELEASE | UPDATE | CHECK,
+    "free-environment": READ
+    | READ_RELEASE
+    | UPDATE
+    | REPLACE
+    | LISTENERS
+    | {"states:DescribeExecution", "ssm:PutParameter"},
     "notify": {"sns:Publish", "ssm:GetParameter"},
 }
 

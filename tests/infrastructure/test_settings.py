@@ -20,6 +20,11 @@ RULE = LIVE.replace(":listener/", ":listener-rule/") + "/8a1b2c3d4e5f6071"
 SECRETS = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:receipt-vault/production"
 API = "https://api.receiptvault.pro"
 
+TOO_LONG = "release: may take {} s, which is {} events of Step Functions, and 20000 are allowed: shorten one of "
+WAITS = "database.snapshot_timeout_seconds (3600 s), release.prepare_timeout_seconds (1800 s)"
+BAKES = "release.steps (2400 s)"
+PAUSE = "release.longest_pause_seconds (3600 s)"
+
 Edit = Callable[[str], str]
 
 
@@ -70,7 +75,11 @@ def test_production_ships_with_canary_half_and_an_hour_to_go_back() -> None:
 
 def test_a_release_is_as_careful_as_production_unless_it_says_otherwise(tmp_path: Path) -> None:
     def shortened(text: str) -> str:
-        kept = (line for line in text.splitlines() if not line.startswith(("prepare_", "rollback_", "next_release")))
+        kept = (
+            line
+            for line in text.splitlines()
+            if not line.startswith(("prepare_", "rollback_", "next_release", "longest_"))
+        )
         return "\n".join(kept)
 
     release = load_edited(tmp_path, shortened).release
@@ -79,7 +88,16 @@ def test_a_release_is_as_careful_as_production_unless_it_says_otherwise(tmp_path
         release.prepare_timeout_seconds,
         release.rollback_window_seconds,
         release.next_release_in_window,
-    ) == (1800, 3600, "refuse")
+        release.longest_pause_seconds,
+    ) == (1800, 3600, "refuse", 3600)
+
+
+@pytest.mark.parametrize(("choice", "longest"), [("refuse", 11400), ("expire", 11400), ("wait", 15000)])
+def test_a_release_is_given_the_time_in_which_it_waits_for_a_window(tmp_path: Path, choice: str, longest: int) -> None:
+    """Its execution would otherwise be ended in the middle of the release."""
+    settings = load_edited(tmp_path, replacing('"refuse"', f'"{choice}"'))
+
+    assert settings.longest_release.seconds == longest
 
 
 def test_a_route_may_be_a_rule_instead_of_a_listener(tmp_path: Path) -> None:
@@ -206,9 +224,27 @@ MISTAKES = {
         replacing("rollback_window_seconds = 3600", "rollback_window_seconds = -1"),
         "release.rollback_window_seconds: must be greater than or equal to 0, not -1",
     ),
+    "a pause is too short to be noticed": (
+        replacing("longest_pause_seconds = 3600", "longest_pause_seconds = 59"),
+        "release.longest_pause_seconds: must be greater than or equal to 60, not 59",
+    ),
+    "a pause is longer than somebody stays awake": (
+        replacing("longest_pause_seconds = 3600", "longest_pause_seconds = 14401"),
+        "release.longest_pause_seconds: must be less than or equal to 14400, not 14401",
+    ),
+    "a release has more events than an execution may have": (
+        replacing("bake_seconds = 1800", "bake_seconds = 108000"),
+        f"{TOO_LONG.format(117600, 21520)}{WAITS}, release.steps (108600 s), {PAUSE}",
+    ),
+    "a release waits too long for a window": (
+        lambda text: text.replace('"refuse"', '"wait"').replace(
+            "rollback_window_seconds = 3600", "rollback_window_seconds = 108000"
+        ),
+        f"{TOO_LONG.format(119400, 21790)}release.rollback_window_seconds (108000 s), {WAITS}, {BAKES}, {PAUSE}",
+    ),
     "an unknown choice": (
         replacing('"refuse"', '"ignore"'),
-        "release.next_release_in_window: must be 'refuse' or 'expire', not 'ignore'",
+        "release.next_release_in_window: must be 'refuse', 'expire' or 'wait', not 'ignore'",
     ),
     "both parameters are one": (
         replacing("previous-target-group", "target-group-arn"),

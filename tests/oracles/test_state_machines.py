@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
+from lambdas.release.bake_rules import look_at_bake
+from lambdas.release.rules import Bake, Order, OrderAction, later, seconds_since
+from statemachines.plan import MOST_EVENTS, LongestRelease
 from tests.statemachines.definitions import ENVIRONMENTS, MACHINES, Definition, following, read_definition, tasks
 
 ROOT = Path(__file__).parents[2]
 VALIDATOR = ROOT / "node_modules/asl-validator/dist/bin/asl-validator.js"
-MOST_EVENTS = 20_000
-"""Of the 25,000 that an execution may have: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
 
 
 @pytest.fixture(scope="session")
@@ -57,17 +58,22 @@ def test_the_validator_sees_a_state_that_does_not_exist(definitions: dict[str, D
 
 @pytest.mark.parametrize("name", [f"{environment} {machine}" for environment in ENVIRONMENTS for machine in MACHINES])
 def test_the_longest_execution_fits_into_its_history(definitions: dict[str, Definition], name: str) -> None:
-    """A loop is gone round until the machine's time is up, and every Task is tried as often as it may be."""
+    """The fastest loop is gone round until the machine's time is up, and every Task is tried as often as it may be."""
     assert worst_case_events(definitions[name]) < MOST_EVENTS
 
 
 def worst_case_events(definition: Definition) -> int:
-    """Return how many events an execution may have: of each state once, and of each loop as often as time allows."""
+    """
+    Return how many events an execution may have: of each state once, and of loops as many as time allows.
+
+    An execution is in one loop at a time, so all of them together have no more than the one that makes most events in
+    a second would have in all the time there is.
+    """
     once = sum(_events(state, attempts=_attempts(state)) for state in definition["States"].values())
-    return once + sum(
-        int(definition["TimeoutSeconds"] / seconds) * sum(_events(definition["States"][each]) for each in loop)
-        for seconds, loop in _loops(definition)
+    in_a_second = (
+        sum(_events(definition["States"][each]) for each in loop) / seconds for seconds, loop in _loops(definition)
     )
+    return once + int(definition["TimeoutSeconds"] * max(in_a_second, default=0))
 
 
 def _events(state: dict[str, Any], attempts: int = 1) -> int:
@@ -86,12 +92,39 @@ def _loops(definition: Definition) -> list[tuple[float, set[str]]]:
     for name, wait in waits.items():
         loop = {each for each in _reachable(definition, name) if name in _reachable(definition, each)}
         if loop:
-            found.append((wait.get("Seconds", AWAITED_AGAIN_SECONDS), loop))
+            found.append((wait["Seconds"] if "Seconds" in wait else AWAITED_AGAIN_SECONDS[wait["TimestampPath"]], loop))
     return found
 
 
-AWAITED_AGAIN_SECONDS = 60
-"""A wait until a moment: of the window, once, and then a minute ahead whenever somebody else works."""
+AWAITED_AGAIN_SECONDS = {"$.claim.again_at": 60, "$.environment.again_at": 60, "$.bake.again_at": 10}
+"""
+The shortest wait until a moment that a function names.
+
+Of the window once, and then a minute ahead whenever somebody else works; of a bake, in its first minute.
+"""
+
+
+@pytest.mark.parametrize("pause_seconds", [0, 3600])
+@pytest.mark.parametrize("bake_seconds", [0, 59, 60, 300, 600, 1800, 6 * 3600])
+def test_settings_count_no_fewer_events_than_a_bake_makes(bake_seconds: int, pause_seconds: int) -> None:
+    """Every look as the function itself times it: what settings allow must really fit."""
+    began = "2026-03-01T10:00:00+00:00"
+    bake, now, looks = Bake(100, began, later(began, bake_seconds)), began, 1
+    until = later(began, pause_seconds)
+    pause = Order(OrderAction.PAUSE, began, "it looks slow", "arn:of:the:order", later(until, 1))
+    while not (look := look_at_bake(bake, pause if seconds_since(until, now) < 0 else None, now)).done:
+        looks, now = looks + 1, look.again_at
+
+    longest = LongestRelease(0, 0, 0, (bake_seconds,), pause_seconds)
+    assert looks * 9 <= longest.events - LongestRelease(0, 0, 0, (), 0).events + 9
+
+
+def test_a_release_of_all_waits_has_no_more_events_than_settings_count(definitions: dict[str, Definition]) -> None:
+    """What is counted without loops, counted once more in what ships."""
+    once = sum(
+        _events(state, attempts=_attempts(state)) for state in definitions["production deploy"]["States"].values()
+    )
+    assert once <= LongestRelease(0, 0, 0, (), 0).events
 
 
 def _reachable(definition: Definition, start: str) -> set[str]:

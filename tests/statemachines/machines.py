@@ -29,6 +29,7 @@ Answers = Mapping[str, Answer]
 PREFIX = "receipt-vault-production-"
 VERSION = "0123456789abcdef0123456789abcdef01234567"
 REQUEST = {"version": VERSION}
+ORDER = {"action": "pause", "reason": "checkout looks slow"}
 DEPLOY_LEASE = {"holder": "the deployment", "token": 7}
 ROLLBACK_LEASE = {"holder": "the rollback", "token": 8}
 CLEAN_UP_LEASE = {"holder": "the clean-up", "token": 9}
@@ -77,9 +78,33 @@ def clean_up_claimed(action: str = "clean", reason: str = "The window is over.",
     }
 
 
+def ordered(verdict: str = "carried_out", action: str = "pause", kind: str = "paused") -> dict[str, Any]:
+    """Return what the function answers that carries orders out."""
+    return {
+        "verdict": verdict,
+        "reason": "Release release-two holds.",
+        "asked": "checkout looks slow",
+        "action": action,
+        "release_id": "release-two",
+        "kind": kind,
+        "start_as": "abort-release-two-0a1b2c3d",
+    }
+
+
+def looked_at(verdict: str) -> dict[str, Any]:
+    """Return what the function answers that frees an environment, or only looks whether it could."""
+    return {
+        "verdict": verdict,
+        "reason": "The environment is free.",
+        "asked": "its deployment is dead",
+        "release_id": "release-two",
+        "kind": "environment_freed",
+    }
+
+
 ANSWERS: Answers = {
     "validate-request": lambda given: asdict(read_request(given["input"], given["execution_name"])),
-    "claim-environment": {"lease": DEPLOY_LEASE, "active": "blue", "idle": "green"},
+    "claim-environment": {"lease": DEPLOY_LEASE, "active": "blue", "idle": "green", "again_at": ""},
     "record-rollback-point": {"version": "aaaaaaa", "capacity": 2},
     "take-snapshot": {"snapshot_id": "runback-test", "ready_by": "2026-03-01T11:00:00.000Z"},
     "check-snapshot": {"available": True, "percent": 100},
@@ -90,6 +115,7 @@ ANSWERS: Answers = {
     "check-error-rate": {"requests": 1000, "errors": 0},
     "hold-old-color": {"held": 2},
     "switch-listener": {"changed": True, "concern": ""},
+    "check-bake": {"done": True, "again_at": ""},
     "promote": {"window_ends_at": "2026-03-01T12:00:00.000Z"},
     "resume-scaling": {"resumed": True},
     "scale-back-idle-color": {"active": "blue"},
@@ -100,9 +126,11 @@ ANSWERS: Answers = {
     "record-rollback": {"phase": "rolled_back"},
     "claim-clean-up": clean_up_claimed(),
     "scale-in-old-color": {"instances": 0},
+    "give-order": ordered(),
+    "free-environment": lambda given: looked_at("free" if given["only_look"] else "carried_out"),
     "notify": {"told": "[receipt-vault production] …"},
 }
-"""All goes well: a deployment goes live, a rollback brings the old version back, and a clean-up ends at once."""
+"""All goes well: a deployment goes live, a rollback brings back, a clean-up ends at once, an order is carried out."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +218,7 @@ class Machines:
         self._calls = []
         self._answers = {**ANSWERS, **(answers or {})}
         self._running = _execution(self._machines[machine], name)
-        usual = REQUEST if machine == "deploy" else {}
+        usual = {"deploy": REQUEST, "operate": ORDER}.get(machine, {})
         execution_input = json.dumps(usual if given is None else given)
         self._account.client.start_execution(stateMachineArn=self._machines[machine], name=name, input=execution_input)
         end = self._end()

@@ -12,7 +12,7 @@ from lambdas.errors import (
     TargetGroupUnhealthy,
 )
 from tests.rehearsal.engine.state_machines import FunctionError
-from tests.statemachines.machines import UNFORESEEN, Answers, Json, claimed, clean_up_claimed
+from tests.statemachines.machines import UNFORESEEN, Answers, Json, claimed, clean_up_claimed, looked_at, ordered
 
 
 def error(kind: type[Exception], message: str = "as the test says") -> FunctionError:
@@ -33,6 +33,17 @@ NOT_SAVED = {"available": False, "percent": 50}
 SAVED = {"available": True, "percent": 100}
 NOT_READY = {"ready": False, "percent": 50, "healthy": 1}
 READY = {"ready": True, "percent": 100, "healthy": 2}
+NOT_BAKED = {"done": False, "again_at": "2026-03-01T10:00:10Z"}
+BAKED = {"done": True, "again_at": ""}
+IN_WINDOW = {
+    "lease": {"holder": "", "token": 0},
+    "active": "",
+    "idle": "",
+    "again_at": "2026-03-01T10:01:00Z",
+}
+"""A claim that has to wait for the end of a window; by the rehearsal's clock that moment is over."""
+CLAIMED = {"lease": {"holder": "the deployment", "token": 7}, "active": "blue", "idle": "green", "again_at": ""}
+FREEING = ordered("free", "release-environment", "environment_freed")
 END_OF_ROLLBACK = {
     "source": "execution-status",
     "execution_arn": "arn:aws:states:eu-west-1:111122223333:execution:receipt-vault-production-rollback:one",
@@ -49,6 +60,14 @@ UNRECORDED: Answers = {"Claim rollback": claimed("escalate"), "Record escalation
 ROADS: Mapping[str, tuple[Road, ...]] = {
     "deploy": (
         Road("Release is live", {"Check snapshot": [NOT_SAVED, SAVED], "Check idle color": [NOT_READY, READY]}),
+        Road(
+            "Release is live",
+            {
+                "Claim environment": [IN_WINDOW, CLAIMED],
+                "Check for hold": [NOT_BAKED, BAKED],
+                **{f"Check bake at {percent} %": [NOT_BAKED, BAKED] for percent in (10, 50, 100)},
+            },
+        ),
         Road("Release is live", {"Start clean-up": UNFORESEEN}),
         Road("Request could not be checked", {"Validate request": UNFORESEEN}),
         Road("Reject request", given={}),
@@ -83,5 +102,18 @@ ROADS: Mapping[str, tuple[Road, ...]] = {
         Road("Clean-up failed", {"Claim clean-up": error(ListenerDrifted)}),
         Road("Clean-up failed", {"Scale in old color": error(ListenerDrifted)}),
         Road("Lease lost", {"Scale in old color": error(LeaseLost)}),
+    ),
+    "operate": (
+        Road("Order carried out"),
+        Road("Order carried out", {"Give order": ordered("abort", "abort", "abort_ordered")}),
+        Road("Order carried out", {"Give order": FREEING}),
+        Road("Already so", {"Give order": ordered("already_so")}),
+        Road("Already so", {"Give order": FREEING, "Look at the environment": looked_at("already_so")}),
+        Road("Already so", {"Give order": FREEING, "Free environment": looked_at("already_so")}),
+        Road("Order refused", {"Give order": ordered("refused")}),
+        Road("Order refused", {"Give order": FREEING, "Look at the environment": looked_at("refused")}),
+        Road("Order refused", {"Give order": FREEING, "Free environment": looked_at("refused")}),
+        Road("Reject request", {"Give order": ordered("invalid")}),
+        Road("Order failed", {"Give order": UNFORESEEN}),
     ),
 }

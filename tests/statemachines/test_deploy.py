@@ -8,6 +8,7 @@ import pytest
 from lambdas.errors import (
     EnvironmentBusy,
     ListenerDrifted,
+    PauseExpired,
     RefreshFailed,
     RollbackWindowOpen,
     TargetGroupUnhealthy,
@@ -15,8 +16,8 @@ from lambdas.errors import (
 from lambdas.release.rules import read_clean_up_request, read_request
 from lambdas.rollback.rules import Source, read_rollback_request
 from tests.rehearsal.engine.state_machines import FunctionError
-from tests.statemachines.machines import DEPLOY_LEASE, REQUEST, UNFORESEEN, VERSION, Json, Machines, Run
-from tests.statemachines.roads import NOT_READY, READY, error
+from tests.statemachines.machines import DEPLOY_LEASE, REQUEST, UNFORESEEN, VERSION, Answer, Json, Machines, Run
+from tests.statemachines.roads import BAKED, CLAIMED, IN_WINDOW, NOT_BAKED, NOT_READY, READY, error
 
 BEFORE_FIRST_SHIFT = [
     "Record rollback point",
@@ -28,14 +29,18 @@ BEFORE_FIRST_SHIFT = [
     "Check database and cache",
     "Smoke check new version",
     "Hold old color",
+    "Check for hold",
 ]
 FROM_FIRST_SHIFT = [
     "Shift 10 % of traffic",
+    "Check bake at 10 %",
     "Shift 50 % of traffic",
+    "Check bake at 50 %",
     "Shift 100 % of traffic",
     "Check live database and cache",
     "Validate live version",
     "Check error rate",
+    "Check bake at 100 %",
     "Check error rate after bake",
     "Promote release",
 ]
@@ -44,8 +49,20 @@ ABORT = ["Scale idle color back", "Resume scaling of old color", "Release enviro
 
 @pytest.fixture(scope="module")
 def live(account: Machines) -> Run:
-    """Return a release that went well, after its idle color was not ready at once."""
-    return account.run("deploy", {"Check idle color": [NOT_READY, NOT_READY, READY]}, speed=2000)
+    """Return a release that went well, after its idle color was not ready at once, nor any bake over."""
+    bakes = {f"Check bake at {percent} %": [still_bakes(account), BAKED] for percent in (10, 50, 100)}
+    return account.run("deploy", {"Check idle color": [NOT_READY, NOT_READY, READY], **bakes}, speed=2000)
+
+
+def still_bakes(account: Machines, seconds: int = 30) -> Answer:
+    """Return an answer: look again after so many seconds."""
+    return lambda _: {**NOT_BAKED, "again_at": (account.now() + timedelta(seconds=seconds)).isoformat()}
+
+
+def baked(percent: int) -> list[str]:
+    """Return the states of a bake that is not over at the first look."""
+    look = [f"Check bake at {percent} %", f"Has it baked at {percent} %?"]
+    return [*look, f"Bake at {percent} %", *look]
 
 
 def under_lease(run: Run, **given: Json) -> dict[str, Json]:
@@ -71,6 +88,7 @@ def test_a_release_goes_through_the_runbook_in_its_order(live: Run) -> None:
         "Validate request",
         "Is the request valid?",
         "Claim environment",
+        "Is the environment ours?",
         "Record rollback point",
         "Check current health",
         "Take snapshot",
@@ -82,16 +100,18 @@ def test_a_release_goes_through_the_runbook_in_its_order(live: Run) -> None:
         "Check database and cache",
         "Smoke check new version",
         "Hold old color",
+        "Check for hold",
+        "Is the release held?",
         "Shift 10 % of traffic",
-        "Bake at 10 %",
+        *baked(10),
         "Shift 50 % of traffic",
-        "Bake at 50 %",
+        *baked(50),
         "Shift 100 % of traffic",
         "Wait for load balancer",
         "Check live database and cache",
         "Validate live version",
         "Check error rate",
-        "Bake at 100 %",
+        *baked(100),
         "Check error rate after bake",
         "Promote release",
         "Resume scaling",
@@ -160,20 +180,53 @@ def test_a_live_release_is_promoted_released_and_told(live: Run) -> None:
     assert live.given("Tell about the release") == notice(live, "promoted")
 
 
+@pytest.mark.parametrize(("percent", "seconds"), [(10, 300), (50, 300), (100, 1800)])
+def test_every_step_is_observed_for_as_long_as_the_settings_say(percent: int, seconds: int, live: Run) -> None:
+    expected = under_lease(live, percent=percent, bake_seconds=seconds)
+    assert [expected] * 2 == [call.given for call in live.calls_of(f"Check bake at {percent} %")]
+
+
+@pytest.mark.parametrize("percent", [10, 50, 100])
+def test_a_bake_is_looked_at_again_when_the_last_look_said(percent: int, live: Run) -> None:
+    first, second = live.calls_of(f"Check bake at {percent} %")
+    assert second.now - first.now >= timedelta(seconds=30)
+
+
+def test_a_release_is_held_before_its_first_shift_for_as_long_as_it_is_paused(account: Machines) -> None:
+    """Nobody but Runback has seen the new version then."""
+    run = account.run("deploy", {"Check for hold": [NOT_BAKED, NOT_BAKED, BAKED]})
+
+    held = ["Check for hold", "Is the release held?", "Hold before shift"]
+    assert run.after("Hold old color")[:9] == [*held, *held, *held[:2], "Shift 10 % of traffic"]
+    assert run.calls_of("Check for hold")[0].given == under_lease(run, percent=0, bake_seconds=0)
+    assert run.entered[-1] == "Release is live"
+
+
+def test_a_release_that_waits_for_a_window_claims_again_and_then_goes_on(account: Machines) -> None:
+    run = account.run("deploy", {"Claim environment": [IN_WINDOW, IN_WINDOW, CLAIMED]})
+
+    claim = ["Claim environment", "Is the environment ours?", "Wait for the window's end"]
+    assert run.after("Is the request valid?")[:9] == [*claim, *claim, *claim[:2], "Record rollback point"]
+    assert run.entered[-1] == "Release is live"
+
+
+def test_a_release_that_waited_can_still_be_refused(account: Machines) -> None:
+    """Another one may have been faster at the end of the window."""
+    run = account.run("deploy", {"Claim environment": [IN_WINDOW, error(EnvironmentBusy, "Another one was faster.")]})
+
+    assert run.ending == ("FAILED", "ReleaseRefused", "Another one was faster.")
+
+
 @pytest.mark.parametrize(
-    ("shift", "following", "seconds"),
-    [
-        ("Shift 10 % of traffic", "Shift 50 % of traffic", 300),
-        ("Shift 50 % of traffic", "Shift 100 % of traffic", 300),
-        ("Shift 100 % of traffic", "Promote release", 1800),
-    ],
+    ("state", "ending"),
+    [("Check for hold", "ReleaseAborted"), ("Check bake at 10 %", "ReleaseRolledBack")],
 )
-def test_every_step_is_observed_for_as_long_as_the_settings_say(
-    shift: str, following: str, seconds: int, live: Run
-) -> None:
-    before, after = live.calls_of(shift)[0], live.calls_of(following)[0]
-    assert after.seconds - before.seconds >= seconds
-    assert after.now - before.now >= timedelta(seconds=seconds)
+def test_a_pause_over_its_deadline_ends_the_release(state: str, ending: str, account: Machines) -> None:
+    """Nobody looks after it any more, so it does not stay half-way."""
+    run = account.run("deploy", {state: [NOT_BAKED, error(PauseExpired, "nobody let it go on")]})
+
+    assert run.ending[:2] == ("FAILED", ending)
+    assert "PauseExpired" in str(run.ending[2])
 
 
 def test_the_idle_color_is_looked_at_again_after_a_pause(live: Run) -> None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from cdk.settings import EnvironmentSettings
 from lambdas.errors import RunbackError
 from lambdas.notices.rules import Kind
+from lambdas.operate.rules import read_order
 from lambdas.release.rules import read_clean_up_request, read_request
 from lambdas.rollback.rules import read_rollback_request
 from statemachines.documents import GUIDE, PAGES, ROOT, documents
@@ -125,7 +126,12 @@ def test_every_input_to_paste_is_one_that_a_machine_understands() -> None:
 
     assert len(inputs) > len(MACHINES)
     for given in inputs:
-        readings = (read_request(given, "it"), read_rollback_request(given), read_clean_up_request(given))
+        readings = (
+            read_request(given, "it"),
+            read_rollback_request(given),
+            read_clean_up_request(given),
+            read_order(given, longest_pause_seconds=3600),
+        )
         assert not all(reading.problem for reading in readings), given
 
 

@@ -87,8 +87,13 @@ def test_an_error_that_stays_is_not_tried_again(name: str, machine: str, state: 
 
 @pytest.mark.parametrize(
     ("machine", "expected"),
-    [("deploy", "Release is live"), ("rollback", "Rolled back"), ("clean-up", "Cleaned up")],
-    ids=["deploy", "rollback", "clean-up"],
+    [
+        ("deploy", "Release is live"),
+        ("rollback", "Rolled back"),
+        ("clean-up", "Cleaned up"),
+        ("operate", "Order carried out"),
+    ],
+    ids=["deploy", "rollback", "clean-up", "operate"],
 )
 def test_an_execution_in_which_everything_fails_once_ends_well(machine: str, expected: str, account: Machines) -> None:
     """Lambda and the AWS APIs answer with an error once in a while, and nobody has to know."""

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 OUTSIDE = {"boto3", "botocore", "pg8000", "redis", "scramp", "urllib3"}
-ROOMS = ("release", "traffic", "fleet", "database", "checks", "rollback", "notices")
+ROOMS = ("release", "traffic", "fleet", "database", "checks", "rollback", "notices", "operate")
 STANDS_ON = {
     "release": set(),
     "traffic": {"release"},
@@ -18,6 +18,7 @@ STANDS_ON = {
     "checks": {"release"},
     "rollback": {"release", "traffic", "fleet", "database", "checks"},
     "notices": {"release"},
+    "operate": {"release", "traffic", "rollback", "notices"},
 }
 COMMON = {"lambdas.clients", "lambdas.errors", "lambdas.observability"}
 
@@ -45,7 +46,7 @@ def is_function(path: Path) -> bool:
 
 
 FUNCTIONS = {name_of(path) for path in modules("lambdas") if is_function(path) and path.parent.name in ROOMS}
-RULES = [path for path in modules("lambdas") if path.name == "rules.py"]
+RULES = [path for path in modules("lambdas") if path.stem == "rules" or path.stem.endswith("_rules")]
 
 
 @pytest.mark.parametrize("path", RULES, ids=name_of)
@@ -53,7 +54,7 @@ def test_rules_are_pure(path: Path) -> None:
     """Decisions can be tested as values only if nothing in them reaches out."""
     for module in imported(path):
         top = module.partition(".")[0]
-        is_rules = module.startswith("lambdas.") and module.endswith(".rules")
+        is_rules = module.startswith("lambdas.") and module.endswith((".rules", "_rules"))
         assert top in sys.stdlib_module_names or module == "lambdas.errors" or is_rules, module
 
 
@@ -117,7 +118,7 @@ def test_nobody_imports_install(folder: str) -> None:
 def test_machines_take_names_and_constants_only(path: Path) -> None:
     allowed = ("aws_cdk", "constructs", "lambdas.errors", "statemachines")
     for module in imported(path):
-        known = module.startswith(allowed) or module.endswith(".rules")
+        known = module.startswith(allowed) or module.endswith((".rules", "_rules"))
         assert known or module.partition(".")[0] in sys.stdlib_module_names, module
 
 

@@ -1,6 +1,10 @@
+import json
+import re
+
 import pytest
 
 from lambdas.notices.rules import Kind, Notice, compose
+from lambdas.operate.rules import read_order
 
 
 @pytest.mark.parametrize("kind", list(Kind))
@@ -26,6 +30,18 @@ def test_page_says_where_to_look_when_even_the_commands_are_lost() -> None:
 def test_input_to_paste_is_given_with_the_machine_to_start(kind: Kind, machine: str) -> None:
     body = compose(Notice(kind, "new", "", "arn"), "receipts", "production").body
     assert f"start receipts-production-{machine} with the input {{}}" in body
+
+
+@pytest.mark.parametrize(
+    ("kind", "actions"),
+    [(Kind.PAUSED, ["resume", "abort"]), (Kind.RESUMED, ["pause"]), (Kind.PROMOTE_ORDERED, ["pause"])],
+)
+def test_order_to_paste_is_one_that_is_understood(kind: Kind, actions: list[str]) -> None:
+    body = compose(Notice(kind, "2222222-abcd", "", "arn"), "receipts", "production").body
+    orders = [read_order(json.loads(text), 3600) for text in re.findall(r"\{.+?\}", body) if text != "{}"]
+    assert [(each.problem, each.action, each.release_id) for each in orders] == [
+        ("", action, "2222222-abcd") for action in actions
+    ]
 
 
 @pytest.mark.parametrize("kind", list(Kind))

@@ -1,7 +1,6 @@
 """The clean-up's claim gives the way back up with the same write that takes the environment, or changes nothing."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,20 +19,11 @@ from lambdas.release.rules import (
     read_clean_up_request,
 )
 from tests.builders import BLUE, CLEAN_UP, DEPLOYMENT, GREEN, ROLLBACK, at
+from tests.fakes import ShownListener
 
 POINT = RollbackPoint(PointStatus.VALID, "blue", "1111111", "old", {"api": BLUE}, 2, window_ends_at=at(5))
 LIVE = Live("new", "2222222", "green", at(2), POINT)
 NOBODY = {"holder": "", "token": 0}
-
-
-@dataclass
-class ShownListener:
-    """A load balancer whose only route shows these weights."""
-
-    weights: dict[str, int]
-
-    def forwards(self, arns: Iterable[str]) -> dict[str, dict[str, int]]:
-        return dict.fromkeys(arns, self.weights)
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,5 @@
 """Promotion makes the window begin, once."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-
 import pytest
 
 from lambdas.errors import LeaseLost, ListenerDrifted
@@ -10,19 +7,9 @@ from lambdas.release import promote as function
 from lambdas.release.record import ReleaseRecord
 from lambdas.release.rules import Lease, Live, Phase, PointStatus, RollbackPoint, Work
 from tests.builders import BLUE, DEPLOYMENT, GREEN, ROLLBACK, at
-from tests.fakes import FakeParameters
+from tests.fakes import FakeParameters, ShownListener
 
 LIVE = Live("new", "2222222", "green", at(2), RollbackPoint(PointStatus.VALID, "blue", "1", "old", {"api": BLUE}, 2))
-
-
-@dataclass
-class ShownListener:
-    """A load balancer whose only route shows these weights."""
-
-    weights: dict[str, int]
-
-    def forwards(self, arns: Iterable[str]) -> dict[str, dict[str, int]]:
-        return dict.fromkeys(arns, self.weights)
 
 
 @pytest.fixture(autouse=True)

@@ -1,41 +1,30 @@
 """The record's promises, against DynamoDB's own conditions."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
 from lambdas.errors import AwsCallFailed, EnvironmentBusy, LeaseLost
-from lambdas.release.record import ReleaseRecord
-from lambdas.release.rules import HealthReading, Lease, Live, Phase, PointStatus, RollbackPoint, Work
-from tests.builders import BLUE, DEPLOYMENT, ENVIRONMENT, GREEN, OTHER_DEPLOYMENT, ROLLBACK, TABLE, at
+from lambdas.release.record import Orders, ReleaseRecord
+from lambdas.release.rules import (
+    Bake,
+    HealthReading,
+    Lease,
+    Live,
+    Order,
+    OrderAction,
+    Phase,
+    PointStatus,
+    RollbackPoint,
+    Work,
+)
+from tests.builders import BLUE, DEPLOYMENT, ENVIRONMENT, GREEN, OPERATE, OTHER_DEPLOYMENT, ROLLBACK, TABLE, at
+from tests.fakes import LosesAnswers
 
 WORK = Work(holder=DEPLOYMENT, phase=Phase.PREPARING, release_id="new", claimed_at=at(1), progress_at=at(1))
 POINT = RollbackPoint(PointStatus.VALID, "blue", "1111111", "old", {"api": BLUE}, capacity=2)
 LIVE = Live("new", "2222222", "green", since=at(2), rollback_point=POINT)
-
-
-class LosesAnswers:
-    """DynamoDB whose next answer to `operation` is lost after the request has worked."""
-
-    def __init__(self, dynamodb: Any, operation: str) -> None:
-        self._dynamodb = dynamodb
-        self._operation = operation
-        self._calls = 0
-
-    def __getattr__(self, name: str) -> Any:
-        real = getattr(self._dynamodb, name)
-        return self._twice(real) if name == self._operation else real
-
-    def _twice(self, real: Any) -> Any:
-        """Send the request twice, as botocore does when no answer comes, and give the second answer."""
-
-        def send(**request: Any) -> Any:
-            real(**request)
-            return real(**request)
-
-        return send
 
 
 def test_empty_record_reads_as_nobody_and_nothing(record: ReleaseRecord) -> None:
@@ -186,3 +175,128 @@ def test_a_part_of_the_record_is_never_taken_for_the_whole(
     monkeypatch.setattr(record.dynamodb, "batch_get_item", lambda **given: ask(**given) | {"UnprocessedKeys": keys})
     with pytest.raises(AwsCallFailed, match="a part of the record only"):
         record.read()
+
+
+PAUSE = Order(OrderAction.PAUSE, at(3), "checkout looks slow", OPERATE, until=at(33))
+RESUME = Order(OrderAction.RESUME, at(4), "it was the network", OPERATE)
+NO_ORDERS = Orders("new", before=[], after=[{"action": "pause", "by": OPERATE}])
+
+
+def test_renewed_lease_tells_bake_and_order(record: ReleaseRecord) -> None:
+    lease = record.claim(Work(), WORK)
+    record.give_order(record.read().work, PAUSE, NO_ORDERS)
+    bake = Bake(10, began_at=at(3), ends_at=at(8))
+    work = record.renew_lease(lease, at(3), bake=bake)
+    assert work == replace(WORK, token=1, progress_at=at(3), bake=bake, order=PAUSE)
+    assert record.renew_lease(lease, at(4)) == replace(work, progress_at=at(4)) == record.read().work
+
+
+def test_lost_lease_cannot_be_renewed(record: ReleaseRecord) -> None:
+    lease = record.claim(Work(), WORK)
+    record.claim(record.read().work, replace(WORK, holder=ROLLBACK, phase=Phase.ROLLING_BACK))
+    with pytest.raises(LeaseLost):
+        record.renew_lease(lease, at(3), bake=Bake(10, at(3), at(8)))
+    assert record.read().work.bake is None
+
+
+def test_whoever_claims_begins_without_orders(record: ReleaseRecord) -> None:
+    """A pause of a release must not hold its rollback."""
+    lease = record.claim(Work(), WORK)
+    record.renew_lease(lease, at(3), bake=Bake(10, at(3), at(8)))
+    record.give_order(record.read().work, PAUSE, NO_ORDERS)
+    record.claim(record.read().work, replace(WORK, holder=ROLLBACK, phase=Phase.ROLLING_BACK))
+    work = record.read().work
+    assert (work.bake, work.order) == (None, None)
+
+
+def test_orders_and_bake_go_with_the_holder(record: ReleaseRecord) -> None:
+    """A free environment that looks paused would puzzle whoever reads the record."""
+    lease = record.claim(Work(), WORK)
+    record.renew_lease(lease, at(3), bake=Bake(10, at(3), at(8)))
+    record.give_order(record.read().work, PAUSE, NO_ORDERS)
+    record.finish(lease, Phase.ABORTED, at(9), {})
+    work = record.read().work
+    assert (work.bake, work.order) == (None, None)
+
+
+def test_resume_takes_the_pause_away_and_history_keeps_both(record: ReleaseRecord) -> None:
+    record.claim(Work(), WORK)
+    record.give_order(record.read().work, PAUSE, NO_ORDERS)
+    both = [*NO_ORDERS.after, {"action": "resume", "by": OPERATE}]
+    record.give_order(record.read().work, RESUME, Orders("new", NO_ORDERS.after, both))
+    assert record.read().work.order is None
+    assert record.release("new")["orders"] == both
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"token": 2},
+        {"holder": OTHER_DEPLOYMENT},
+        {"phase": Phase.BAKING},
+    ],
+)
+def test_order_for_what_was_not_observed_leaves_no_trace(record: ReleaseRecord, changed: dict[str, object]) -> None:
+    record.claim(Work(), WORK)
+    before = record.read()
+    with pytest.raises(EnvironmentBusy):
+        record.give_order(replace(before.work, **changed), PAUSE, NO_ORDERS)  # type: ignore[arg-type]
+    assert record.read() == before
+    assert record.release("new") == {}
+
+
+def test_order_is_remembered_once(record: ReleaseRecord) -> None:
+    """Also when two orders are given from the same view, or one is sent twice."""
+    record.claim(Work(), WORK)
+    seen = record.read().work
+    record.give_order(seen, PAUSE, NO_ORDERS)
+    with pytest.raises(EnvironmentBusy):
+        record.give_order(seen, RESUME, NO_ORDERS)
+    assert record.read().work.order == PAUSE
+    assert record.release("new")["orders"] == NO_ORDERS.after
+
+
+@pytest.fixture
+def promoted(record: ReleaseRecord) -> Live:
+    lease = record.claim(Work(), WORK)
+    live = replace(LIVE, rollback_point=replace(POINT, window_ends_at=at(59)))
+    record.commit(lease, live, at(5))
+    record.finish(lease, Phase.COMMITTED, at(5), {})
+    return live
+
+
+def test_window_ends_with_a_line_in_history(record: ReleaseRecord, promoted: Live) -> None:
+    record.end_window(record.read().work, promoted, NO_ORDERS)
+    live = record.read().live
+    assert live == replace(LIVE, rollback_point=replace(POINT, window_ends_at=at(59), status=PointStatus.EXPIRED))
+    assert record.release("new")["orders"] == NO_ORDERS.after
+
+
+def test_window_of_an_environment_that_is_held_again_stays_open(record: ReleaseRecord, promoted: Live) -> None:
+    seen = record.read().work
+    record.claim(seen, replace(WORK, holder=ROLLBACK, phase=Phase.ROLLING_BACK))
+    with pytest.raises(EnvironmentBusy):
+        record.end_window(seen, promoted, NO_ORDERS)
+    with pytest.raises(EnvironmentBusy):
+        record.end_window(record.read().work, promoted, NO_ORDERS)
+    assert record.read().live == promoted
+    assert "orders" not in record.release("new")
+
+
+def test_window_of_an_environment_that_was_held_in_between_stays_open(record: ReleaseRecord, promoted: Live) -> None:
+    """Free, but not as it was seen: whoever had it may have made something else of it."""
+    seen = record.read().work
+    lease = record.claim(seen, replace(WORK, holder=OTHER_DEPLOYMENT))
+    record.finish(lease, Phase.ABORTED, at(6), {})
+    with pytest.raises(EnvironmentBusy):
+        record.end_window(seen, promoted, NO_ORDERS)
+    assert record.read().live == promoted
+
+
+@pytest.mark.parametrize(
+    "other", [{"release_id": "another"}, {"rollback_point": replace(POINT, window_ends_at=at(58))}]
+)
+def test_window_of_another_release_stays_open(record: ReleaseRecord, promoted: Live, other: dict[str, object]) -> None:
+    with pytest.raises(EnvironmentBusy):
+        record.end_window(record.read().work, replace(promoted, **other), NO_ORDERS)  # type: ignore[arg-type]
+    assert record.read().live == promoted

@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import pytest
 
 from lambdas.errors import EnvironmentBusy, RollbackWindowOpen
 from lambdas.release.rules import (
     EnvironmentRecord,
+    InWindow,
     Live,
     Phase,
     PointStatus,
@@ -12,7 +15,7 @@ from lambdas.release.rules import (
     explain_failure,
     read_request,
 )
-from tests.builders import BLUE, DEPLOYMENT, OTHER_DEPLOYMENT, at
+from tests.builders import BLUE, CLEAN_UP, DEPLOYMENT, OTHER_DEPLOYMENT, at
 
 
 def live(status: PointStatus, window_ends_at: str | None) -> Live:
@@ -62,49 +65,80 @@ def test_release_id_fits_into_the_name_of_a_rollback() -> None:
 
 
 def test_free_environment_can_be_claimed() -> None:
-    check_deploy_claim(EnvironmentRecord(), DEPLOYMENT, at(1), may_expire_window=False)
+    check_deploy_claim(EnvironmentRecord(), DEPLOYMENT, at(1), in_window=InWindow.REFUSE)
 
 
 def test_own_environment_can_be_claimed_again() -> None:
     """The answer of a first claim can be lost."""
     work = Work(token=3, holder=DEPLOYMENT, phase=Phase.PREPARING, release_id="new")
-    check_deploy_claim(EnvironmentRecord(work=work), DEPLOYMENT, at(1), may_expire_window=False)
+    check_deploy_claim(EnvironmentRecord(work=work), DEPLOYMENT, at(1), in_window=InWindow.REFUSE)
 
 
 def test_held_environment_is_refused_with_its_holder() -> None:
     work = Work(token=3, holder=OTHER_DEPLOYMENT, phase=Phase.SHIFTING, release_id="other")
     with pytest.raises(EnvironmentBusy, match="Release other is shifting"):
-        check_deploy_claim(EnvironmentRecord(work=work), DEPLOYMENT, at(1), may_expire_window=False)
+        check_deploy_claim(EnvironmentRecord(work=work), DEPLOYMENT, at(1), in_window=InWindow.REFUSE)
 
 
 def test_open_window_refuses_the_next_release() -> None:
     """The idle color is what the live release would go back to."""
     record = EnvironmentRecord(live=live(PointStatus.VALID, at(30)))
     with pytest.raises(RollbackWindowOpen, match=at(30)):
-        check_deploy_claim(record, DEPLOYMENT, at(29), may_expire_window=False)
+        check_deploy_claim(record, DEPLOYMENT, at(29), in_window=InWindow.REFUSE)
 
 
 def test_release_that_was_never_promoted_is_brought_to_its_end_first() -> None:
     """It was escalated with traffic on it: nobody may prepare a release on the color that carries the rest."""
     record = EnvironmentRecord(live=live(PointStatus.VALID, None))
     with pytest.raises(RollbackWindowOpen, match="start the rollback machine with the input"):
-        check_deploy_claim(record, DEPLOYMENT, at(29), may_expire_window=True)
+        check_deploy_claim(record, DEPLOYMENT, at(29), in_window=InWindow.EXPIRE)
 
 
+@pytest.mark.parametrize("in_window", InWindow)
 @pytest.mark.parametrize(
-    ("status", "now", "may_expire"),
-    [
-        (PointStatus.VALID, at(30), False),
-        (PointStatus.CONSUMED, at(1), False),
-        (PointStatus.EXPIRED, at(1), False),
-        (PointStatus.VALID, at(1), True),
-    ],
+    ("status", "now"), [(PointStatus.VALID, at(30)), (PointStatus.CONSUMED, at(1)), (PointStatus.EXPIRED, at(1))]
 )
 def test_window_that_is_over_or_given_up_lets_the_next_release_in(
-    status: PointStatus, now: str, *, may_expire: bool
+    status: PointStatus, now: str, in_window: InWindow
 ) -> None:
     record = EnvironmentRecord(live=live(status, at(30)))
-    check_deploy_claim(record, DEPLOYMENT, now, may_expire_window=may_expire)
+    assert check_deploy_claim(record, DEPLOYMENT, now, in_window=in_window) == ""
+
+
+def test_window_may_be_expired_by_the_next_release() -> None:
+    record = EnvironmentRecord(live=live(PointStatus.VALID, at(30)))
+    assert check_deploy_claim(record, DEPLOYMENT, at(1), in_window=InWindow.EXPIRE) == ""
+
+
+@pytest.mark.parametrize(("now", "again_at"), [(at(1), "2026-03-01T10:02:00Z"), (at(29, 30), "2026-03-01T10:30:00Z")])
+def test_release_may_wait_for_the_end_of_the_window(now: str, again_at: str) -> None:
+    """A minute at most: an operator may end the window at any time."""
+    record = EnvironmentRecord(live=live(PointStatus.VALID, at(30)))
+    assert check_deploy_claim(record, DEPLOYMENT, now, in_window=InWindow.WAIT) == again_at
+
+
+def test_release_that_waits_lets_the_clean_up_go_first() -> None:
+    """It begins in the moment in which the window ends, and would otherwise have the release refused."""
+    work = Work(token=3, holder=CLEAN_UP, phase=Phase.CLEANING_UP, release_id="new")
+    record = EnvironmentRecord(work=work, live=live(PointStatus.EXPIRED, at(30)))
+    assert check_deploy_claim(record, DEPLOYMENT, at(30), in_window=InWindow.WAIT) == "2026-03-01T10:31:00Z"
+    with pytest.raises(EnvironmentBusy):
+        check_deploy_claim(record, DEPLOYMENT, at(30), in_window=InWindow.REFUSE)
+    gone = replace(record, work=replace(work, holder=None))
+    assert check_deploy_claim(gone, DEPLOYMENT, at(30), in_window=InWindow.WAIT) == ""
+
+
+@pytest.mark.parametrize("phase", [Phase.PREPARING, Phase.BAKING, Phase.COMMITTED, Phase.ROLLING_BACK])
+def test_release_that_waits_for_a_window_waits_for_no_other_release(phase: Phase) -> None:
+    work = Work(token=3, holder=OTHER_DEPLOYMENT, phase=phase, release_id="other")
+    with pytest.raises(EnvironmentBusy):
+        check_deploy_claim(EnvironmentRecord(work=work), DEPLOYMENT, at(1), in_window=InWindow.WAIT)
+
+
+def test_release_waits_for_no_window_without_end() -> None:
+    record = EnvironmentRecord(live=live(PointStatus.VALID, None))
+    with pytest.raises(RollbackWindowOpen):
+        check_deploy_claim(record, DEPLOYMENT, at(29), in_window=InWindow.WAIT)
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,22 @@ from typing import Any
 
 import pytest
 
-from lambdas.release.record import ReleaseRecord
-from lambdas.release.rules import EnvironmentRecord, HealthReading, Lease, Live, Phase, PointStatus, RollbackPoint, Work
+from lambdas.release.record import Orders, ReleaseRecord
+from lambdas.release.rules import (
+    EnvironmentRecord,
+    HealthReading,
+    Lease,
+    Live,
+    Order,
+    OrderAction,
+    Phase,
+    PointStatus,
+    RollbackPoint,
+    Work,
+)
 from lambdas.rollback import claim_rollback as function
 from lambdas.rollback.rules import read_rollback_request
-from tests.builders import BLUE, CLEAN_UP, DEPLOYMENT, GREEN, OTHER_ROLLBACK, ROLLBACK, at
+from tests.builders import BLUE, CLEAN_UP, DEPLOYMENT, GREEN, OPERATE, OTHER_ROLLBACK, ROLLBACK, at
 from tests.fakes import FakeExecutions
 
 POINT = RollbackPoint(PointStatus.VALID, "blue", "1111111", "old", {"api": BLUE}, capacity=2)
@@ -90,6 +101,16 @@ def test_dead_rollback_is_taken_over_with_its_loser() -> None:
     answer = claim({"source": "watchdog", "execution_arn": OTHER_ROLLBACK})
     assert (answer["action"], answer["loser"]) == ("switch", DEPLOYMENT)
     assert answer["lease"]["token"] == first["lease"]["token"] + 1
+
+
+@pytest.mark.parametrize("given", [{}, {"release_id": "new"}, {"source": "watchdog", "execution_arn": DEPLOYMENT}])
+def test_pause_holds_no_rollback(record: ReleaseRecord, shifting: Lease, given: object) -> None:
+    """It goes with the lease of the deployment that was paused."""
+    pause = Order(OrderAction.PAUSE, at(3), "checkout looks slow", OPERATE, until=at(30))
+    record.give_order(record.read().work, pause, Orders("new", [], [{"by": OPERATE}]))
+    answer = claim(given)
+    assert (answer["action"], answer["lease"]) == ("switch", {"holder": ROLLBACK, "token": shifting.token + 1})
+    assert record.read().work.order is None
 
 
 class ClaimedInBetween(ReleaseRecord):

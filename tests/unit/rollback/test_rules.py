@@ -101,6 +101,15 @@ def test_operator_takes_the_live_release_back_while_the_next_one_prepares() -> N
     assert decided(OPERATOR, EnvironmentRecord(work=held(Phase.PREPARING), live=live())) is Action.SWITCH
 
 
+def test_operator_who_names_the_preparing_release_gives_that_one_up() -> None:
+    """Not the live one, which nobody has complained about."""
+    preparing = replace(held(Phase.PREPARING), release_id="next")
+    record = EnvironmentRecord(work=preparing, live=live(window_ends_at=at(59)))
+    assert decided(RollbackRequest(release_id="next"), record) is Action.ABORT
+    assert decided(RollbackRequest(release_id="new"), record) is Action.SWITCH
+    assert decided(OPERATOR, record) is Action.SWITCH
+
+
 @pytest.mark.parametrize("window_ends_at", [at(1), at(59)])
 def test_operator_may_go_back_by_hand_after_the_window_too(window_ends_at: str) -> None:
     """The old color is alive until clean-up; a human may decide what an alarm may not."""

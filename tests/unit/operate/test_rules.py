@@ -1,0 +1,323 @@
+"""What an operator may order, in which phase, and what is said instead."""
+
+from dataclasses import asdict, replace
+from typing import Any
+
+import pytest
+
+from lambdas.operate.rules import (
+    AT_WORK,
+    Decision,
+    OrderRequest,
+    PauseLimits,
+    Verdict,
+    decide,
+    read_order,
+    remembered,
+    rollback_name,
+)
+from lambdas.release.rules import (
+    Bake,
+    EnvironmentRecord,
+    Live,
+    Order,
+    OrderAction,
+    Phase,
+    PointStatus,
+    RollbackPoint,
+    Work,
+    read_request,
+)
+from tests.builders import BLUE, DEPLOYMENT, OPERATE, OTHER_OPERATE, ROLLBACK, at
+
+NOW = at(10)
+LIMITS = PauseLimits(longest_seconds=3600, waits_seconds=0, bakes={10: 300, 50: 300, 100: 1800})
+POINT = RollbackPoint(PointStatus.VALID, "blue", "1111111", "old", {"api": BLUE}, 2, window_ends_at=at(30))
+LIVE = Live("live", "2222222", "green", at(2), POINT)
+PAUSED = Order(OrderAction.PAUSE, at(9), "checkout looks slow", OTHER_OPERATE, until=at(40))
+PROMOTED = Order(OrderAction.PROMOTE, at(9), "it is urgent", OTHER_OPERATE)
+TO_A_RELEASE = [OrderAction.PAUSE, OrderAction.RESUME, OrderAction.PROMOTE, OrderAction.ABORT]
+
+
+def held(phase: Phase = Phase.SHIFTING, holder: str | None = DEPLOYMENT, **changes: Any) -> EnvironmentRecord:
+    work = Work(token=7, holder=holder, phase=phase, release_id="new", claimed_at=at(5), progress_at=NOW)
+    return EnvironmentRecord(work=replace(work, **changes), live=LIVE)
+
+
+def free(status: PointStatus = PointStatus.VALID, window_ends_at: str | None = at(30)) -> EnvironmentRecord:
+    live = replace(LIVE, rollback_point=replace(POINT, status=status, window_ends_at=window_ends_at))
+    return EnvironmentRecord(work=Work(token=7, phase=Phase.COMMITTED, release_id="live"), live=live)
+
+
+def ordered(
+    action: OrderAction, record: EnvironmentRecord, history: dict[str, Any] | None = None, **given: Any
+) -> Decision:
+    request = OrderRequest(action, reason="because", **given)
+    return decide(request, record, history or {}, OPERATE, NOW, LIMITS)
+
+
+# The input
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ([], "a list"),
+        ("pause", "text"),
+        (None, "null"),
+        (
+            {},
+            "'action' must be one of pause, resume, promote, abort, end-window, release-environment, but it is missing",
+        ),
+        ({"action": "stop", "reason": "x"}, "but it is text 'stop'"),
+        ({"action": 1, "reason": "x"}, "'action' must be text"),
+        ({"action": "pause"}, "'reason' is missing"),
+        ({"action": "pause", "reason": ""}, "'reason' is missing"),
+        ({"action": "pause", "reason": "  "}, "'reason' is missing"),
+        ({"action": "pause", "reason": "x" * 1001}, "'reason' has 1001 characters, and may have 1000"),
+        ({"action": "pause", "reason": None}, "'reason' must be text, but it is null"),
+        ({"action": "pause", "reason": "x", "release_id": 7}, "'release_id' must be text"),
+        ({"action": "pause", "reason": "x", "force": True}, "'force' is not known"),
+        ({"action": "pause", "reason": "x", "minutes": 0}, "'minutes' must be a whole number from 1 to 60"),
+        ({"action": "pause", "reason": "x", "minutes": 61}, "'minutes' must be a whole number from 1 to 60"),
+        ({"action": "pause", "reason": "x", "minutes": True}, "but it is a boolean"),
+        ({"action": "pause", "reason": "x", "minutes": 1.5}, "'minutes' must be a whole number"),
+        ({"action": "pause", "reason": "x", "minutes": "5"}, "'minutes' must be a whole number"),
+        ({"action": "resume", "reason": "x", "minutes": 5}, "'minutes' goes with a pause only"),
+    ],
+)
+def test_bad_order_names_field_and_shows_example(given: object, named: str) -> None:
+    request = read_order(given, 3600)
+    assert named in request.problem
+    assert 'Example of a valid input: {"action": "pause", "reason": ' in request.problem
+    assert decide(request, held(), {}, OPERATE, NOW, LIMITS).verdict is Verdict.INVALID
+
+
+@pytest.mark.parametrize("action", OrderAction)
+def test_good_order_has_no_problem(action: OrderAction) -> None:
+    given = {"action": action.value, "release_id": "new", "reason": " because "}
+    assert read_order(given, 3600) == OrderRequest(action, "new", "because")
+
+
+def test_pause_may_say_for_how_long() -> None:
+    assert read_order({"action": "pause", "reason": "x", "minutes": 60}, 3600).minutes == 60
+
+
+# What a release at work obeys
+
+
+@pytest.mark.parametrize("phase", sorted(AT_WORK))
+@pytest.mark.parametrize("release_id", ["", "new"])
+def test_release_at_work_obeys(phase: Phase, release_id: str) -> None:
+    for action in (OrderAction.PAUSE, OrderAction.PROMOTE):
+        decision = ordered(action, held(phase), release_id=release_id)
+        assert decision.verdict is Verdict.CARRIED_OUT
+        assert decision.order is not None
+        assert (decision.order.action, decision.order.reason, decision.order.by) == (action, "because", OPERATE)
+    assert ordered(OrderAction.ABORT, held(phase), release_id=release_id).verdict is Verdict.ABORT
+    assert ordered(OrderAction.RESUME, held(phase, order=PAUSED), release_id=release_id).verdict is Verdict.CARRIED_OUT
+
+
+@pytest.mark.parametrize("action", TO_A_RELEASE)
+@pytest.mark.parametrize("phase", sorted(set(Phase) - AT_WORK - {Phase.ROLLING_BACK}))
+def test_nothing_else_obeys_and_it_is_said_what_is_possible(action: OrderAction, phase: Phase) -> None:
+    decision = ordered(action, held(phase))
+    assert (decision.verdict, decision.order) == (Verdict.REFUSED, None)
+    assert f"Release new is {phase} under execution {DEPLOYMENT}." in decision.reason
+
+
+@pytest.mark.parametrize("action", TO_A_RELEASE)
+@pytest.mark.parametrize(
+    ("record", "possible"),
+    [
+        (EnvironmentRecord(), "start the deploy machine"),
+        (free(), "to give its way back up, order end-window"),
+        (free(window_ends_at=None), "start the rollback machine with {}"),
+        (free(PointStatus.EXPIRED), "start the deploy machine"),
+    ],
+)
+def test_free_environment_obeys_no_order_to_a_release(
+    action: OrderAction, record: EnvironmentRecord, possible: str
+) -> None:
+    decision = ordered(action, record)
+    assert (decision.verdict, decision.order) == (Verdict.REFUSED, None)
+    assert possible in decision.reason
+
+
+@pytest.mark.parametrize("phase", sorted(AT_WORK))
+def test_released_lease_obeys_nobody(phase: Phase) -> None:
+    """The phase stays in the lease item when its holder goes."""
+    assert ordered(OrderAction.PAUSE, held(phase, holder=None)).verdict is Verdict.REFUSED
+
+
+@pytest.mark.parametrize("action", TO_A_RELEASE)
+def test_order_to_another_release_is_refused(action: OrderAction) -> None:
+    decision = ordered(action, held(order=PAUSED), release_id="older")
+    assert (decision.verdict, decision.order) == (Verdict.REFUSED, None)
+    assert decision.reason.startswith("Release older is not at work. Release new is shifting under execution")
+
+
+@pytest.mark.parametrize("action", [OrderAction.PAUSE, OrderAction.RESUME, OrderAction.PROMOTE])
+def test_rollback_obeys_nobody(action: OrderAction) -> None:
+    assert ordered(action, held(Phase.ROLLING_BACK, holder=ROLLBACK)).verdict is Verdict.REFUSED
+
+
+@pytest.mark.parametrize(
+    ("action", "present"),
+    [
+        (OrderAction.PAUSE, PAUSED),
+        (OrderAction.RESUME, None),
+        (OrderAction.RESUME, PROMOTED),
+        (OrderAction.PROMOTE, PROMOTED),
+    ],
+)
+def test_what_is_so_already_stays(action: OrderAction, present: Order | None) -> None:
+    decision = ordered(action, held(order=present))
+    assert (decision.verdict, decision.order) == (Verdict.ALREADY_SO, None)
+
+
+@pytest.mark.parametrize(
+    ("action", "present"), [(OrderAction.PAUSE, PROMOTED), (OrderAction.PROMOTE, PAUSED), (OrderAction.ABORT, PAUSED)]
+)
+def test_order_replaces_another_one(action: OrderAction, present: Order) -> None:
+    assert ordered(action, held(order=present)).order is not None
+
+
+# Pauses
+
+
+@pytest.mark.parametrize(
+    ("minutes", "until"), [(None, "2026-03-01T11:05:00Z"), (1, "2026-03-01T10:11:00Z"), (60, "2026-03-01T11:05:00Z")]
+)
+def test_pause_has_a_deadline(minutes: int | None, until: str) -> None:
+    """Of an hour at most, counted from now; but five minutes of it have been used up by a slow beginning."""
+    decision = ordered(OrderAction.PAUSE, held(), minutes=minutes)
+    assert decision.order is not None
+    assert decision.order.until == until
+    assert until in decision.reason
+
+
+def test_deadline_is_moved_by_who_says_how_long() -> None:
+    decision = ordered(OrderAction.PAUSE, held(order=PAUSED), minutes=5)
+    assert decision.order is not None
+    assert decision.order.until == "2026-03-01T10:15:00Z"
+
+
+@pytest.mark.parametrize(
+    ("bake", "waits_seconds", "until"),
+    [
+        (None, 0, "2026-03-01T11:05:00Z"),
+        (Bake(10, NOW, NOW), 0, "2026-03-01T11:05:00Z"),
+        (Bake(100, NOW, NOW), 0, "2026-03-01T11:10:00Z"),
+        (None, 1800, "2026-03-01T11:10:00Z"),
+    ],
+)
+def test_pauses_are_together_no_longer_than_the_execution_lasts(
+    bake: Bake | None, waits_seconds: int, until: str
+) -> None:
+    """Its time-out has room for the longest pause once, beside waits and bakes: afterwards it would be rolled back."""
+    request = OrderRequest(OrderAction.PAUSE, reason="because")
+    limits = replace(LIMITS, waits_seconds=waits_seconds)
+    decision = decide(request, held(bake=bake), {}, OPERATE, NOW, limits)
+    assert decision.order is not None
+    assert decision.order.until == until
+
+
+def test_pause_that_the_execution_would_not_outlast_is_refused() -> None:
+    early = replace(LIMITS, longest_seconds=300)
+    decision = decide(OrderRequest(OrderAction.PAUSE, reason="because"), held(), {}, OPERATE, NOW, early)
+    assert (decision.verdict, decision.order) == (Verdict.REFUSED, None)
+    assert "Possible are resume, promote and abort." in decision.reason
+
+
+# Aborts
+
+
+@pytest.mark.parametrize("release_id", ["", "new", "next"])
+def test_abort_of_what_is_being_rolled_back_is_so_already(release_id: str) -> None:
+    record = held(Phase.ROLLING_BACK, ROLLBACK, loser={"holder": DEPLOYMENT, "release_id": "next"})
+    assert ordered(OrderAction.ABORT, record, release_id=release_id).verdict is Verdict.ALREADY_SO
+    assert ordered(OrderAction.ABORT, record, release_id="older").verdict is Verdict.REFUSED
+    gone = replace(record, work=replace(record.work, holder=None))
+    assert ordered(OrderAction.ABORT, gone, release_id=release_id).verdict is Verdict.REFUSED
+
+
+@pytest.mark.parametrize(
+    ("outcome", "verdict"),
+    [
+        ("aborted", Verdict.ALREADY_SO),
+        ("rolled_back", Verdict.ALREADY_SO),
+        ("promoted", Verdict.REFUSED),
+        ("escalated", Verdict.REFUSED),
+    ],
+)
+def test_abort_of_what_has_ended(outcome: str, verdict: Verdict) -> None:
+    assert ordered(OrderAction.ABORT, free(), {"outcome": outcome}, release_id="new").verdict is verdict
+
+
+def test_rollback_of_an_abort_has_a_name_that_fits() -> None:
+    """Execution names end at 80 characters."""
+    release_id = read_request({"version": "a" * 40}, "x" * 80).release_id
+    assert rollback_name(release_id, OPERATE) == rollback_name(release_id, OPERATE)
+    assert rollback_name(release_id, OPERATE) != rollback_name(release_id, OTHER_OPERATE)
+    assert len(rollback_name(release_id, OPERATE)) <= 80
+
+
+# Windows
+
+
+@pytest.mark.parametrize("release_id", ["", "live"])
+def test_window_of_the_live_release_can_be_ended(release_id: str) -> None:
+    decision = ordered(OrderAction.END_WINDOW, free(), release_id=release_id)
+    assert decision.verdict is Verdict.CARRIED_OUT
+    assert decision.order is not None
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        (EnvironmentRecord(), "No release has a window"),
+        (EnvironmentRecord(live=replace(LIVE, rollback_point=None)), "No release has a window"),
+        (free(PointStatus.CONSUMED), "Release old was rolled back"),
+        (free(window_ends_at=None), "Release live was never promoted"),
+        (held(Phase.PREPARING), "Somebody works on the environment. Release new is preparing"),
+        (held(Phase.ROLLING_BACK), "Somebody works on the environment. Release new is rolling_back"),
+    ],
+)
+def test_window_that_cannot_be_ended(record: EnvironmentRecord, said: str) -> None:
+    decision = ordered(OrderAction.END_WINDOW, record)
+    assert (decision.verdict, decision.order) == (Verdict.REFUSED, None)
+    assert decision.reason.startswith(said)
+
+
+def test_window_of_another_release_is_not_ended() -> None:
+    assert ordered(OrderAction.END_WINDOW, free(), release_id="older").verdict is Verdict.REFUSED
+
+
+@pytest.mark.parametrize("record", [free(PointStatus.EXPIRED), free(window_ends_at=at(9))])
+def test_window_that_has_ended_is_so_already(record: EnvironmentRecord) -> None:
+    assert ordered(OrderAction.END_WINDOW, record).verdict is Verdict.ALREADY_SO
+
+
+# Repeated attempts
+
+
+@pytest.mark.parametrize("action", [*TO_A_RELEASE, OrderAction.END_WINDOW])
+def test_repeated_attempt_is_answered_as_the_first_one(action: OrderAction) -> None:
+    """Whatever has happened since: the order was carried out, and has to be told."""
+    at_work = held(order=PAUSED if action is OrderAction.RESUME else None)
+    record = at_work if action in TO_A_RELEASE else free()
+    first = ordered(action, record)
+    assert first.order is not None
+    history = {"orders": [asdict(PAUSED), asdict(first.order)]}
+    for later_record in (record, held(Phase.ROLLING_BACK, ROLLBACK), free(PointStatus.EXPIRED)):
+        again = ordered(action, later_record, history)
+        assert (again.verdict, again.order) == (first.verdict, None)
+    assert ordered(action, record, history).reason == first.reason
+
+
+def test_history_forgets_the_oldest_orders() -> None:
+    """An item of DynamoDB has a size."""
+    orders = [asdict(replace(PAUSED, by=str(number))) for number in range(20)]
+    kept = remembered(orders, PROMOTED)
+    assert [each["by"] for each in kept] == [*(str(number) for number in range(1, 20)), OTHER_OPERATE]
