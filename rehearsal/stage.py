@@ -193,12 +193,20 @@ class Stage:
 
     def _all_followed_up(self) -> bool:
         """Whether the status rule, where there is one, has delivered every end that it is made for."""
-        rules = self.account.client("events").list_rules()["Rules"]
-        if not any("aws.states" in rule.get("EventPattern", "") for rule in rules):
-            return True
         details = [delivery.event.get("detail", {}) for delivery in list(self.account.events.deliveries)]
         told = {detail.get("executionArn") for detail in details}
-        return all(each.arn in told for each in list(self.executions.values()) if each.status != "SUCCEEDED")
+        watched = self._watched_machines()
+        ended_badly = [each for each in list(self.executions.values()) if each.status != "SUCCEEDED"]
+        return all(each.arn in told for each in ended_badly if each.machine in watched)
+
+    def _watched_machines(self) -> set[str]:
+        """Name the machines whose ends some rule tells."""
+        rules = self.account.client("events").list_rules()["Rules"]
+        patterns = [
+            json.loads(rule["EventPattern"]) for rule in rules if rule["State"] == "ENABLED" and "EventPattern" in rule
+        ]
+        arns = [arn for each in patterns for arn in each.get("detail", {}).get("stateMachineArn", [])]
+        return {arn.rpartition(f"-{self.account.settings.environment}-")[2] for arn in arns}
 
     def _start(self, machine: str, given: Any) -> Execution:
         arn = self.account.client("stepfunctions").start_execution(

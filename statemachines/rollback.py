@@ -11,6 +11,7 @@ from statemachines.clean_up import start_clean_up
 from statemachines.steps import (
     ALREADY_STARTED,
     BACK,
+    BACK_AT_LAST,
     BACK_SLOW,
     CLAIM,
     EXECUTION,
@@ -18,6 +19,7 @@ from statemachines.steps import (
     FORWARD_SLOW,
     INPUT,
     NO_FAILURE,
+    Patience,
     Steps,
     at,
     object_at,
@@ -47,11 +49,41 @@ def rollback_definition(steps: Steps, clean_up: sfn.IStateMachine) -> sfn.IChain
     possible ends in Fail, "Escalated", after it has told a human.
     """
     endings = _endings(steps)
-    claim = steps.task(
+    claim = _claim(
+        steps,
         "Claim rollback",
-        "rollback.claim_rollback",
         "Decides from the record what there is to undo, and takes the environment for it. The input {} means: whatever"
         " is live or being released now.",
+        BACK,
+    )
+    again = _claim(
+        steps,
+        "Claim rollback at last",
+        "Tries again and again what did not work, until the record answers. If a human was faster, there is nothing"
+        " left to do.",
+        BACK_AT_LAST,
+    )
+    on_error(claim, _record_unreachable(steps, endings.told, again), result_path="$")
+    question = steps.ask("What is there to roll back?", "Follows the decision of the claim.")
+    question.when(_decided(Action.SWITCH), _switch(steps, endings))
+    question.when(_decided(Action.ABORT), _abort(steps, endings))
+    question.when(_decided(Action.FINISH), _finish(steps, clean_up, endings))
+    question.when(_decided(Action.LET_GO), _let_go(steps, endings))
+    question.when(_decided(Action.ESCALATE), _nothing_to_go_back_to(steps, endings))
+    question.when(_decided(Action.IMPOSSIBLE), _impossible(steps))
+    question.when(_decided(Action.INVALID), steps.reject("$.claim.reason"))
+    question.otherwise(
+        steps.succeed("Nothing to roll back", "There is nothing to undo, or it is being done already. Changed nothing.")
+    )
+    again.next(question)
+    return claim.next(question)
+
+
+def _claim(steps: Steps, name: str, comment: str, patience: Patience) -> sfn.TaskStateBase:
+    return steps.task(
+        name,
+        "rollback.claim_rollback",
+        comment,
         given={"input": INPUT, "execution": EXECUTION},
         returns=(
             "action",
@@ -69,21 +101,8 @@ def rollback_definition(steps: Steps, clean_up: sfn.IStateMachine) -> sfn.IChain
         ),
         into="claim",
         starts_anew=True,
-        patience=BACK,
+        patience=patience,
     )
-    on_error(claim, _record_unreachable(steps, endings.told), result_path="$")
-    question = steps.ask("What is there to roll back?", "Follows the decision of the claim.")
-    question.when(_decided(Action.SWITCH), _switch(steps, endings))
-    question.when(_decided(Action.ABORT), _abort(steps, endings))
-    question.when(_decided(Action.FINISH), _finish(steps, clean_up, endings))
-    question.when(_decided(Action.LET_GO), _let_go(steps, endings))
-    question.when(_decided(Action.ESCALATE), _nothing_to_go_back_to(steps, endings))
-    question.when(_decided(Action.IMPOSSIBLE), _impossible(steps))
-    question.when(_decided(Action.INVALID), steps.reject("$.claim.reason"))
-    question.otherwise(
-        steps.succeed("Nothing to roll back", "There is nothing to undo, or it is being done already. Changed nothing.")
-    )
-    return claim.next(question)
 
 
 def _decided(action: Action) -> sfn.Condition:
@@ -247,12 +266,12 @@ def _impossible(steps: Steps) -> sfn.IChainable:
     )
 
 
-def _record_unreachable(steps: Steps, told: sfn.IChainable) -> sfn.IChainable:
+def _record_unreachable(steps: Steps, told: sfn.IChainable, again: sfn.TaskStateBase) -> sfn.IChainable:
     """
-    Page the AWS CLI commands of the way back.
+    Page the AWS CLI commands of the way back, and go on trying, because nobody else does: nothing is claimed yet.
 
     But not when this rollback was itself started by the end of another one: that one has paged, and its failure would
-    start the next one, and so on, for as long as the record stays away. The watchdog goes on trying every minute.
+    start the next one, and so on, for as long as the record stays away.
     """
     page = steps.tell(
         "Page the commands",
@@ -267,8 +286,9 @@ def _record_unreachable(steps: Steps, told: sfn.IChainable) -> sfn.IChainable:
         "Escalated",
         cause_path=sfn.JsonPath.format("{}: {}", at("$.Error"), at("$.Cause")),
     )
-    on_error(page, escalated, result_path=sfn.JsonPath.DISCARD)
-    page.next(escalated)
+    on_error(page, again, result_path=sfn.JsonPath.DISCARD)
+    on_error(again, escalated, result_path="$")
+    page.next(again)
     question = steps.ask("Has a rollback paged already?", "The end of a failed rollback starts this machine again.")
     return question.when(_follows_failed_rollback(), told).otherwise(page)
 

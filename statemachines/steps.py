@@ -53,6 +53,7 @@ class Patience:
     seconds: int
     attempts: int
     first_pause_seconds: int
+    backoff_rate: int = 2
 
 
 FORWARD = Patience(seconds=35, attempts=5, first_pause_seconds=2)
@@ -63,6 +64,8 @@ SWITCH_FORWARD = Patience(seconds=12, attempts=5, first_pause_seconds=2)
 """A writer of the listener may be tried often, but each try is short: a rollback waits for its end."""
 BACK = Patience(seconds=12, attempts=2, first_pause_seconds=1)
 """On the way back two short attempts are better than a long wait: the watchdog starts anew within a minute."""
+BACK_AT_LAST = Patience(seconds=12, attempts=41, first_pause_seconds=15, backoff_rate=1)
+"""On the way back, after a human was told that it does not work: every 15 s for ten minutes and more."""
 BACK_SLOW = Patience(seconds=65, attempts=2, first_pause_seconds=1)
 """On the way back, but after traffic is safe."""
 
@@ -128,7 +131,7 @@ class Steps:
             errors=list(TRANSIENT_ERRORS),
             interval=Duration.seconds(patience.first_pause_seconds),
             max_attempts=patience.attempts - 1,
-            backoff_rate=2,
+            backoff_rate=patience.backoff_rate,
         )
         return task
 

@@ -39,7 +39,7 @@ _HEADLINES: Mapping[Kind, str] = {
     Kind.ROLLED_BACK: "Release {release_id} was rolled back",
     Kind.NOT_VERIFIED: "ACTION NEEDED: after rollback of {release_id} a check fails",
     Kind.ESCALATED: "ACTION NEEDED: {release_id} could not be brought to an end",
-    Kind.RECORD_UNREACHABLE: "ACTION NEEDED: rollback impossible, the record cannot be reached",
+    Kind.RECORD_UNREACHABLE: "ACTION NEEDED: no rollback yet, the record cannot be reached",
     Kind.CLEAN_UP_FAILED: "ACTION NEEDED: the clean-up after {release_id} failed",
     Kind.PAUSED: "Release {release_id} is paused by an operator",
     Kind.RESUMED: "Release {release_id} goes on",
@@ -62,7 +62,10 @@ _ADVICE: Mapping[Kind, str] = {
         "Look at the listener and at the execution first. If traffic should go back, start {rollback_machine} with the"
         " input {{}} once the cause above is removed."
     ),
-    Kind.RECORD_UNREACHABLE: "Switch the traffic back by hand now, with these commands:\n\n{commands}",
+    Kind.RECORD_UNREACHABLE: (
+        "Switch the traffic back by hand now, with these commands:\n\n{commands}\n\nThe execution goes on trying for ten"
+        " minutes; what you have done by then it finds done."
+    ),
     Kind.CLEAN_UP_FAILED: (
         "No traffic was moved; the old color may keep instances that nobody needs. Once the cause above is removed,"
         " start {clean_up_machine} with the input {{}}: it may be repeated at any time."

@@ -33,6 +33,11 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 
 
 def release_environment(lease: Lease, release_id: str, phase: Phase, issue: str, now: str) -> None:
-    """Write the outcome into the release's history and give the lease back. Safe to repeat. Raises LeaseLost."""
-    facts = {"outcome": OUTCOMES[phase]} | ({"issue": issue} if issue else {})
+    """
+    Write the outcome into the release's history and give the lease back. Safe to repeat. Raises LeaseLost.
+
+    That a release was promoted is written by `record.commit`: what comes later, such as its clean-up, may find that it
+    ended otherwise meanwhile.
+    """
+    facts = ({} if phase is Phase.COMMITTED else {"outcome": OUTCOMES[phase]}) | ({"issue": issue} if issue else {})
     record.finish(lease, phase, now, {release_id: facts})

@@ -385,7 +385,7 @@ def decide_clean_up(request: CleanUpRequest, record: EnvironmentRecord, executio
     work, live = record.work, record.live
     if live and work.holder == execution:
         return CleanUpVerdict(CleanUp.CLEAN, f"This execution cleans up after release {live.release_id} already.")
-    if reason := _why_nothing_to_clean(request, live):
+    if reason := _why_nothing_to_clean(request, live) or _why_left_to_human(request, work):
         return CleanUpVerdict(CleanUp.NOTHING, reason)
     if ends_at := _window_still_open(live, now):
         return CleanUpVerdict(CleanUp.WAIT, f"The rollback window is open until {ends_at}.", as_timestamp(ends_at))
@@ -404,6 +404,13 @@ def _why_nothing_to_clean(request: CleanUpRequest, live: Live | None) -> str:
         return f"Release {point.release_id} was rolled back; its rollback point is consumed."
     if point.window_ends_at is None:
         return f"Release {live.release_id} is not promoted, so the old color is its way back."
+    return ""
+
+
+def _why_left_to_human(request: CleanUpRequest, work: Work) -> str:
+    """Take no way back away by itself while a human decides what becomes of the environment."""
+    if work.phase is Phase.ESCALATED and request.release_id:
+        return "The environment was left to a human. Start this machine with the input {} when the old color may go."
     return ""
 
 

@@ -41,6 +41,11 @@ def _lose_the_rollback(stage: Stage) -> None:
     stage.until_ended(stage.until_started("rollback", 2))
 
 
+def _died_before_its_switch(report: Report) -> str:
+    states = next(each.states for each in report.executions if each.machine == "rollback")
+    return f"the rollback was stopped at {states[-1]} only" if "Stop deployment" in states else ""
+
+
 def _lose_the_abort(stage: Stage) -> None:
     """Stop the deployment before its first shift, and then what gives the release up."""
     deployment = stage.start_deployment({"version": NEW_VERSION})
@@ -108,6 +113,7 @@ SCENARIOS = (
             all_traffic_on("blue", OLD_VERSION),
             back_within(_WATCHDOG_WITHIN_SECONDS),
             one_rollback_switched,
+            _died_before_its_switch,
         ),
     ),
     Scenario(

@@ -344,10 +344,11 @@ def test_a_human_is_paged_even_if_the_escalation_cannot_be_recorded(account: Mac
 )
 def test_without_the_record_a_human_gets_the_commands_once(given: Json, account: Machines) -> None:
     """Whatever the input is: when nothing can be decided, a human has to."""
-    run = account.run("rollback", {"Claim rollback": error(AwsCallFailed, "no route to DynamoDB")}, given)
+    unreachable = error(AwsCallFailed, "no route to DynamoDB")
+    run = account.run("rollback", {"Claim rollback": unreachable, "Claim rollback at last": unreachable}, given)
 
     cause = '{"errorType":"AwsCallFailed","errorMessage":"no route to DynamoDB"}'
-    assert run.called == ["Claim rollback", "Claim rollback", "Page the commands"]
+    assert run.called == ["Claim rollback", "Claim rollback", "Page the commands", *["Claim rollback at last"] * 41]
     assert run.given("Page the commands") == {
         **notice(run, "record_unreachable", failure={"Error": "AwsCallFailed", "Cause": cause}),
         "release_id": "",
@@ -355,9 +356,31 @@ def test_without_the_record_a_human_gets_the_commands_once(given: Json, account:
     assert run.ending == ("FAILED", "Escalated", f"AwsCallFailed: {cause}")
 
 
+def test_a_rollback_that_was_paged_is_made_as_soon_as_the_record_answers(account: Machines) -> None:
+    """Nothing is claimed yet, so nobody else would go on: neither the status rule nor the watchdog."""
+    unreachable = error(AwsCallFailed)
+    run = account.run(
+        "rollback", {"Claim rollback": unreachable, "Claim rollback at last": [*[unreachable] * 3, claimed()]}
+    )
+
+    assert run.called[:8] == [
+        *["Claim rollback"] * 2,
+        "Page the commands",
+        *["Claim rollback at last"] * 4,
+        "Switch listener back",
+    ]
+    assert run.ending == ("SUCCEEDED", None, None)
+
+
+def test_a_page_that_cannot_be_sent_does_not_end_the_attempts(account: Machines) -> None:
+    run = account.run("rollback", {"Claim rollback": error(AwsCallFailed), "Page the commands": error(AwsCallFailed)})
+
+    assert run.entered[-1] == "Rolled back"
+
+
 def test_the_end_of_a_failed_rollback_does_not_page_again(account: Machines) -> None:
     """Its end starts the next rollback: while the record stays away, that would page for ever."""
-    without_record = {"Claim rollback": error(AwsCallFailed)}
+    without_record = {"Claim rollback": error(AwsCallFailed), "Claim rollback at last": error(AwsCallFailed)}
     first = account.run("rollback", without_record)
     started_by_event = {"source": "execution-status", "execution_arn": first.arn, "status": first.ending[0]}
 
@@ -375,7 +398,8 @@ def test_the_end_of_a_failed_rollback_is_still_acted_upon(account: Machines) -> 
 
 def test_a_claim_that_others_were_faster_than_is_paged(account: Machines) -> None:
     """It is not known then whether the winner brings the traffic back."""
-    run = account.run("rollback", {"Claim rollback": error(EnvironmentBusy)})
+    busy = error(EnvironmentBusy)
+    run = account.run("rollback", {"Claim rollback": busy, "Claim rollback at last": busy})
 
-    assert run.called == ["Claim rollback", "Page the commands"]
+    assert run.called == ["Claim rollback", "Page the commands", "Claim rollback at last"]
     assert run.ending[:2] == ("FAILED", "Escalated")

@@ -171,3 +171,10 @@ def test_bad_request_names_field_and_shows_example(given: object, named: str) ->
 @pytest.mark.parametrize("given", [{}, {"release_id": "new"}])
 def test_good_request_has_no_problem(given: dict[str, str]) -> None:
     assert read_clean_up_request(given) == CleanUpRequest(release_id=given.get("release_id", ""))
+
+
+def test_environment_left_to_a_human_is_cleaned_up_only_by_hand() -> None:
+    """A rollback was needed and did not work: the way back is not taken away while somebody looks for another one."""
+    record = EnvironmentRecord(work=Work(token=7, phase=Phase.ESCALATED, release_id="new"), live=live())
+    assert decided(record, CleanUpRequest(release_id="new")) is CleanUp.NOTHING
+    assert decided(record, ANY) is CleanUp.CLEAN

@@ -32,3 +32,12 @@ def test_deployment_that_ends_after_a_rollback_leaves_the_history_alone(record: 
     history = record.release("new")
     assert (history["outcome"], history["ended_at"]) == ("rolled_back", at(4))
     assert "issue" not in history
+
+
+def test_end_of_a_clean_up_says_nothing_of_how_the_release_ended(record: ReleaseRecord) -> None:
+    """A rollback that was needed and did not work may have come in between."""
+    lease = record.claim(Work(), Work(holder=DEPLOYMENT, phase=Phase.CLEANING_UP, release_id="new"))
+    record.note_release("new", {"outcome": "escalated"})
+    function.release_environment(lease, "new", Phase.COMMITTED, "", at(5))
+    assert record.release("new")["outcome"] == "escalated"
+    assert record.read().work.holder is None
