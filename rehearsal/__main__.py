@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from rehearsal.assembly import NotBuilt, assembly_of
 from rehearsal.packaged import Packaged
 from rehearsal.play import play
 from rehearsal.scenarios import SCENARIOS, Scenario
@@ -15,7 +16,6 @@ from rehearsal.settings import Settings, UnknownEnvironment
 from rehearsal.stage import Stuck
 from rehearsal.summary import summary
 
-ASSEMBLY = Path("cdk.out")
 REPORTS = Path("build/rehearsal")
 
 KEPT, BROKEN, USAGE = 0, 1, 2
@@ -48,18 +48,21 @@ def _run(name: str, environment: str) -> int:
         print(f"There is no scenario {name!r}; there are: {known}", file=sys.stderr)
         return USAGE
     try:
-        settings = Settings.read(environment)
-    except UnknownEnvironment as unknown:
-        print(unknown, file=sys.stderr)
+        settings = Settings.read(scenario.environment or environment)
+        assembly = assembly_of(settings.environment, REPORTS)
+    except (UnknownEnvironment, NotBuilt) as impossible:
+        print(impossible, file=sys.stderr)
         return USAGE
     logging.getLogger("moto.stepfunctions").setLevel(logging.CRITICAL)  # it prints every execution that fails
     console = Console()
     console.print(
-        f"Rehearsing {scenario.name} on {environment} as shipped: {scenario.summary}.", highlight=False, soft_wrap=True
+        f"Rehearsing {scenario.name} on {_place(scenario, environment)}: {scenario.summary}.",
+        highlight=False,
+        soft_wrap=True,
     )
     folder = REPORTS / scenario.name
     try:
-        report = play(scenario, settings, ASSEMBLY, folder, lambda stage: Screen(stage, console).shown(), Packaged())
+        report = play(scenario, settings, assembly, folder, lambda stage: Screen(stage, console).shown(), Packaged())
     except Stuck as stuck:
         console.print(
             f"The rehearsal is stuck. {stuck}. The logs are in {folder}.", style="red", highlight=False, soft_wrap=True
@@ -69,6 +72,10 @@ def _run(name: str, environment: str) -> int:
     for line in summary(report, broken, folder / "report.json"):
         console.print(line, style="red" if line.startswith("BROKEN") else None, highlight=False, soft_wrap=True)
     return BROKEN if broken else KEPT
+
+
+def _place(scenario: Scenario, environment: str) -> str:
+    return f"settings of its own ({scenario.environment})" if scenario.environment else f"{environment} as shipped"
 
 
 def _scenario(name: str) -> Scenario | None:

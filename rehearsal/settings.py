@@ -7,6 +7,8 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 FOLDER = Path("environments")
+OWN_FOLDER = Path("rehearsal/environments")
+"""Settings that nobody ships, for scenarios that need others than the shipped ones."""
 
 
 class UnknownEnvironment(Exception):
@@ -101,6 +103,8 @@ class Settings:
     def read(cls, environment: str, folder: Path = FOLDER) -> Self:
         """Read an environment's settings. The stack's synthesis has checked them already."""
         path = folder / f"{environment}.toml"
+        if not path.exists():
+            path = OWN_FOLDER / f"{environment}.toml"
         if not path.exists():
             known = ", ".join(sorted(each.stem for each in folder.glob("*.toml")))
             raise UnknownEnvironment(f"There is no environment {environment!r}; {folder}/ has: {known}")

@@ -1,6 +1,7 @@
 """Ways back: by an operator, by the status rule, and with users who are held on a color."""
 
 from rehearsal.circumstances import Circumstances
+from rehearsal.report import Report
 from rehearsal.scenarios.plays import bakes, release, release_that_is_rolled_back
 from rehearsal.scenarios.promises import (
     all_traffic_on,
@@ -42,6 +43,22 @@ def _stop_once_clients_stick(stage: Stage) -> None:
     stage.until_rollback_ended()
     ended = stage.account.clock.stamp()
     stage.until_answered(lambda samples: came_again(samples, ended), "no client that stuck to green came again")
+
+
+def _roll_back_many_routes(stage: Stage) -> None:
+    """Stop the deployment once all routes have moved."""
+    deployment = stage.start_deployment({"version": NEW_VERSION})
+    stage.until_entered(deployment, "Bake at 50 %")
+    stage.stop(deployment)
+    stage.until_ended(deployment)
+    stage.until_rollback_ended()
+
+
+def _every_route_moved_together(report: Report) -> str:
+    shares: dict[str, list[int]] = {}
+    for move in report.moves:
+        shares.setdefault(move.route, []).append(move.percent["green"])
+    return "" if list(shares.values()) == [[10, 50, 0]] * 3 else f"green's shares went {shares}"
 
 
 SCENARIOS = (
@@ -91,5 +108,19 @@ SCENARIOS = (
         play=_stop_once_clients_stick,
         promises=(no_failed_requests, all_traffic_on("blue", OLD_VERSION), sticky_clients_came_back),
         circumstances=Circumstances(sticky_share=0.1),
+    ),
+    Scenario(
+        "many-routes",
+        "Traffic is divided in three places, a listener's default action and two rules: all of them go, and come back",
+        expected="rolled_back",
+        play=_roll_back_many_routes,
+        promises=(
+            no_failed_requests,
+            all_traffic_on("blue", OLD_VERSION),
+            nothing_reaches_green_after_the_switch,
+            rollback_by_rule,
+            _every_route_moved_together,
+        ),
+        environment="many-routes",
     ),
 )

@@ -14,7 +14,11 @@ NEW_VERSION = "5d6e7f8"
 
 @dataclass(frozen=True)
 class Scenario:
-    """`expected` is the outcome of the release; `promises` are what else must be true afterwards."""
+    """
+    `expected` is the outcome of the release; `promises` are what else must be true afterwards.
+
+    `environment` names the settings, if it is to be rehearsed on others than a user asks for.
+    """
 
     name: str
     summary: str
@@ -22,6 +26,7 @@ class Scenario:
     play: Callable[[Stage], None]
     promises: tuple[Promise, ...] = ()
     circumstances: Circumstances = field(default_factory=Circumstances)
+    environment: str = ""
 
     def broken_promises(self, report: Report) -> Iterator[str]:
         """Name everything that is not as this scenario promises."""
