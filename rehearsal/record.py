@@ -1,5 +1,6 @@
 """The release record as anybody with read access to the table sees it."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +12,10 @@ class RecordView:
     """
     One environment's partition, read where moto keeps it: who only looks on must not be seen among the requests.
 
-    To be read under the account's lock, or when nobody writes.
+    `lock` is the account's, under which nobody writes.
     """
 
+    lock: AbstractContextManager[Any]
     account: str
     region: str
     table: str
@@ -22,8 +24,9 @@ class RecordView:
     def item(self, name: str) -> dict[str, Any]:
         """Read one item; empty when there is none."""
         key = {"environment": {"S": self.environment}, "item": {"S": name}}
-        found = dynamodb_backends[self.account][self.region].get_item(self.table, key)
-        return {} if found is None else found.to_regular_json()
+        with self.lock:
+            found = dynamodb_backends[self.account][self.region].get_item(self.table, key)
+            return {} if found is None else found.to_regular_json()
 
     @property
     def lease(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -30,7 +31,7 @@ class Screen:
         self._console = console
         self._waits = {
             (machine, name): float(state["Seconds"])
-            for machine in ("deploy", "rollback", "clean-up")
+            for machine in ("deploy", "rollback", "clean-up", "operate")
             for name, state in stage.states_of(machine).items()
             if "Seconds" in state
         }
@@ -93,10 +94,16 @@ class Screen:
         return Group(table, self._progress(current), Text(self._how_far), self._traffic_table(), self._traffic_line())
 
     def _progress(self, step: Step) -> RenderableType:
-        seconds = self._waits.get((step.machine, step.state))
-        if seconds is None:
+        now = self._stage.account.clock.now()
+        bake = self._stage.record.lease.get("bake") if step.state.startswith("Bake") else None
+        if bake:
+            began, ends = (datetime.fromisoformat(bake[moment]) for moment in ("began_at", "ends_at"))
+        elif (step.machine, step.state) in self._waits:
+            began, ends = step.at, step.at + timedelta(seconds=self._waits[step.machine, step.state])
+        else:
             return Text("")
-        elapsed = min((self._stage.account.clock.now() - step.at).total_seconds(), seconds)
+        seconds = (ends - began).total_seconds()
+        elapsed = min((now - began).total_seconds(), seconds)
         row = Table.grid(padding=(0, 2))
         row.add_row(ProgressBar(total=seconds, completed=elapsed, width=40), f"{elapsed:.0f} of {seconds:.0f} s")
         return row

@@ -56,7 +56,8 @@ class Stage:
         self.account = account
         self.traffic = traffic
         settings = account.settings
-        self.record = RecordView(settings.account, settings.region, account.stack.table(), settings.environment)
+        place = (settings.account, settings.region)
+        self.record = RecordView(account.calls.lock, *place, account.stack.table(), settings.environment)
         self.steps: list[Step] = []
         self.executions: dict[str, Execution] = {}
         self._listeners: list[Callable[[Step], None]] = []
@@ -193,10 +194,12 @@ class Stage:
 
     def _all_followed_up(self) -> bool:
         """Whether the status rule, where there is one, has delivered every end that it is made for."""
+        ended_badly = [each for each in list(self.executions.values()) if each.status != "SUCCEEDED"]
+        if not ended_badly:
+            return True
         details = [delivery.event.get("detail", {}) for delivery in list(self.account.events.deliveries)]
         told = {detail.get("executionArn") for detail in details}
         watched = self._watched_machines()
-        ended_badly = [each for each in list(self.executions.values()) if each.status != "SUCCEEDED"]
         return all(each.arn in told for each in ended_badly if each.machine in watched)
 
     def _watched_machines(self) -> set[str]:

@@ -1,6 +1,7 @@
 """A scenario sees what an operator sees, and is told when it waits in vain."""
 
 import threading
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
@@ -37,6 +38,7 @@ class Console:
     def __init__(self) -> None:
         self.interpreter = self.stack = self
         self.clock = PacedClock()
+        self.calls = SimpleNamespace(lock=nullcontext())
         self.settings = SimpleNamespace(account="111122223333", region="eu-west-1", environment="production")
         self.paces = self.clock.paces
         self.history: list[str] = []
@@ -169,7 +171,7 @@ def test_what_an_execution_did_is_taken_from_its_history(console: Console, stage
 
 @pytest.mark.rehearsed
 def test_a_stop_shows_as_in_the_console_and_is_dealt_with_by_the_rule(quiet: Quiet) -> None:
-    """On the real account. Before the first shift there is nothing to roll back, only to give up."""
+    """On the pretend account. Before the first shift there is nothing to roll back, only to give up."""
     deployment = quiet.stage.start_deployment({"version": NEW_VERSION})
     quiet.stage.until_entered(deployment, "Wait for idle color")
     quiet.stage.stop(deployment)
