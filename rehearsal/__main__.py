@@ -8,8 +8,10 @@ from pathlib import Path
 from rich.console import Console
 
 from rehearsal.assembly import NotBuilt, assembly_of
+from rehearsal.modelled import InVirtualTime
 from rehearsal.packaged import Packaged
 from rehearsal.play import play
+from rehearsal.report import Report
 from rehearsal.scenarios import SCENARIOS, Scenario
 from rehearsal.screen import Screen
 from rehearsal.settings import Settings, UnknownEnvironment
@@ -28,7 +30,7 @@ def main() -> int:
         for scenario in SCENARIOS:
             print(f"{scenario.name:20} {scenario.summary}")
         return KEPT
-    return _run(options.scenario, options.environment)
+    return _run(options.scenario, options.environment, options.seed)
 
 
 def _arguments() -> argparse.ArgumentParser:
@@ -38,10 +40,16 @@ def _arguments() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="rehearse one scenario")
     run.add_argument("--scenario", default=SCENARIOS[0].name, metavar="NAME", help="see `list`; default: %(default)s")
     run.add_argument("--environment", default="production", metavar="NAME", help="default: %(default)s")
+    run.add_argument(
+        "--seed",
+        type=int,
+        metavar="NUMBER",
+        help="play in virtual time, on models, the same for the same number; default: packaged, under real load",
+    )
     return parser
 
 
-def _run(name: str, environment: str) -> int:
+def _run(name: str, environment: str, seed: int | None) -> int:
     scenario = _scenario(name)
     if scenario is None:
         known = ", ".join(each.name for each in SCENARIOS)
@@ -62,7 +70,7 @@ def _run(name: str, environment: str) -> int:
     )
     folder = REPORTS / scenario.name
     try:
-        report = play(scenario, settings, assembly, folder, lambda stage: Screen(stage, console).shown(), Packaged())
+        report = _play(scenario, settings, assembly, folder, console, seed)
     except Stuck as stuck:
         console.print(
             f"The rehearsal is stuck. {stuck}. The logs are in {folder}.", style="red", highlight=False, soft_wrap=True
@@ -72,6 +80,15 @@ def _run(name: str, environment: str) -> int:
     for line in summary(report, broken, folder / "report.json"):
         console.print(line, style="red" if line.startswith("BROKEN") else None, highlight=False, soft_wrap=True)
     return BROKEN if broken else KEPT
+
+
+def _play(
+    scenario: Scenario, settings: Settings, assembly: Path, folder: Path, console: Console, seed: int | None
+) -> Report:
+    if seed is None:
+        return play(scenario, settings, assembly, folder, lambda stage: Screen(stage, console).shown(), Packaged())
+    in_virtual_time = InVirtualTime(seed)
+    return play(scenario, settings, assembly, folder, lambda stage: Screen(stage, console).told(), in_virtual_time)
 
 
 def _place(scenario: Scenario, environment: str) -> str:

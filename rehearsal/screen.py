@@ -53,6 +53,12 @@ class Screen:
             self._ended.set()
             thread.join()
 
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Tell each state as it is entered, and nothing else: in virtual time there is nothing to watch meanwhile."""
+        self._stage.on_step(self._print_step)
+        yield
+
     def _redraw(self) -> None:
         with Live(console=self._console, auto_refresh=False) as live:
             while not self._ended.wait(_REFRESH_SECONDS):

@@ -23,6 +23,9 @@ from rehearsal.settings import Settings
 from rehearsal.world.customer import World
 from rehearsal.world.traffic import Live, Sample
 
+VIRTUAL = "virtual"
+"""The mode of a clock on which nothing takes wall time, so that no figure is one of this machine's."""
+
 
 @dataclass(frozen=True)
 class Speeds:

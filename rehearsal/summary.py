@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rehearsal.report import Report
+from rehearsal.staging import VIRTUAL
 from rehearsal.world.traffic import summarise
 
 _ENDINGS = {
@@ -19,18 +20,17 @@ def summary(report: Report, broken: Sequence[str], report_path: Path) -> Iterato
     """Yield the lines of the summary."""
     traffic = summarise(report.samples)
     yield _ENDINGS.get(report.outcome, f"The release ended as {report.outcome}.")
-    yield (
-        f"{traffic.requests} requests were sent and {traffic.failed} failed"
-        f" (median {traffic.p50_milliseconds:.0f} ms, 99 % within {traffic.p99_milliseconds:.0f} ms)."
-    )
+    is_real = report.clock["mode"] != VIRTUAL
+    latency = f" (median {traffic.p50_milliseconds:.0f} ms, 99 % within {traffic.p99_milliseconds:.0f} ms)"
+    yield f"{traffic.requests} requests were sent and {traffic.failed} failed{latency if is_real else ' (a model)'}."
     shares = [
         f"{color} {weight} % ({report.versions[color] or 'no instances'})" for color, weight in report.weights.items()
     ]
     yield f"Traffic is on: {', '.join(shares)}."
     if report.switch:
         yield (
-            f"From the start of the rollback to the listener's change: {report.switch.seconds:.2f} s"
-            f" and {report.switch.calls} AWS calls."
+            f"From the start of the rollback to the listener's change: {report.switch.seconds:.2f}"
+            f" {'' if is_real else 'simulated '}s and {report.switch.calls} AWS calls."
         )
     yield (
         f"{report.simulated_seconds / 60:.0f} simulated minutes took {report.total_seconds:.0f} s;"
