@@ -88,6 +88,7 @@ def pretend_account(
         stack.enter_context(
             mock_aws(config={"stepfunctions": {"execute_state_machine": True}, "core": {"reset_boto3_session": True}})
         )
+        staging.begin(settings)
         session = boto3.Session(region_name=settings.region)
         with clock.at_real_speed():
             calls = stack.enter_context(Calls(clock))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from moto.ec2.models import ec2_backends
 
 from rehearsal.circumstances import Circumstances
 from rehearsal.clock import Clock, TwoSpeedClock
@@ -24,7 +25,7 @@ from rehearsal.model.request_logs import ModelRequestLogs
 from rehearsal.model.stores import ReceiptsInModel, SessionsInModel
 from rehearsal.model.traffic import ModelTraffic
 from rehearsal.settings import Settings
-from rehearsal.staging import Speeds
+from rehearsal.staging import VIRTUAL, Speeds
 from rehearsal.world import certificates, customer
 from rehearsal.world.customer import StorePorts, World
 from rehearsal.world.database import Database
@@ -32,14 +33,13 @@ from rehearsal.world.fleet import Fleet
 from rehearsal.world.load_balancer import LoadBalancer
 from rehearsal.world.names import Names
 
-CALL_SECONDS = 0.02
-"""How long a function's request to AWS is under way in virtual time, so that others can come in between."""
-
 
 class Modelled:
     """Everything that is a process or a socket otherwise is an object, on the clock that hurries while all wait."""
 
     requests_per_second = 2.0
+    call_seconds = 0.0
+    """How long a function's request to AWS is under way."""
 
     def __init__(self, speeds: Speeds | None = None, patience_seconds: float = 150.0, seed: int = 0) -> None:
         self.speeds = speeds or Speeds()
@@ -51,12 +51,15 @@ class Modelled:
         """Begin a time that hurries while everything waits."""
         yield TwoSpeedClock(self.speeds.waiting)
 
+    def begin(self, settings: Settings) -> None:
+        """Do nothing."""
+
     @contextmanager
     def world(
         self, settings: Settings, clock: Clock, calls: Calls, folder: Path, circumstances: Circumstances
     ) -> Iterator[World]:
         """Make the models of the customer's part; nothing listens before functions look for it."""
-        place, logs = (settings.account, settings.region), folder / "logs"
+        place, self._logs = (settings.account, settings.region), folder / "logs"
         certificate = certificates.issue(customer.host_names(settings), folder / "tls")
         with ExitStack() as stack:
             postgres = ModelPostgres()
@@ -65,7 +68,7 @@ class Modelled:
                     clock,
                     *place,
                     account_lock=calls.lock,
-                    log_directory=logs,
+                    log_directory=self._logs,
                     snapshot_plan=circumstances.snapshot,
                     make_server=lambda _: postgres,
                 )
@@ -90,12 +93,14 @@ class Modelled:
                     load_balancer,
                     *place,
                     account_lock=calls.lock,
-                    log_directory=logs,
+                    log_directory=self._logs,
                     colors={color.auto_scaling_group: name for name, color in settings.colors.items()},
                     behaviours=circumstances.behaviours,
                     refresh_patience_seconds=circumstances.refresh_patience_seconds,
                     services=lambda: customer.services("a model", "a model"),
-                    start=applications.start,
+                    start=lambda port, who, behaviour, services, _: applications.start(
+                        port, who, behaviour, services, self._logs
+                    ),
                 )
             )
 
@@ -105,6 +110,12 @@ class Modelled:
                     postgres.listen(certificate), cache.listen(certificate if settings.cache.tls else None)
                 )
 
+            def travel(caller: str | None, service: str, action: str) -> None:
+                del service, action
+                if caller is not None and self.call_seconds:
+                    clock.sleep(self.call_seconds)
+
+            calls.add_journey(travel)
             calls.add_observer(fleet.observe)
             calls.add_observer(load_balancer.observe)
             self._data_plane = data_plane
@@ -143,11 +154,16 @@ class Modelled:
 
 
 class InVirtualTime(Modelled):
-    """The same in virtual time: nothing sleeps, and the seed decides who goes next."""
+    """
+    The same in virtual time: nothing sleeps, and the seed decides who goes next.
 
-    def __init__(self, seed: int = 0, patience_seconds: float = 24 * 3600.0) -> None:
+    Functions take time only for their requests to AWS, in which others can come in between.
+    """
+
+    call_seconds = 0.02
+
+    def __init__(self, seed: int = 0, patience_seconds: float = 4 * 3600.0) -> None:
         super().__init__(patience_seconds=patience_seconds, seed=seed)
-        self.time: VirtualTime | None = None
 
     @contextmanager
     def clock(self) -> Iterator[Clock]:
@@ -155,6 +171,22 @@ class InVirtualTime(Modelled):
         with shortcuts.taken(), VirtualTime(self.seed) as self.time:
             yield self.time.clock
 
+    def begin(self, settings: Settings) -> None:
+        """
+        Let chance begin where it began for any account before.
+
+        moto's EC2 draws ids when it is made: in a new process when it is first asked, later with every reset.
+        """
+        del settings
+        ec2_backends.clear()
+        self.time.reseed(self.seed)
+
+    def begin_anew(self, seed: int, logs: Path) -> None:
+        """Let chance begin anew and instances log elsewhere, as in a copy of the process that built the account."""
+        self.seed, self._logs = seed, logs
+        self.time.reseed(seed)
+        self._data_plane.reseed(seed)
+
     def as_json(self) -> dict[str, Any]:
         """Return the seed, by which the rehearsal can be repeated."""
-        return {"mode": "virtual", "seed": self.seed}
+        return {"mode": VIRTUAL, "seed": self.seed}

@@ -47,6 +47,9 @@ class Packaged:
         """Begin a time that hurries while everything waits."""
         yield TwoSpeedClock(self.speeds.waiting)
 
+    def begin(self, settings: Settings) -> None:
+        """Do nothing."""
+
     @contextmanager
     def world(
         self, settings: Settings, clock: Clock, calls: Calls, folder: Path, circumstances: Circumstances

@@ -77,6 +77,10 @@ class Staging(Protocol):
         """Begin the time; the account is built in it."""
         ...
 
+    def begin(self, settings: Settings) -> None:
+        """Do what is to be done while the account is empty."""
+        ...
+
     def world(
         self, settings: Settings, clock: Clock, calls: Calls, folder: Path, circumstances: Circumstances
     ) -> AbstractContextManager[World]:

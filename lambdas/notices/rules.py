@@ -63,8 +63,8 @@ _ADVICE: Mapping[Kind, str] = {
         " input {{}} once the cause above is removed."
     ),
     Kind.RECORD_UNREACHABLE: (
-        "Switch the traffic back by hand now, with these commands:\n\n{commands}\n\nThe execution goes on trying for ten"
-        " minutes; what you have done by then it finds done."
+        "Switch the traffic back by hand now, with these commands:\n\n{commands}\n\nThe execution goes on trying for"
+        " ten minutes; what you have done by then it finds done."
     ),
     Kind.CLEAN_UP_FAILED: (
         "No traffic was moved; the old color may keep instances that nobody needs. Once the cause above is removed,"

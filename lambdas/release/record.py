@@ -101,7 +101,8 @@ class ReleaseRecord:
             _raise_unless_condition_failed(error)
             current = self.read().work
             if current.holder != wanted.holder:
-                raise EnvironmentBusy(f"Execution {current.holder} claimed the environment first.") from error
+                message = f"Execution {current.holder} claimed the environment first. Start again when it has ended."
+                raise EnvironmentBusy(message) from error
             claimed = current
         return Lease(str(claimed.holder), claimed.token)
 

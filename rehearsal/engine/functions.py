@@ -75,7 +75,7 @@ class FunctionService:
         self._sandboxes: set[Sandbox] = set()
         self._running: Counter[str] = Counter()
         self._asynchronous: list[threading.Thread] = []
-        self._crashes: dict[str, list[Moment]] = defaultdict(list)
+        self._crashes: dict[str, Moment] = {}
         self._stopped = False
         self._stopping = clock.event()
         self._moto_invoke = LambdaResponse.invoke
@@ -155,9 +155,9 @@ class FunctionService:
         return sorted({name for name, _ in self._versions})
 
     def kill_next(self, name: str, moment: Moment) -> None:
-        """Let the function's next invocation that is not yet to be killed end as if its machine had failed."""
+        """Let the function's next invocation end as if its machine had failed."""
         with self._lock:
-            self._crashes[name].append(moment)
+            self._crashes[name] = moment
 
     def logs(self, name: str) -> str:
         """What the function has printed so far, with Lambda's START and REPORT lines."""
@@ -167,6 +167,13 @@ class FunctionService:
     def add_log_observer(self, observer: LogObserver) -> None:
         """Call `observer(function_name, line)` for every line that a function prints."""
         self._log_observers.append(observer)
+
+    def log_to(self, directory: Path) -> None:
+        """Let all logs be in another directory from now on."""
+        with self._log_lock:
+            self._log_dir = directory
+            while self._logs:
+                self._logs.popitem()[1].close()
 
     def process_ids(self, name: str) -> list[int]:
         """The processes now alive for this function, of whatever version."""
@@ -221,8 +228,7 @@ class FunctionService:
 
     def _invoke(self, sandbox: Sandbox, event: bytes, arn: str) -> Outcome:
         with self._lock:
-            crashes = self._crashes[sandbox.function.name]
-            crash = crashes.pop(0) if crashes else None
+            crash = self._crashes.pop(sandbox.function.name, None)
         if crash is None:
             return sandbox.invoke(event, arn)
         if crash == "after its work":

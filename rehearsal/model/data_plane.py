@@ -58,6 +58,12 @@ class ModelDataPlane:
         if self._is_listening:
             self._open_as_configured()
 
+    def reseed(self, seed: int) -> None:
+        """Let chance begin anew, and all counters; to be called before anybody asks."""
+        dispatcher = Dispatcher(seed)
+        dispatcher.routing = self._dispatcher.routing
+        self._dispatcher = dispatcher
+
     def answer(self, listener_arn: str, request: Request) -> Answer:
         """Route one request, and let its target answer."""
         with self._lock:

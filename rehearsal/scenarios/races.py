@@ -37,7 +37,7 @@ def _one_released(report: Report) -> str:
 def _refused_by_name(report: Report) -> str:
     """Who is refused must know by whom, and what to do."""
     causes = [each.cause or "" for each in report.executions if each.machine == "deploy" and each.status == "FAILED"]
-    told = all(" is preparing under execution " in cause and "Start again" in cause for cause in causes)
+    told = all("xecution arn:" in cause and "Start again" in cause for cause in causes)
     return "" if causes and told else f"the cause was {causes}"
 
 

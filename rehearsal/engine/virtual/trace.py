@@ -1,6 +1,7 @@
 """What happened in virtual time, in order, so that two runs can be compared."""
 
 import re
+from functools import lru_cache
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ class Trace(list[Moment]):
         return sha256("".join(lines).encode()).hexdigest()
 
 
+@lru_cache(maxsize=1024)
 def repeatable(text: str) -> str:
     """Return a short text that is the same in every run: UUIDs and memory addresses become `*`."""
     return _DIFFERS_BY_RUN.sub("*", text)[:_LONGEST_TEXT]

@@ -1,0 +1,270 @@
+"""A shortcut changes no answer: what is done with it and without it is the same."""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore.parsers
+import moto.core.serialize
+import pytest
+from botocore.credentials import Credentials
+from botocore.hooks import EventAliaser, HierarchicalEmitter
+from botocore.parsers import JSONParser
+from moto import mock_aws
+from moto.core.request import Request
+from moto.core.responses import XFormedAttributePicker
+from moto.core.serialize import JSONSerializer
+from moto.core.utils import get_service_model
+from moto.dynamodb.models import dynamodb_backends
+from moto.moto_api._internal.moto_random import MotoRandom
+
+from rehearsal.copies import in_copies
+from rehearsal.engine import shortcuts
+from rehearsal.modelled import InVirtualTime
+from rehearsal.play import play
+from rehearsal.settings import Settings
+from rehearsal.stage import Stage
+from tests.rehearsal.conftest import scenario
+
+REGION = "eu-west-1"
+
+
+def both_ways(make: Any) -> tuple[Any, Any]:
+    """Do the same without shortcuts, and twice with them: the second time they know it already."""
+    without = make()
+    with shortcuts.taken():
+        first, second = make(), make()
+    assert first == second
+    return without, first
+
+
+@pytest.mark.rehearsed
+def test_a_rehearsal_is_the_same_without_shortcuts(assembly: Path, tmp_path: Path) -> None:
+    """
+    The whole trace, every request of a function with its parameters, the record and what people are told.
+
+    Each in a process of its own: moto's ids differ between the first account that a process builds and the next one.
+    """
+
+    def rehearse(how: str) -> dict[str, Any]:
+        if how == "without":
+            vars(shortcuts)["taken"] = nullcontext
+        return rehearsed(assembly, tmp_path / how)
+
+    known: dict[str, Any] = dict(in_copies(rehearse, ("with", "without"), at_most=2, longest_seconds=120))
+
+    assert isinstance(known["with"], dict), known["with"]
+    for part, with_shortcuts in known["with"].items():
+        assert with_shortcuts == known["without"][part], part
+
+
+def rehearsed(assembly: Path, folder: Path) -> dict[str, Any]:
+    """Return what can be known of one rehearsal."""
+    known: dict[str, Any] = {}
+    staging = InVirtualTime(seed=7)
+
+    @contextmanager
+    def show(stage: Stage) -> Iterator[None]:
+        yield
+        settings, calls = stage.account.settings, stage.account.calls.log
+        table = dynamodb_backends[settings.account][settings.region].get_table(stage.account.stack.table())
+        known["record"] = [untimed(item.to_regular_json()) for item in table.all_items()]
+        known["calls"] = [
+            (each.at, each.caller, each.service, each.action, untimed(each.parameters), each.error)
+            for each in calls
+            if each.caller is not None
+        ]
+
+    report = play(scenario("good-release"), Settings.read("production"), assembly, folder, show, staging)
+    known["report"] = {key: value for key, value in report.as_json().items() if key != "seconds"}
+    known["digest"] = staging.time.trace.digest
+    return known
+
+
+def untimed(value: Any) -> Any:
+    """Leave out for how long checks waited for real answers of the model: that depends on this machine."""
+    if isinstance(value, dict):
+        return {name: untimed(each) for name, each in value.items() if name != "milliseconds"}
+    return [untimed(each) for each in value] if isinstance(value, list) else value
+
+
+def test_requests_reach_moto_as_they_were_sent() -> None:
+    """Whatever the method, with and without a body, and with values that came before only under the same names."""
+
+    def environ_of(
+        body: bytes | None, headers: dict[str, Any], url: str = "https://sqs.eu-west-1.amazonaws.com/"
+    ) -> Any:
+        request = Request.from_primitives("POST", url, headers, body)
+        environ = {key: str(value) for key, value in request.environ.items() if not key.startswith(("wsgi.", "werkz"))}
+        return environ, request.data, dict(request.form), dict(request.headers), request.url
+
+    json, form = {"Content-Type": "application/x-amz-json-1.0"}, {"Content-Type": "application/x-www-form-urlencoded"}
+    without, with_shortcuts = both_ways(
+        lambda: [
+            environ_of(b'{"a": 1}', {**json, "X-Amz-Target": "A.B"}),
+            environ_of(b'{"a": 2, "b": 3}', {**json, "X-Amz-Target": b"A.C"}),
+            environ_of(None, {"X-Amz-Target": "A.D", "Content-Length": "0"}),
+            environ_of(b"", {"X-Amz-Target": "A.E", "Content-Length": "0"}),
+            environ_of(b"Action=Send&Body=%C3%A4+1", {**form, "Content-Length": "25"}),
+            environ_of(b"Action=List", {**form, "Content-Length": "11"}),
+            environ_of(b"x", {"x-amz-meta-my_key": "1"}, "https://s3.eu-west-1.amazonaws.com/b/a%2Fb?list=%20"),
+            environ_of(b"y", {"x-amz-meta-my_key": "2"}, "https://s3.eu-west-1.amazonaws.com/b/a%2Fb?list=%20"),
+        ]
+    )
+
+    assert with_shortcuts == without
+
+
+def test_answers_have_the_same_members_in_the_same_order() -> None:
+    """Under whatever name moto's dictionaries hold them, and without those that are null or unknown."""
+    operation = get_service_model("stepfunctions").operation_model("GetExecutionHistory")
+    entered = {"name": "Bake", "input": "{}", "unknown": 1, "inputDetails": None}
+    event = {"unknown": 1, "type": "TaskStateEntered", "id": 3, "timestamp": datetime(2026, 3, 1, tzinfo=UTC)}
+    result = {
+        "next_token": "more",
+        "events": [event | {"state_entered_event_details": entered, "previousEventId": None}],
+    }
+
+    def body() -> Any:
+        return JSONSerializer(operation, value_picker=XFormedAttributePicker()).serialize(copy.deepcopy(result))["body"]
+
+    without, with_shortcuts = both_ways(body)
+
+    assert '"name": "Bake"' in without
+    assert with_shortcuts == without
+
+
+def test_answers_are_read_in_the_order_of_the_model() -> None:
+    """Nulls and unknown members are left out."""
+    shape: Any = (
+        boto3.Session()
+        .client("stepfunctions", region_name=REGION)
+        .meta.service_model.operation_model("GetExecutionHistory")
+        .output_shape
+    )
+    answer = (
+        b'{"nextToken": "x", "no": 1, "events": [{"type": "T", "id": 3, "timestamp": 1.5, "previousEventId": null}]}'
+    )
+
+    def parsed() -> Any:
+        response = JSONParser().parse({"body": answer, "headers": {}, "status_code": 200}, shape)
+        return [list(response), [list(event.items()) for event in response["events"]]]
+
+    without, with_shortcuts = both_ways(parsed)
+
+    assert without[0][:2] == ["events", "nextToken"]
+    assert with_shortcuts == without
+
+
+def test_times_are_read_the_same() -> None:
+    """A number, its text and a truth value are different things."""
+
+    def times() -> list[Any]:
+        read = vars(moto.core.serialize)["parse_to_aware_datetime"]
+        parse = vars(botocore.parsers)["DEFAULT_TIMESTAMP_PARSER"]
+        given = [1, 1.0, "1", 1.5, "2026-03-01T10:00:00Z", "2026-03-01T10:00:00+02:00"]
+        moment = datetime(2026, 3, 1, 10)  # noqa: DTZ001  naive on purpose
+        return [repr(how(each)) for how in (read, parse) for each in given] + [repr(read(moment))]
+
+    without, with_shortcuts = both_ways(times)
+
+    assert with_shortcuts == without
+
+
+@pytest.mark.parametrize("options", [{}, {"length": 52}, {"include_digits": False}, {"lower_case": True}])
+def test_chance_gives_the_same_text(options: dict[str, Any]) -> None:
+    """And goes on from the same place."""
+
+    def texts() -> list[str]:
+        chance = MotoRandom(7)
+        return [chance.get_random_string(**options), chance.get_random_string(), str(chance.uuid4())]
+
+    without, with_shortcuts = both_ways(texts)
+
+    assert with_shortcuts == without
+
+
+def test_copies_are_as_deep_and_share_what_the_original_shares() -> None:
+    """Also what contains itself."""
+    shared: list[Any] = [1, {"two": (3, [4])}]
+    original: dict[Any, Any] = {
+        "a": shared,
+        "b": shared,
+        ("k", 1): {None: b"x"},
+        "when": datetime(2026, 3, 1, tzinfo=UTC),
+    }
+    original["self"] = [original]
+
+    with shortcuts.taken():
+        copied = copy.deepcopy(original)
+
+    assert copied["a"] == shared
+    assert copied["a"] is copied["b"]
+    assert copied["a"] is not shared
+    assert copied["a"][1]["two"][1] is not shared[1]["two"][1]
+    assert copied["self"][0] is copied
+    assert list(copied) == list(original)
+
+
+def test_events_of_the_sdk_keep_their_aliases() -> None:
+    """Also where somebody has aliases of his own."""
+
+    def names() -> list[str]:
+        usual: Any = EventAliaser(HierarchicalEmitter())
+        own: Any = EventAliaser(HierarchicalEmitter(), {"elbv2": "mine"})
+        return [
+            each._alias_event_name("before-call.elbv2.DescribeListeners") for each in (usual, own, copy.copy(usual))
+        ]
+
+    without, with_shortcuts = both_ways(names)
+
+    assert without[1] == "before-call.mine.DescribeListeners"
+    assert with_shortcuts == without
+
+
+def test_clients_are_shared_unless_they_sign_for_somebody() -> None:
+    """One per service and region."""
+    with shortcuts.taken(), mock_aws():
+        one = boto3.client("sqs", region_name=REGION)
+        signed = boto3.client("sqs", region_name=REGION, aws_access_key_id="A", aws_secret_access_key="s")
+
+        assert boto3.client("sqs", region_name=REGION) is one
+        assert boto3.client("sqs", region_name="eu-central-1") is not one
+        assert signed is not one
+        assert isinstance(signed._request_signer._credentials, Credentials)
+
+
+@mock_aws
+def test_every_service_answers_and_refuses_as_without() -> None:
+    """By whatever protocol, twice, in the region and as the account that was asked."""
+
+    def answers() -> list[Any]:
+        made: dict[str, Any] = {
+            name: boto3.client(name, region_name=REGION) for name in ("sqs", "sns", "iam", "lambda", "ec2", "dynamodb")
+        }
+        found: list[Any] = []
+        for ask in (
+            made["sqs"].list_queues,
+            lambda: made["sqs"].get_queue_url(QueueName="none"),
+            lambda: made["sns"].publish(TopicArn="arn:aws:sns:eu-west-1:123456789012:none", Message="m"),
+            lambda: made["iam"].get_role(RoleName="none"),
+            lambda: made["lambda"].get_function(FunctionName="none"),
+            lambda: made["ec2"].describe_vpcs()["Vpcs"][0]["State"],
+            lambda: made["dynamodb"].get_item(TableName="none", Key={"k": {"S": "v"}}),
+        ):
+            try:
+                answer = ask()
+            except Exception as refused:  # noqa: BLE001  whatever it is, it is the same
+                answer = str(refused)
+            found.append(
+                {k: v for k, v in answer.items() if k != "ResponseMetadata"} if isinstance(answer, dict) else answer
+            )
+        return found
+
+    without, with_shortcuts = both_ways(answers)
+
+    assert with_shortcuts == without
