@@ -18,8 +18,8 @@ help: ## Say what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 .PHONY: rehearse
-rehearse: .venv/ready cdk.out/manifest.json ## Rehearse a release on this machine (SCENARIO=…, see `make scenarios`; ENV=production)
-	@$(PYTHON_IN_VENV) -m rehearsal run $(if $(SCENARIO),--scenario $(SCENARIO)) --environment $(ENV)
+rehearse: .venv/ready cdk.out/manifest.json ## Rehearse a release on this machine (SCENARIO=…, see `make scenarios`; ENV=production; SEED=… for virtual time)
+	@$(PYTHON_IN_VENV) -m rehearsal run $(if $(SCENARIO),--scenario $(SCENARIO)) --environment $(ENV) $(if $(SEED),--seed $(SEED))
 
 .PHONY: scenarios
 scenarios: .venv/ready ## List what can be rehearsed
@@ -37,8 +37,12 @@ cdk.out/manifest.json: .venv/ready $(SYNTH_INPUTS)
 # By group: tests/conftest.py says which tests belong together.
 # Nothing comes after pytest, so that its closing line is the last one on the screen.
 .PHONY: test
-test: .venv/ready ## Run all tests, rehearsals included
+test: .venv/ready ## Run all tests: every scenario in virtual time, some also under real load
 	@$(PYTHON_IN_VENV) -m pytest -n $(TEST_WORKERS) --dist loadgroup --ignore tests/oracles
+
+.PHONY: test-packaged
+test-packaged: .venv/ready ## Play every scenario with real processes under real load (half an hour)
+	@$(PYTHON_IN_VENV) -m pytest -n $(TEST_WORKERS) --dist loadgroup --packaged all tests/rehearsal/test_scenarios.py
 
 .PHONY: test-fast
 test-fast: .venv/ready ## Run the tests that rehearse nothing (under a minute)

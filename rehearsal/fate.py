@@ -80,9 +80,18 @@ def kill_applications(account: Account, color: str) -> None:
 
 def lose_status_events(account: Account) -> None:
     """Let no execution's end be heard any more: such events are best effort on AWS."""
+    _disable_rules(account, "EventPattern")
+
+
+def lose_watchdog(account: Account) -> None:
+    """Let the watchdog look no more."""
+    _disable_rules(account, "ScheduleExpression")
+
+
+def _disable_rules(account: Account, kind: str) -> None:
     events = account.client("events")
     for rule in events.list_rules()["Rules"]:
-        if "aws.states" in rule.get("EventPattern", ""):
+        if kind in rule:
             events.disable_rule(Name=rule["Name"])
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,11 @@ from rehearsal.world.traffic import Sample, Share, summarise
 
 CRITICAL_PATH = ("claim-rollback", "switch-listener")
 """The functions between the start of a rollback and safe traffic."""
+
+SWITCH_BACK = "Switch listener back"
+"""The state of the rollback machine that makes it so."""
+
+_CLOCK_TICK_SECONDS = 0.001
 
 
 @dataclass(frozen=True)
@@ -139,7 +145,7 @@ def make_report(
         clock=staging.as_json(),
         requests_per_second=staging.requests_per_second,
         samples=stage.traffic.so_far(),
-        switch=_switch(account),
+        switch=_switch(stage),
         moves=list(_moves(account)),
         weights=shown_weights(account),
         phase=lease.get("phase"),
@@ -189,20 +195,22 @@ def _versions(account: Account) -> dict[str, str | None]:
     return found
 
 
-def _switch(account: Account) -> Switch | None:
-    """Find the rollback's start and its change of a live listener in the call log."""
-    rollback = account.stack.state_machine("rollback")
-    routes = {route.arn for route in account.settings.routes}
+def _switch(stage: Stage) -> Switch | None:
+    """Find the first rollback's start, and the change of a live listener that some rollback made."""
+    account = stage.account
+    clock_began = account.clock.now() - timedelta(seconds=account.clock.seconds())
+    entered = [step.at for step in stage.steps if (step.machine, step.state) == ("rollback", SWITCH_BACK)]
+    starts = [call for call in account.calls.log if _starts(call, account.stack.state_machine("rollback"))]
+    if not entered or not starts:
+        return None
+    back_from = (min(entered) - clock_began).total_seconds() - _CLOCK_TICK_SECONDS
     path = {account.stack.function(name) for name in CRITICAL_PATH}
-    starts = [call for call in account.calls.log if _starts(call, rollback)]
-    for start in starts:
-        after = [call for call in account.calls.log[start.number :] if call.caller in path]
-        switched = [call for call in after if _changes(call, routes)]
-        if switched:
-            last = switched[0]
-            within = [call for call in after if call.number <= last.number]
-            in_force = last.answered or last.stamp
-            return Switch(in_force - start.stamp, len(within), in_force)
+    routes = {route.arn for route in account.settings.routes}
+    within = [call for call in account.calls.log[starts[0].number :] if call.caller in path]
+    for count, call in enumerate(within, start=1):
+        if call.at >= back_from and _changes(call, routes):
+            in_force = call.answered or call.stamp
+            return Switch(in_force - starts[0].stamp, count, in_force)
     return None
 
 

@@ -15,6 +15,16 @@ from app import synthesize
 os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"  # no test needs a thousand images, which take a second to read
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Say here what tests/rehearsal may be asked for: pytest reads options from no other conftest.py for all paths."""
+    parser.addoption(
+        "--packaged",
+        choices=("some", "all"),
+        default="some",
+        help="which scenarios tests/rehearsal/test_scenarios.py plays packaged, under real load (default: %(default)s)",
+    )
+
+
 def pytest_collection_finish() -> None:
     """Exempt what is imported by now from garbage collection: it stays anyway, and looking through it takes a sixth."""
     gc.collect()
@@ -25,11 +35,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     Keep together what shares something costly: a file's tests, and all tests of one rehearsed scenario.
 
-    A second worker would only wait for the first one; different scenarios can be played at the same time.
+    A second worker would only wait for the first one; different scenarios can be played at the same time. What belongs
+    to a rehearsal that another file's or another test's group plays, too, says so with a mark of its own.
     """
     for item in items:
         parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-        item.add_marker(pytest.mark.xdist_group(parameters.get("kept", str(item.path))))
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(parameters.get("kept", str(item.path))))
 
 
 @pytest.fixture(scope="session")

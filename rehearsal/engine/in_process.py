@@ -22,12 +22,17 @@ from typing import Any, Self, TextIO, cast
 from unittest import mock
 
 import boto3
+from aws_lambda_powertools import Metrics
 
 from rehearsal.engine.sandbox import FunctionVersion, Outcome, lambda_variables
 from rehearsal.engine.sandbox_process import PretendNetwork, install
 
 _PACKAGE = "lambdas"
 """What is imported anew for each function: its modules read their environment when they are imported."""
+
+_CREDENTIALS = frozenset({"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"})
+_KEPT_BY_METRICS = ("_metrics", "_dimensions", "_metadata", "_default_dimensions")
+"""What all of Powertools' metrics in a process share, because on AWS a process has one function."""
 
 _PATCHED_IN_SOCKET = ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr")
 _PATCHED_IN_SOCKETS = ("connect", "connect_ex", "getpeername", "sendto", "sendmsg")
@@ -83,11 +88,19 @@ class InProcess:
         with self._importing, ExitStack() as during:
             _take_over_output(self._here)  # Powertools keeps what is the output when it is imported
             during.enter_context(_modules_of_its_own())
-            during.enter_context(mock.patch.dict(os.environ, lambda_variables(function, self._region)))
+            during.enter_context(_environment(self._without_credentials(function)))
             during.enter_context(mock.patch.object(sys, "path", [str(function.code_dir), *sys.path]))
-            during.enter_context(mock.patch.object(boto3, "client", self._clients_of(function)))
+            during.enter_context(
+                mock.patch.object(boto3, "client", _here_only(self._clients_of(function), boto3.client))
+            )
+            during.enter_context(mock.patch.multiple(Metrics, **{name: {} for name in _KEPT_BY_METRICS}))
             handler: Handler = getattr(importlib.import_module(module), name)
             return handler
+
+    def _without_credentials(self, function: FunctionVersion) -> dict[str, str]:
+        """Others, such as the interpreter, may make clients of their own while a function is imported."""
+        variables = lambda_variables(function, self._region)
+        return {name: value for name, value in variables.items() if name not in _CREDENTIALS}
 
     def _clients_of(self, function: FunctionVersion) -> Callable[..., Any]:
         """Stand in for `boto3.client`, which would read endpoints and models once for each function."""
@@ -289,6 +302,31 @@ def _modules_of_its_own() -> Iterator[None]:
     finally:
         _taken_out()
         sys.modules.update(before)
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Set variables one by one: who looks meanwhile must never find an empty environment."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _here_only(replacement: Callable[..., Any], real: Callable[..., Any]) -> Callable[..., Any]:
+    """Let other threads have the real thing."""
+    here = threading.get_ident()
+
+    def either(*given: Any, **named: Any) -> Any:
+        return (replacement if threading.get_ident() == here else real)(*given, **named)
+
+    return either
 
 
 def _taken_out() -> dict[str, ModuleType]:

@@ -1,5 +1,6 @@
 """Operators who give orders to a release, or type what no machine understands."""
 
+from rehearsal import fate
 from rehearsal.report import Report
 from rehearsal.scenarios.plays import release
 from rehearsal.scenarios.promises import (
@@ -61,6 +62,8 @@ def _promote_now(stage: Stage) -> None:
 
 
 def _was_hurried(report: Report) -> str:
+    if not report.moves:
+        return "no traffic was shifted"
     shifts = report.moves[-1].at_seconds - report.moves[0].at_seconds
     return "" if shifts < 120 else f"from the first shift to the last it took {shifts:.0f} s"  # noqa: PLR2004  seconds
 
@@ -97,6 +100,18 @@ def _release_in_the_window(stage: Stage) -> None:
     stage.until_ended(stage.start_deployment({"version": "9c8b7a6"}))
 
 
+def _free_by_hand(stage: Stage) -> None:
+    """Nobody else goes on: neither the rule nor the watchdog."""
+    deployment = stage.start_deployment({"version": NEW_VERSION})
+    stage.until_entered(deployment, "Bake at 50 %")
+    fate.lose_status_events(stage.account)
+    fate.lose_watchdog(stage.account)
+    stage.stop(deployment)
+    stage.until_ended(deployment)
+    stage.move_listener({"blue": 100, "green": 0})
+    stage.give_order("release-environment")
+
+
 SCENARIOS = (
     Scenario(
         "pause-resume",
@@ -121,6 +136,18 @@ SCENARIOS = (
             no_failed_requests,
             all_traffic_on("blue", OLD_VERSION),
             nothing_reaches_green_after_the_switch,
+            moved_only(10, 50, 0),
+        ),
+    ),
+    Scenario(
+        "freed-by-hand",
+        "A deployment dies and nobody hears of it: an operator puts the listener back, and frees the environment",
+        expected="rolled_back",
+        play=_free_by_hand,
+        promises=(
+            no_failed_requests,
+            all_traffic_on("blue", OLD_VERSION),
+            executions_ended("operate", "SUCCEEDED"),
             moved_only(10, 50, 0),
         ),
     ),

@@ -42,8 +42,10 @@ def _lose_the_rollback(stage: Stage) -> None:
 
 
 def _died_before_its_switch(report: Report) -> str:
-    states = next(each.states for each in report.executions if each.machine == "rollback")
-    return f"the rollback was stopped at {states[-1]} only" if "Stop deployment" in states else ""
+    died = [each for each in report.executions if each.machine == "rollback" and each.status == "ABORTED"]
+    if len(died) != 1:
+        return f"{len(died)} rollbacks died, so nothing is proven"
+    return f"the rollback died at {died[0].states[-1]} only" if "Stop deployment" in died[0].states else ""
 
 
 def _lose_the_abort(stage: Stage) -> None:

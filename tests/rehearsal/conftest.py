@@ -1,42 +1,67 @@
-"""Rehearsals as tests need them: played once for all who look at them, and an account that is in a hurry."""
+"""Rehearsals as tests need them: played once for all who look at them, and an account of a test's own."""
 
 import fcntl
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from rehearsal.account import pretend_account
+from rehearsal.assembly import assembly_of
 from rehearsal.engine.calls import Call
 from rehearsal.invariants import Invariants
+from rehearsal.modelled import InVirtualTime, Modelled
 from rehearsal.packaged import Packaged
 from rehearsal.play import play
 from rehearsal.report import Report
 from rehearsal.scenarios import OLD_VERSION, SCENARIOS, Scenario
 from rehearsal.settings import Settings
 from rehearsal.stage import Execution, Stage
-from rehearsal.staging import Speeds
+from rehearsal.staging import Speeds, Staging
 from rehearsal.world import customer
 from rehearsal.world.customer import CAPACITY
 from rehearsal.world.traffic import Traffic
-from tests.waiting import eventually
+
+PACKAGED = ("manual-rollback", "bad-release")
+"""What `make test` plays with real processes under real load; in virtual time it plays every scenario."""
+
+STAGINGS: Mapping[str, Callable[[], Staging]] = {
+    "virtual": lambda: InVirtualTime(seed=1),
+    "modelled": Modelled,
+    "packaged": Packaged,
+}
 
 IN_A_HURRY = Packaged(Speeds(waiting=100.0, baking=300.0))
-"""For an account without users: nobody has to have the time to send requests."""
+"""For an account of real processes without users: nobody has to have the time to send requests."""
 
 _NO_USERS = cast("Traffic", None)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Let `kept` be every scenario in virtual time, and some packaged; with --packaged=all, every one packaged."""
+    if "kept" not in metafunc.fixturenames:
+        return
+    every = [each.name for each in SCENARIOS]
+    played = {"virtual": every, "packaged": PACKAGED}
+    if metafunc.config.getoption("packaged") == "all":
+        played = {"packaged": every}
+    names = [f"{staging} {name}" for staging, scenarios in played.items() for name in scenarios]
+    metafunc.parametrize("kept", names, indirect=True, scope="session")
+
+
 @dataclass(frozen=True)
 class Kept:
-    """What a rehearsal left in its folder, and which promises it broke."""
+    """What a rehearsal left in its folder and in the record, and which promises it broke."""
 
     scenario: str
+    staging: str
     folder: Path
+    assembly: Path
+    settings: Settings
 
     @property
     def report(self) -> dict[str, Any]:
@@ -53,6 +78,16 @@ class Kept:
     def broken_promises(self) -> list[str]:
         """Return what the command would have said was broken."""
         return cast("list[str]", _read(self.folder / "broken.json"))
+
+    @property
+    def record(self) -> dict[str, dict[str, Any]]:
+        """Return the items `lease` and `live` as they were at the end."""
+        return cast("dict[str, dict[str, Any]]", _read(self.folder / "record.json"))
+
+    @property
+    def executions(self) -> list[dict[str, Any]]:
+        """Return every execution with all that is known of it, in the order of their start."""
+        return cast("list[dict[str, Any]]", _read(self.folder / "executions.json"))
 
 
 @dataclass(frozen=True)
@@ -103,41 +138,60 @@ def scenario(name: str) -> Scenario:
     return next(each for each in SCENARIOS if each.name == name)
 
 
+Keep = Callable[[str, str], Kept]
+
+
 @pytest.fixture(scope="session")
-def keep(assembly: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Callable[[str], Kept]:
-    """Return a way to have a shipped scenario played on production, once, by whichever worker comes first."""
+def keep(assembly: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Keep:
+    """
+    Return a way to have a shipped scenario played, once, by whichever worker comes first.
+
+    It is played on production, unless it has settings of its own.
+    """
     base = tmp_path_factory.getbasetemp()
     shared = base if worker_id == "master" else base.parent
 
-    def kept(name: str) -> Kept:
-        played = Kept(name, shared / f"rehearsal-{name}")
-        with (shared / f"rehearsal-{name}.lock").open("w") as lock:
+    def kept(staging: str, name: str) -> Kept:
+        shipped = scenario(name)
+        settings = Settings.read(shipped.environment or "production")
+        own = shared / f"{staging}-{name}-assembly"
+        played = Kept(
+            name,
+            staging,
+            shared / f"{staging}-{name}",
+            own / f"assembly-{shipped.environment}" if shipped.environment else assembly,
+            settings,
+        )
+        with (shared / f"{staging}-{name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not (played.folder / "broken.json").exists():
-                shipped = scenario(name)
-                report = play(shipped, Settings.read("production"), assembly, played.folder, _no_screen, Packaged())
-                broken = json.dumps(list(shipped.broken_promises(report)))
-                (played.folder / "broken.json").write_text(broken, encoding="utf-8")
+                if shipped.environment:
+                    assembly_of(shipped.environment, own)
+                show = _remembering(played.folder)
+                report = play(shipped, settings, played.assembly, played.folder, show, STAGINGS[staging]())
+                _write(played.folder / "broken.json", list(shipped.broken_promises(report)))
         return played
 
     return kept
 
 
-@pytest.fixture(scope="session", params=[each.name for each in SCENARIOS])
-def kept(request: pytest.FixtureRequest, keep: Callable[[str], Kept]) -> Kept:
+@pytest.fixture(scope="session")
+def kept(request: pytest.FixtureRequest, keep: Keep) -> Kept:
     """Return each shipped scenario, played."""
-    return keep(request.param)
+    staging, _, name = str(request.param).partition(" ")
+    return keep(staging, name)
 
 
 @pytest.fixture(scope="session")
-def all_kept(keep: Callable[[str], Kept]) -> list[Kept]:
+def all_kept(keep: Keep, pytestconfig: pytest.Config) -> list[Kept]:
     """Return all shipped scenarios, played: those that no test of this run has asked for yet are played now."""
-    return [keep(each.name) for each in SCENARIOS]
+    staging = "packaged" if pytestconfig.getoption("packaged") == "all" else "virtual"
+    return [keep(staging, each.name) for each in SCENARIOS]
 
 
 @pytest.fixture
 def rehearse(tmp_path: Path) -> Rehearse:
-    """Return a way to play a scenario of a test's own on production, on whatever assembly."""
+    """Return a way to play a scenario of a test's own on production, in virtual time, on whatever assembly."""
 
     def rehearsed(scenario: Scenario, assembly: Path) -> Rehearsal:
         stages: list[Stage] = []
@@ -146,23 +200,30 @@ def rehearse(tmp_path: Path) -> Rehearse:
             stages.append(stage)
             return nullcontext()
 
-        report = play(scenario, Settings.read("production"), assembly, tmp_path / "rehearsal", show, Packaged())
+        report = play(scenario, Settings.read("production"), assembly, tmp_path / "rehearsal", show, InVirtualTime())
         return Rehearsal(scenario, report, stages[0])
 
     return rehearsed
 
 
 @contextmanager
-def quiet_account(assembly: Path, folder: Path, environment: str = "staging") -> Iterator[Quiet]:
-    """Build an environment, with the old version healthy on blue. Staging is quicker, and has no rollback window."""
-    settings = Settings.read(environment)
-    with pretend_account(settings, assembly, folder, IN_A_HURRY, version=OLD_VERSION) as account:
+def quiet_account(
+    assembly: Path, folder: Path, environment: str = "staging", staging: Staging | None = None
+) -> Iterator[Quiet]:
+    """
+    Build an environment, with the old version healthy on blue; in virtual time, unless a staging is given.
+
+    Staging is quicker, and has no rollback window. In virtual time others move only while this thread waits on the
+    stage or on the clock.
+    """
+    settings, staging = Settings.read(environment), staging or InVirtualTime()
+    with pretend_account(settings, assembly, folder, staging, version=OLD_VERSION) as account:
         customer.open_to_functions(settings, account.world)
-        stage = Stage(account, _NO_USERS, IN_A_HURRY)
+        stage = Stage(account, _NO_USERS, staging)
+        blue = settings.routes[0].blue
+        stage.until(lambda: account.load_balancer.healthy_targets(blue) == CAPACITY, "the old version did not come up")
         invariants = Invariants(settings, account.clock, account.load_balancer, account.fleet, stage.record)
         account.calls.add_observer(invariants.observe)
-        blue = settings.routes[0].blue
-        eventually(lambda: account.load_balancer.healthy_targets(blue) == CAPACITY, seconds=60)
         yield Quiet(stage, invariants)
 
 
@@ -173,8 +234,20 @@ def quiet(assembly: Path, tmp_path: Path) -> Iterator[Quiet]:
         yield account
 
 
-def _no_screen(_: Stage) -> AbstractContextManager[None]:
-    return nullcontext()
+def _remembering(folder: Path) -> Callable[[Stage], AbstractContextManager[None]]:
+    """Write down what the report leaves out, when the scenario was played."""
+
+    @contextmanager
+    def show(stage: Stage) -> Iterator[None]:
+        yield
+        _write(folder / "record.json", {"lease": stage.record.lease, "live": stage.record.live})
+        _write(folder / "executions.json", [asdict(each) for each in stage.executions.values()])
+
+    return show
+
+
+def _write(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content, default=str), encoding="utf-8")
 
 
 def _read(path: Path) -> object:

@@ -1,4 +1,8 @@
-"""The account as functions find it: the names of the settings, the secrets, two networks, and a log."""
+"""
+The account as functions find it: the names of the settings, the secrets, two networks, and a log.
+
+With real processes, because it is their sockets, certificates and ends that are looked at.
+"""
 
 import json
 import os
@@ -19,7 +23,7 @@ from pg8000.native import Connection
 from rehearsal.account import Account
 from rehearsal.scenarios import NEW_VERSION, OLD_VERSION
 from rehearsal.world.network import HOST
-from tests.rehearsal.conftest import quiet_account
+from tests.rehearsal.conftest import IN_A_HURRY, quiet_account
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.rehearsed
@@ -109,7 +113,7 @@ def probed(assembly: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """Return one for all tests. At its end everything is taken down, also what was stopped before."""
     folder, children_before = tmp_path_factory.mktemp("account"), children()
     (folder / "app.py").write_text(textwrap.dedent(PROBE), encoding="utf-8")
-    with quiet_account(assembly, folder / "rehearsal") as quiet:
+    with quiet_account(assembly, folder / "rehearsal", staging=IN_A_HURRY) as quiet:
         account = quiet.stage.account
         for name, in_vpc in (("outside", False), ("in-vpc", True)):
             account.functions.create(name, folder, [], "app.handler", {}, 10.0, 128, in_vpc=in_vpc)

@@ -1,4 +1,4 @@
-"""A clean-up that dies in the middle, on the real account: it costs the lease for a minute, and nothing else."""
+"""A clean-up that dies in the middle, on the pretend account: it costs the lease for a minute, and nothing else."""
 
 import pytest
 

@@ -217,7 +217,7 @@ def test_a_secret_that_was_told_is_reported(world: World) -> None:
 
 @pytest.mark.rehearsed
 def test_an_operator_who_sends_everybody_to_nobody_is_reported(quiet: Quiet) -> None:
-    """On the real account, and although the next call puts it right."""
+    """On the pretend account, and although the next call puts it right."""
     stage, route = quiet.stage, quiet.stage.account.settings.routes[0]
     elbv2 = stage.account.client("elbv2")
     for target_group in (route.green, route.blue):

@@ -1,4 +1,4 @@
-"""What an operator can type, against the packaged functions: every answer is readable, and no slip hurts."""
+"""What an operator can type, against the functions that ship: every answer is readable, and no slip hurts."""
 
 import json
 from collections.abc import Iterator

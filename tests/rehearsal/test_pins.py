@@ -2,12 +2,11 @@
 What a rehearsal could pretend, and the proof that it does not.
 
 Each test takes one safeguard away, or makes one thing go wrong, and looks whether the rehearsal notices: a rehearsal
-that cannot fail proves nothing. Everything runs on production as shipped, but for what the test changes.
+that cannot fail proves nothing. Everything runs in virtual time, on production as shipped, but for what a test changes.
 """
 
 import os
 import signal
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +15,12 @@ import pytest
 from rehearsal.account import Account
 from rehearsal.engine.calls import Call
 from rehearsal.engine.template import UnsupportedTemplate
+from rehearsal.fate import HeldCall
 from rehearsal.invariants import ONE_HOLDER
 from rehearsal.scenarios import NEW_VERSION
 from rehearsal.settings import Settings
 from rehearsal.stage import Execution, Stage, Stuck
+from rehearsal.world.traffic import Traffic
 from tests.rehearsal.assemblies import (
     Template,
     changed_assembly,
@@ -127,53 +128,41 @@ def test_users_who_are_gone_are_missed(rehearse: Rehearse, assembly: Path) -> No
     """Nobody fails where nobody asks: a rehearsal without users is no rehearsal."""
 
     def lose_users(stage: Stage) -> None:
-        os.kill(stage.traffic.pid, signal.SIGKILL)
-        eventually(lambda: not stage.traffic.is_running(), seconds=30)
+        stage.traffic.stop()
 
     with pytest.raises(Stuck, match="users were gone"):
         rehearse(replace(STOPPED, play=lose_users), assembly)
 
 
-class LateWriter:
-    """
-    Fate: the deployment's second switch sleeps between its lease check and its write, until the rollback has switched.
-
-    The function's process really stops (SIGSTOP) and goes on (SIGCONT) where it was.
-    """
-
-    def __init__(self, account: Account) -> None:
-        self._functions = account.functions
-        self._switch = account.stack.function("switch-listener")
-        self._moves = 0
-        self._process_id = 0
-
-    @property
-    def is_asleep(self) -> bool:
-        """Say whether the function has gone to sleep, and perhaps woken up since."""
-        return self._process_id != 0
-
-    def observe(self, call: Call) -> None:
-        """To be added to Calls, which has not answered the call yet when it tells us of it."""
-        if call.caller != self._switch or not call.mutating:
-            return
-        if call.service == "elbv2":
-            self._moves += 1
-            if self.is_asleep:
-                with suppress(ProcessLookupError):
-                    os.kill(self._process_id, signal.SIGCONT)
-        elif self._moves and not self.is_asleep:
-            self._process_id = self._functions.process_ids(self._switch)[0]
-            os.kill(self._process_id, signal.SIGSTOP)
+def test_real_users_that_were_killed_are_gone(tmp_path: Path) -> None:
+    """Whoever asks whether they are still there is not told so by somebody who only meant to start them."""
+    users = Traffic.start("http://127.0.0.1:9", 10, tmp_path / "samples.jsonl")
+    assert users.is_running()
+    os.kill(users.pid, signal.SIGKILL)
+    eventually(lambda: not users.is_running())
+    users.stop()
 
 
 def _play_late_write(rehearse: Rehearse, assembly: Path) -> tuple[Rehearsal, list[Call]]:
-    """Return the rehearsal, and every change of the live listener in order."""
+    """
+    Return the rehearsal, and every change of the live listener in order.
+
+    Fate: the deployment's second switch has passed its lease check, and its write is under way until the rollback has
+    switched.
+    """
 
     def play(stage: Stage) -> None:
-        writer = LateWriter(stage.account)
-        stage.account.calls.add_observer(writer.observe)
+        account = stage.account
         deployment = stage.start_deployment({"version": NEW_VERSION})
-        stage.until(lambda: writer.is_asleep, "the second switch did not begin")
+        stage.until_entered(deployment, _first_bake(stage))
+        late = HeldCall(account, "switch-listener", "ModifyListener")
+
+        def let_go_after(call: Call) -> None:
+            if call in _moves(account)[1:]:
+                late.let_go()
+
+        account.calls.add_observer(let_go_after)
+        stage.until(lambda: late.is_held, "the second switch did not begin")
         stage.stop(deployment)
         stage.until_rollback_ended()
 

@@ -1,4 +1,8 @@
-"""The shipped scenarios, on production as shipped; and that a scenario which breaks a promise says so."""
+"""
+The shipped scenarios, on production as shipped; and that a scenario which breaks a promise says so.
+
+Each is played in virtual time. Those in PACKAGED, see conftest.py, are also played with real processes under real load.
+"""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -6,14 +10,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from unittest.mock import ANY
 
 import pytest
 
 from rehearsal.report import Switch
-from rehearsal.scenarios import NEW_VERSION, OLD_VERSION
+from rehearsal.scenarios import NEW_VERSION, OLD_VERSION, SCENARIOS, Scenario
 from rehearsal.scenarios.promises import MOST_CRITICAL_CALLS
-from rehearsal.settings import Settings
 from rehearsal.stage import Execution
 from rehearsal.world.customer import CAPACITY
 from tests.rehearsal.conftest import Kept, scenario
@@ -26,7 +30,7 @@ FIELDS: dict[str, Any] = {
     "outcome": str,
     "seconds": {"total": float, "rollback_to_switched": float},
     "simulated_seconds": float,
-    "clock": {"mode": str, "speeds": {"working": float, "waiting": float, "baking": float, "idle": float}},
+    "clock": {},
     "requests": {"total": int, "failed": int, "by_color": {"blue": int, "green": int}},
     "final": {
         "weights": {"blue": int, "green": int},
@@ -35,6 +39,7 @@ FIELDS: dict[str, Any] = {
         "versions": {"blue": str, "green": str},
         "instances": {"blue": int, "green": int},
     },
+    "listener_changes": [{"at_seconds": float, "by": str, "route": str, "percent": {"blue": int, "green": int}}],
     "executions": [{"machine": str, "status": str, "states": [str]}],
     "invariants": {"checked": int, "violated": []},
     "api_calls": {"rollback_critical_path": int},
@@ -49,37 +54,120 @@ FIELDS: dict[str, Any] = {
     "template_sha256": str,
     "rehearsed_on": str,
 }
+CLOCKS: dict[str, dict[str, Any]] = {
+    "packaged": {"mode": str, "speeds": {"working": float, "waiting": float, "baking": float, "idle": float}},
+    "virtual": {"mode": str, "seed": int},
+}
+
+
+class End(NamedTuple):
+    """
+    How a scenario ends.
+
+    final: weights and phase. versions: what each color runs; None for a color without instances. executions: machine
+    and status of each, once where several are alike, in any order. has_switched_back: whether a rollback changed the
+    listener; by default those did that rolled the release back.
+    """
+
+    final: dict[str, Any]
+    versions: dict[str, str | None]
+    executions: list[tuple[str, str]]
+    has_switched_back: bool = False
+
+    @property
+    def tells_the_way_back(self) -> bool:
+        """Whether the report says how long traffic took to be back."""
+        return self.has_switched_back or bool(self.final["phase"] == "rolled_back")
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether the release has brought users to green, for however long."""
+        return self.final["phase"] not in (None, "aborted")
+
+    @property
+    def is_by_hand(self) -> bool:
+        """Whether a human's weights stand."""
+        return bool(self.final["weights"] == BY_HAND["weights"])
+
 
 LIVE = {"weights": {"blue": 0, "green": 100}, "phase": "committed"}
 BACK = {"weights": {"blue": 100, "green": 0}, "phase": "rolled_back"}
 ABORTED = {"weights": {"blue": 100, "green": 0}, "phase": "aborted"}
 BY_HAND = {"weights": {"blue": 70, "green": 30}}
+THIRD_VERSION = "9c8b7a6"
 UP: dict[str, str | None] = {"blue": OLD_VERSION, "green": NEW_VERSION}
 NOT_UP: dict[str, str | None] = {"blue": OLD_VERSION, "green": None}
 CLEANED_UP: dict[str, str | None] = {"blue": None, "green": NEW_VERSION}
 PROMOTED = [("deploy", "SUCCEEDED"), ("clean-up", "SUCCEEDED")]
+ORDERED = [("deploy", "SUCCEEDED"), ("operate", "SUCCEEDED"), ("clean-up", "SUCCEEDED")]
 FAILED = [("deploy", "FAILED"), ("rollback", "SUCCEEDED")]  # the status rule's rollback finds nothing to do
 STOPPED = [("deploy", "ABORTED"), ("rollback", "SUCCEEDED")]
 ENDS = {
-    "good-release": (LIVE, CLEANED_UP, PROMOTED),
-    "manual-rollback": (BACK, UP, [*PROMOTED, ("rollback", "SUCCEEDED")]),
-    "clean-up-races-rollback": (BACK, UP, [*PROMOTED, ("rollback", "SUCCEEDED")]),
-    "stopped-deployment": (BACK, UP, STOPPED),
-    "unhealthy-green": (ABORTED, NOT_UP, FAILED),
-    "broken-smoke": (ABORTED, NOT_UP, FAILED),
-    "bad-release": (BACK, UP, FAILED),
-    "database-down": (ABORTED, NOT_UP, FAILED),
-    "cache-down": (ABORTED, NOT_UP, FAILED),
-    "refresh-fails": (ABORTED, UP, FAILED),
-    "slow-snapshot": (LIVE, CLEANED_UP, PROMOTED),
-    "snapshot-fails": (ABORTED, NOT_UP, FAILED),
-    "drift": ({**BY_HAND, "phase": None}, NOT_UP, FAILED),
-    "drift-mid-shift": ({**BY_HAND, "phase": "escalated"}, UP, FAILED),
-    "sticky-clients": (BACK, UP, STOPPED),
+    "good-release": End(LIVE, CLEANED_UP, PROMOTED),
+    "manual-rollback": End(BACK, UP, [*PROMOTED, ("rollback", "SUCCEEDED")]),
+    "clean-up-races-rollback": End(BACK, UP, [*PROMOTED, ("rollback", "SUCCEEDED")]),
+    "stopped-deployment": End(BACK, UP, STOPPED),
+    "many-routes": End(BACK, UP, STOPPED),
+    "unhealthy-green": End(ABORTED, NOT_UP, FAILED),
+    "broken-smoke": End(ABORTED, NOT_UP, FAILED),
+    "bad-release": End(BACK, UP, FAILED),
+    "database-down": End(ABORTED, NOT_UP, FAILED),
+    "cache-down": End(ABORTED, NOT_UP, FAILED),
+    "refresh-fails": End(ABORTED, UP, FAILED),
+    "slow-snapshot": End(LIVE, CLEANED_UP, PROMOTED),
+    "snapshot-fails": End(ABORTED, NOT_UP, FAILED),
+    "drift": End({**BY_HAND, "phase": None}, NOT_UP, FAILED),
+    "drift-mid-shift": End({**BY_HAND, "phase": "escalated"}, UP, FAILED),
+    "sticky-clients": End(BACK, UP, STOPPED),
+    "repeat-rollback": End(BACK, UP, [*PROMOTED, ("rollback", "SUCCEEDED")]),
+    "rollback-races-switch": End(BACK, UP, STOPPED),
+    "human-mid-settle": End(
+        {**BY_HAND, "phase": "escalated"},
+        UP,
+        [*PROMOTED, ("rollback", "FAILED"), ("rollback", "SUCCEEDED")],
+        has_switched_back=True,
+    ),
+    "late-event": End(LIVE, CLEANED_UP, [*STOPPED, *PROMOTED]),
+    "double-start": End(LIVE, {"blue": None, "green": ANY}, [*FAILED, *PROMOTED]),  # chance decides who was faster
+    "timed-out-deployment": End(BACK, UP, [("deploy", "TIMED_OUT"), ("rollback", "SUCCEEDED")]),
+    "dead-rollback": End(BACK, UP, [*PROMOTED, ("rollback", "ABORTED"), ("rollback", "SUCCEEDED")]),
+    "dead-abort": End(ABORTED, NOT_UP, [*STOPPED, ("rollback", "ABORTED")]),
+    "previous-color-gone": End(
+        {"weights": {"blue": 0, "green": 100}, "phase": "escalated"},
+        UP,
+        [*PROMOTED, ("rollback", "FAILED"), ("rollback", "SUCCEEDED")],
+    ),
+    "record-down": End(BACK, UP, [*PROMOTED, ("rollback", "SUCCEEDED")]),
+    "lambda-crash": End(BACK, UP, [*PROMOTED, ("rollback", "SUCCEEDED")]),
+    "throttled": End(LIVE, CLEANED_UP, PROMOTED),
+    "bad-input": End(
+        {"weights": {"blue": 100, "green": 0}, "phase": None},
+        NOT_UP,
+        [*FAILED, ("rollback", "FAILED"), ("clean-up", "FAILED"), ("operate", "FAILED")],
+    ),
+    "pause-resume": End(LIVE, CLEANED_UP, ORDERED),
+    "operator-promotes": End(LIVE, CLEANED_UP, ORDERED),
+    "operator-aborts": End(BACK, UP, [("deploy", "ABORTED"), ("operate", "SUCCEEDED"), ("rollback", "SUCCEEDED")]),
+    "freed-by-hand": End({**BACK}, UP, [("deploy", "ABORTED"), ("operate", "SUCCEEDED")]),
+    "window-open": End(
+        {"weights": {"blue": 100, "green": 0}, "phase": "committed"},
+        {"blue": THIRD_VERSION, "green": None},
+        [*PROMOTED, *FAILED, ("operate", "SUCCEEDED")],
+    ),
 }
-WITHOUT_ROLLBACK = {name for name, (end, _, _) in ENDS.items() if end is not BACK}
-UNMOVED = {name for name, (end, _, _) in ENDS.items() if end is ABORTED}
 LONGEST_SILENCE_SECONDS = 3.0
+"""Of the wall where users are real, simulated where they are a model."""
+
+
+def end_of(name: str) -> End:
+    assert name in ENDS, f"Nobody has said in ENDS, in {Path(__file__).name}, how {name} ends"
+    return ENDS[name]
+
+
+def test_every_scenario_has_its_end_in_the_table() -> None:
+    """And nothing else has: a scenario that is taken away takes its end along."""
+    assert [each.name for each in SCENARIOS if each.name not in ENDS] == []
+    assert [name for name in ENDS if name not in {each.name for each in SCENARIOS}] == []
 
 
 @pytest.mark.rehearsed
@@ -90,24 +178,28 @@ def test_every_promise_is_kept(kept: Kept) -> None:
 @pytest.mark.rehearsed
 def test_the_report_has_the_documented_fields(kept: Kept) -> None:
     """Null stands for what does not apply, so that a reader never has to ask whether a field is there."""
-    end, versions, _ = ENDS[kept.scenario]
+    end = end_of(kept.scenario)
     empty = {"final.lease_holder"}
-    empty |= {f"final.{name}" for name, value in end.items() if value is None}
-    empty |= {f"final.versions.{color}" for color, version in versions.items() if version is None}
-    if kept.scenario in WITHOUT_ROLLBACK:
+    empty |= {f"final.{name}" for name, value in end.final.items() if value is None}
+    empty |= {f"final.versions.{color}" for color, version in end.versions.items() if version is None}
+    if not end.tells_the_way_back:
         empty |= {"seconds.rollback_to_switched", "api_calls.rollback_critical_path"}
 
-    assert _with_types(FIELDS, empty) == _with_types(kept.report)
+    fields = {**FIELDS, "clock": CLOCKS[kept.staging]}
+    if not (end.has_moved or end.is_by_hand):
+        fields["listener_changes"] = []
+
+    assert _with_types(fields, empty) == _with_types(kept.report)
 
 
 @pytest.mark.rehearsed
 def test_the_report_tells_how_it_ended(kept: Kept) -> None:
-    end, versions, executions = ENDS[kept.scenario]
+    final, versions, executions, _ = end_of(kept.scenario)
 
     instances = {color: CAPACITY if version else 0 for color, version in versions.items()}
-    assert {**end, "lease_holder": None, "versions": versions, "instances": instances} == kept.report["final"]
+    assert {**final, "lease_holder": None, "versions": versions, "instances": instances} == kept.report["final"]
     shown = [(each["machine"], each["status"]) for each in kept.report["executions"]]
-    assert executions == list(dict.fromkeys(shown))  # rule and watchdog may both come, and one finds nothing to do
+    assert sorted(executions) == sorted(set(shown))  # rule and watchdog may both come, and one finds nothing to do
     assert scenario(kept.scenario).expected == kept.report["outcome"]
 
 
@@ -121,7 +213,7 @@ def test_figures_can_be_recounted_from_the_raw_samples(kept: Kept) -> None:
         "failed": failed,
         "by_color": {"blue": by_color["blue"], "green": by_color["green"]},
     } == kept.report["requests"]
-    assert (by_color["green"] > 0) is (kept.scenario not in UNMOVED | {"drift"})
+    assert (by_color["green"] > 0) is end_of(kept.scenario).has_moved
 
 
 @pytest.mark.rehearsed
@@ -133,9 +225,10 @@ def test_traffic_was_there_all_the_time(kept: Kept) -> None:
 
 
 @pytest.mark.rehearsed
-def test_what_was_rehearsed_is_what_ships(kept: Kept, assembly: Path) -> None:
-    """Rehearsal settings instead of production's would prove nothing about production."""
-    template = assembly / f"{Settings.read('production').stack_name}.template.json"
+def test_what_was_rehearsed_is_what_ships(kept: Kept) -> None:
+    """Other settings than production's would prove nothing about production, but for scenarios that need their own."""
+    assert (kept.settings.environment == "production") is not bool(scenario(kept.scenario).environment)
+    template = kept.assembly / f"{kept.settings.stack_name}.template.json"
 
     assert hashlib.sha256(template.read_bytes()).hexdigest() == kept.report["template_sha256"]
 
@@ -253,10 +346,10 @@ def test_a_race_with_a_clean_up_says_which_promise_it_broke(ends: list[str], blu
     assert said == list(RACE.broken_promises(raced))
 
 
-@pytest.mark.parametrize("name", ENDS)
-def test_no_scenario_is_proven_without_users(name: str) -> None:
+@pytest.mark.parametrize("each", SCENARIOS, ids=lambda each: each.name)
+def test_no_scenario_is_proven_without_users(each: Scenario) -> None:
     """Nobody fails where nobody asks."""
-    assert "only 0 requests per second, of 60" in list(scenario(name).broken_promises(replace(RELEASED, samples=[])))
+    assert "only 0 requests per second, of 60" in list(each.broken_promises(replace(RELEASED, samples=[])))
 
 
 def test_a_rollback_that_nobody_started_is_missed() -> None:

@@ -15,6 +15,7 @@ def test_a_secret_is_found_in_histories_logs_the_record_and_messages(assembly: P
     database, login, upload, cache = SECRETS.values()
     with quiet_account(assembly, tmp_path) as quiet:
         account = quiet.stage.account
+        quiet.stage.until_ended(quiet.stage.start_rollback({}))
         assert told(account) == []
 
         quiet.until_dealt_with(quiet.stage.start_deployment({"version": database}))
