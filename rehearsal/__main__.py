@@ -1,7 +1,6 @@
 """Rehearse Runback's shipped stacks on a pretend AWS account: `python -m rehearsal --help`."""
 
 import argparse
-import logging
 import sys
 from pathlib import Path
 
@@ -61,7 +60,6 @@ def _run(name: str, environment: str, seed: int | None) -> int:
     except (UnknownEnvironment, NotBuilt) as impossible:
         print(impossible, file=sys.stderr)
         return USAGE
-    logging.getLogger("moto.stepfunctions").setLevel(logging.CRITICAL)  # it prints every execution that fails
     console = Console()
     console.print(
         f"Rehearsing {scenario.name} on {_place(scenario, environment)}: {scenario.summary}.",

@@ -1,5 +1,6 @@
 """The pretend account: moto, the customer's world, and Runback's shipped stack, put together on one clock."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -84,6 +85,7 @@ def pretend_account(
     """
     with ExitStack() as stack:
         stack.enter_context(_credentials(settings))
+        stack.enter_context(_quiet("moto.stepfunctions"))  # it prints every execution that fails, at length
         clock = stack.enter_context(staging.clock())
         stack.enter_context(
             mock_aws(config={"stepfunctions": {"execute_state_machine": True}, "core": {"reset_boto3_session": True}})
@@ -115,6 +117,17 @@ def _status_event(detail: dict[str, Any]) -> dict[str, Any]:
         "resources": [detail["executionArn"]],
         "detail": detail,
     }
+
+
+@contextmanager
+def _quiet(logger: str) -> Iterator[None]:
+    """Let a library say nothing less than critical."""
+    before = logging.getLogger(logger).level
+    logging.getLogger(logger).setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.getLogger(logger).setLevel(before)
 
 
 @contextmanager

@@ -33,7 +33,6 @@ USED_BY_SERVICES = {
 """Nothing that runs in a rehearsal makes these requests."""
 
 NOT_IN_A_SCENARIO = {
-    ("notify", "ssm:GetParameter"): "the way back is read when the record cannot be reached",
     ("prepare-idle-color", "dynamodb:PutItem"): "a release within the window of the one before closes that window",
     ("prepare-idle-color", "elasticloadbalancing:ModifyListener"): "the test listener of the pretended customer is on "
     "the idle color already",
