@@ -66,7 +66,7 @@ class End(NamedTuple):
 
     final: weights and phase. versions: what each color runs; None for a color without instances. executions: machine
     and status of each, once where several are alike, in any order. has_switched_back: whether a rollback changed the
-    listener; by default those did that rolled the release back.
+    listener; by default those did that rolled the release back, if no operator did it by hand.
     """
 
     final: dict[str, Any]
@@ -77,7 +77,8 @@ class End(NamedTuple):
     @property
     def tells_the_way_back(self) -> bool:
         """Whether the report says how long traffic took to be back."""
-        return self.has_switched_back or bool(self.final["phase"] == "rolled_back")
+        rolled_back = self.final["phase"] == "rolled_back" and ("rollback", "SUCCEEDED") in self.executions
+        return self.has_switched_back or rolled_back
 
     @property
     def has_moved(self) -> bool:
@@ -148,7 +149,7 @@ ENDS = {
     "pause-resume": End(LIVE, CLEANED_UP, ORDERED),
     "operator-promotes": End(LIVE, CLEANED_UP, ORDERED),
     "operator-aborts": End(BACK, UP, [("deploy", "ABORTED"), ("operate", "SUCCEEDED"), ("rollback", "SUCCEEDED")]),
-    "freed-by-hand": End({**BACK}, UP, [("deploy", "ABORTED"), ("operate", "SUCCEEDED")]),
+    "freed-by-hand": End(BACK, UP, [("deploy", "ABORTED"), ("operate", "SUCCEEDED")]),
     "window-open": End(
         {"weights": {"blue": 100, "green": 0}, "phase": "committed"},
         {"blue": THIRD_VERSION, "green": None},
