@@ -19,6 +19,7 @@ from statemachines.steps import (
     FORWARD_SLOW,
     INPUT,
     NO_FAILURE,
+    STARTED,
     Patience,
     Steps,
     at,
@@ -84,7 +85,7 @@ def _claim(steps: Steps, name: str, comment: str, patience: Patience) -> sfn.Tas
         name,
         "rollback.claim_rollback",
         comment,
-        given={"input": INPUT, "execution": EXECUTION},
+        given={"input": INPUT, "execution": EXECUTION, "asked_at": STARTED},
         returns=(
             "action",
             "reason",

@@ -37,6 +37,7 @@ ALREADY_STARTED = "StepFunctions.ExecutionAlreadyExistsException"
 
 NOW = sfn.JsonPath.string_at("$$.State.EnteredTime")
 EXECUTION = sfn.JsonPath.string_at("$$.Execution.Id")
+STARTED = sfn.JsonPath.string_at("$$.Execution.StartTime")
 INPUT = sfn.JsonPath.object_at("$$.Execution.Input")
 FAILURE = "$.failure"
 NO_FAILURE: Mapping[str, str] = {}

@@ -1,6 +1,6 @@
 """First step of every rollback: decide from the record what there is to undo, and take the environment for it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import environ
 from typing import Any
 
@@ -45,12 +45,12 @@ executions = Executions(client("stepfunctions"))
 @step
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
     """
-    Read {"input": of the machine, "execution", "now"}.
+    Read {"input": of the machine, "execution", "asked_at": when that began, "now"}.
 
     Return {"action", "reason", "lease", "release_id", "active": color that the record calls live, "color" and "version"
     to go back to, "wanted_healthy", "last_healthy", "last_healthy_at", "claimed_at", "loser": execution ARN or ""}.
     """
-    request = read_rollback_request(event["input"])
+    request = replace(read_rollback_request(event["input"]), asked_at=event["asked_at"])
     return claim_rollback(request, event["execution"], event["now"])
 
 

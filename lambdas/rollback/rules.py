@@ -59,6 +59,7 @@ class Action(StrEnum):
     """The input is not understood."""
 
 
+_DEPLOYING = frozenset({Phase.PREPARING, Phase.SHIFTING, Phase.BAKING, Phase.COMMITTED})
 CLAIMING = frozenset({Action.SWITCH, Action.ABORT, Action.FINISH, Action.LET_GO, Action.ESCALATE})
 _FIELDS = ("cause", "execution_arn", "reason", "release_id", "source", "status")
 _LONGEST_REASON = 1000
@@ -67,13 +68,18 @@ _EXAMPLE = '{} or {"reason": "checkout is broken"}'
 
 @dataclass(frozen=True)
 class RollbackRequest:
-    """Who asks, why, and about which execution or release. `problem` is empty for a valid request."""
+    """
+    Who asks, why, and about which execution or release. `problem` is empty for a valid request.
+
+    `asked_at` is when the execution of the machine began, which may be long before it can decide anything.
+    """
 
     source: Source = Source.OPERATOR
     execution_arn: str = ""
     release_id: str = ""
     why: str = ""
     problem: str = ""
+    asked_at: str = ""
 
 
 @dataclass(frozen=True)
@@ -144,7 +150,8 @@ def decide(
     Decide what a rollback may do. `holder_runs` matters only where `asks_about_holder` says so.
 
     An automatic request names the execution that it is about, and acts only while that one holds the environment: an
-    event of an older release that arrives late changes nothing.
+    event of an older release that arrives late changes nothing. An operator's `{}` means what was there when it was
+    given: a claim that could not be made for minutes must not hit a release that began since.
     """
     if request.problem:
         return Verdict(Action.INVALID, request.problem)
@@ -173,7 +180,29 @@ def _why_too_late(request: RollbackRequest, work: Work, live: Live | None) -> st
         return f"Execution {request.execution_arn} does not hold the environment any more."
     if request.release_id and request.release_id not in _current_releases(work, live):
         return f"Release {request.release_id} is neither live nor being released."
+    meant, began = _meant_by_operator(work, live)
+    if not request.release_id and not request.execution_arn and _is_after(began, request.asked_at):
+        return f"Release {meant} began after this rollback was asked for. If it is meant, start the machine again."
     return ""
+
+
+def _meant_by_operator(work: Work, live: Live | None) -> tuple[str | None, str | None]:
+    """
+    Return the release that `{}` would act on, and when it began.
+
+    That is when its deployment claimed the environment, as far as that is known still, else when it first received
+    traffic.
+    """
+    point = live.rollback_point if live else None
+    at_work = work.phase if work.holder else None
+    if live is not None and (_is_valid(point) or at_work is not Phase.PREPARING):
+        is_being_released = at_work in _DEPLOYING and work.release_id == live.release_id
+        return live.release_id, work.claimed_at if is_being_released else live.since
+    return work.release_id, work.claimed_at if at_work in _DEPLOYING else None
+
+
+def _is_after(moment: str | None, other: str) -> bool:
+    return bool(moment and other) and seconds_since(other, str(moment)) > 0
 
 
 def _current_releases(work: Work, live: Live | None) -> set[str | None]:

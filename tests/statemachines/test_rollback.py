@@ -1,5 +1,6 @@
 """The rollback machine: traffic first, everything else later, and a human where it cannot go on."""
 
+from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
@@ -77,7 +78,9 @@ def test_an_operator_reads_why_it_cannot_be_done(action: Action, account: Machin
 def test_the_claim_judges_the_input_as_it_was_given(given: Json, account: Machines) -> None:
     run = account.run("rollback", given=given)
 
-    assert run.given("Claim rollback") == {"input": given, "execution": run.arn}
+    asked = dict(run.given("Claim rollback"))
+    assert datetime.fromisoformat(asked.pop("asked_at"))
+    assert {"input": given, "execution": run.arn} == asked
 
 
 # Traffic goes back

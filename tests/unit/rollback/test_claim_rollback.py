@@ -47,6 +47,45 @@ def claim(given: object = None, execution: str = ROLLBACK, now: str = at(5)) -> 
     return function.claim_rollback(read_rollback_request({} if given is None else given), execution, now)
 
 
+def asked(at_moment: str, given: object = None) -> str:
+    """Return what becomes of a rollback that was started at a moment, and can claim only at 10:05."""
+    request = replace(read_rollback_request({} if given is None else given), asked_at=at_moment)
+    return str(function.claim_rollback(request, ROLLBACK, at(5))["action"])
+
+
+def test_rollback_that_comes_late_is_about_what_was_there_when_it_was_asked_for(record: ReleaseRecord) -> None:
+    """For ten minutes it could not claim; meanwhile somebody else went back, and released the mended version."""
+    lease = record.claim(Work(), Work(holder=DEPLOYMENT, phase=Phase.PREPARING, release_id="new", claimed_at=at(1)))
+    assert asked(at(0)) == "nothing"
+    record.begin_shifting(lease, LIVE, Phase.SHIFTING, {"api": {GREEN: 10, BLUE: 90}}, at(2))
+    assert asked(at(0)) == "nothing"
+    assert asked(at(0), {"release_id": "new"}) == "switch"
+
+
+def test_rollback_asked_for_while_a_release_prepares_stops_it_when_it_shifts_meanwhile(record: ReleaseRecord) -> None:
+    lease = record.claim(Work(), Work(holder=DEPLOYMENT, phase=Phase.PREPARING, release_id="new", claimed_at=at(1)))
+    record.begin_shifting(lease, LIVE, Phase.SHIFTING, {"api": {GREEN: 10, BLUE: 90}}, at(3))
+    assert asked(at(2)) == "switch"
+
+
+@pytest.mark.parametrize(("moment", "action"), [(at(1), "nothing"), (at(3), "switch")])
+def test_release_that_went_live_after_a_rollback_was_asked_for_is_not_meant(
+    record: ReleaseRecord, shifting: Lease, moment: str, action: str
+) -> None:
+    record.finish(shifting, Phase.COMMITTED, at(4), {})
+    assert asked(moment) == action
+
+
+def test_live_release_is_meant_although_another_one_began_to_prepare_since(record: ReleaseRecord) -> None:
+    first = record.claim(Work(), Work(holder=DEPLOYMENT, phase=Phase.PREPARING, release_id="new", claimed_at=at(0)))
+    record.begin_shifting(first, LIVE, Phase.SHIFTING, {}, at(2))
+    record.finish(first, Phase.COMMITTED, at(3), {})
+    record.claim(
+        record.read().work, Work(holder=DEPLOYMENT, phase=Phase.PREPARING, release_id="newer", claimed_at=at(4))
+    )
+    assert asked(at(3)) == "switch"
+
+
 def test_operator_takes_the_environment_from_a_running_deployment(record: ReleaseRecord, shifting: Lease) -> None:
     answer = claim()
     assert answer["action"] == "switch"
