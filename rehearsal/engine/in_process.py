@@ -58,7 +58,7 @@ class InProcess:
         self._authority_file = authority_file.resolve()
         self._internet, self._vpc = internet, vpc
         self._importing = threading.Lock()
-        self._here = _Here()
+        self._here = _HERE
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
@@ -217,6 +217,10 @@ class _Here(threading.local):
         *lines, self.begun_line = (self.begun_line + text).split("\n")
         for line in lines:
             self.surroundings.on_line(line)
+
+
+_HERE = _Here()
+"""One for all: a logger that was made for a former account keeps the output that it was made with."""
 
 
 class _Output:

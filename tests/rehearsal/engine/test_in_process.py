@@ -6,6 +6,7 @@ import socket
 import sys
 import textwrap
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,13 @@ class Functions:
 
 @pytest.fixture
 def functions(tmp_path: Path) -> Iterator[Functions]:
+    with opened(tmp_path) as opened_functions:
+        yield opened_functions
+
+
+@contextmanager
+def opened(tmp_path: Path) -> Iterator[Functions]:
+    """Open an account with its functions."""
     clock = TwoSpeedClock()
     session = boto3.Session(region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test")
     names = Names()
@@ -119,6 +127,24 @@ def test_what_a_function_prints_is_in_its_log_and_nowhere_else(
     functions.run("one", {})
     assert "hello from blue" in functions.service.logs("one")
     assert "hello" not in capsys.readouterr().out
+
+
+def test_what_a_logger_writes_is_in_the_log_of_the_account_that_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Powertools keeps its logger for the whole process, with the output that it had at first."""
+    code = """
+        from aws_lambda_powertools import Logger
+        logger = Logger(service="kept")
+        def handler(event, context):
+            logger.warning("in account %s", event["account"])
+    """
+    for account in ("one", "two"):
+        with opened(tmp_path / account) as functions:
+            functions.create("logs", "blue", code)
+            functions.run("logs", {"account": account})
+            assert f"in account {account}" in functions.service.logs("logs")
+    assert "in account" not in "".join(capsys.readouterr())
 
 
 def test_a_function_reaches_what_its_network_names_and_nothing_else(functions: Functions) -> None:
