@@ -17,6 +17,7 @@ import signal
 import socket
 import ssl
 import struct
+from abc import ABC, abstractmethod
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -47,7 +48,7 @@ class TlsFronts:
         self._process.stop()
 
 
-class EncryptedPort:
+class EncryptedPort(ABC):
     """
     Accepts on one port, and encrypts as the protocol wants it; a subclass attends to what is said then.
 
@@ -77,9 +78,9 @@ class EncryptedPort:
                 task.add_done_callback(self._under_way.discard)
                 task.add_done_callback(partial(_close, client))
 
+    @abstractmethod
     async def _attend(self, client: socket.socket) -> None:
         """Do all that is to be done for one client, which is closed at the end."""
-        raise NotImplementedError
 
     async def _encrypted(self, client: socket.socket) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Raise OSError when the client does not begin as it should, or does not trust us."""
