@@ -1,0 +1,1 @@
+"""What became of a release, as one page that anybody can read."""
