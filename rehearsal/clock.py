@@ -2,9 +2,11 @@
 
 import threading
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import Any, Literal, Protocol
 
 LONGEST_WALL_WAIT_SECONDS = 3600.0
@@ -53,6 +55,10 @@ class Clock(Protocol):
 
         Users that send over real sockets know no other time; users that are a model know the simulated one.
         """
+        ...
+
+    def seconds_at(self, stamp: float) -> float:
+        """Tell which simulated second it was when `stamp` told this; before the clock started, its first one."""
         ...
 
     def sleep(self, seconds: float) -> None:
@@ -105,6 +111,7 @@ class TwoSpeedClock:
         self._open_at_real_speed = 0
         self._simulated_at_change = 0.0
         self._wall_at_change = time.monotonic()
+        self._changes: list[tuple[float, float, float]] = [(self._wall_at_change, 0.0, self.speed)]
         self._wall_seconds_by_speed: dict[float, float] = {}
 
     def now(self) -> datetime:
@@ -119,6 +126,12 @@ class TwoSpeedClock:
     def stamp(self) -> float:
         """Tell `time.monotonic()`, which all processes of this machine share."""
         return time.monotonic()
+
+    def seconds_at(self, stamp: float) -> float:
+        """Look up how fast the clock went then; before it started, tell its first second."""
+        with self._lock:
+            wall, simulated, speed = self._changes[max(bisect_right(self._changes, (stamp, inf, inf)) - 1, 0)]
+        return simulated + max(stamp - wall, 0.0) * speed
 
     def sleep(self, seconds: float) -> None:
         """Return after so many simulated seconds, at whatever speeds those pass."""
@@ -184,6 +197,7 @@ class TwoSpeedClock:
             self._open_at_real_speed += real_speed_by
             self._fast_speed = fast_speed or self._fast_speed
             if self.speed != speed_before:
+                self._changes.append((wall, self._simulated_at_change, self.speed))
                 for condition in self._waiting:
                     condition.notify_all()
 

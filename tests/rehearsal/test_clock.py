@@ -45,6 +45,29 @@ def test_time_of_day_follows_simulated_seconds() -> None:
     assert abs(now - START - timedelta(seconds=seconds)) < timedelta(seconds=5)
 
 
+def test_a_stamp_tells_the_simulated_second_at_which_it_was_taken() -> None:
+    """Users know their own time only, and a report shows what they saw beside what a release did."""
+    clock = TwoSpeedClock(speed=1000)
+    began = clock.stamp() - 10
+    taken: list[tuple[float, float, float]] = []
+
+    def take() -> None:
+        taken.append((clock.seconds(), clock.stamp(), clock.seconds()))
+
+    take()
+    clock.sleep(5)
+    take()
+    with clock.at_real_speed():
+        take()
+    clock.pace(20)
+    take()
+    clock.sleep(2)
+
+    told = [(before, clock.seconds_at(stamp), after) for before, stamp, after in taken]
+    assert all(before - 1e-6 <= at <= after + 1e-6 for before, at, after in told), told
+    assert clock.seconds_at(began) == 0.0
+
+
 def test_code_that_really_takes_time_is_not_scaled() -> None:
     """At 100,000 times the speed a cold start of 30 ms would be fifty minutes, and every time-out would fire."""
     clock = TwoSpeedClock(speed=100_000)

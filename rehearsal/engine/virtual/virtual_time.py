@@ -43,6 +43,10 @@ class VirtualClock:
         """Tell the virtual seconds: there is no other time."""
         return self._scheduler.seconds
 
+    def seconds_at(self, stamp: float) -> float:
+        """Return the stamp: there is no other time."""
+        return stamp
+
     def sleep(self, seconds: float) -> None:
         """Return after so many virtual seconds. Even 0 lets others run."""
         self._scheduler.wait("time", seconds)
