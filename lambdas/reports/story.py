@@ -22,7 +22,11 @@ class Tone(StrEnum):
 
 @dataclass(frozen=True)
 class Traffic:
-    """What users got in the `seconds` from a moment on. Percentiles are None where nobody was answered."""
+    """
+    What users got in the `seconds` from a moment on. Percentiles are None where nobody was answered.
+
+    `users_seconds` is how long that was for the users, where they live in another time: a rehearsal hurries.
+    """
 
     at: datetime
     seconds: float
@@ -31,6 +35,12 @@ class Traffic:
     p50: float | None = None
     p95: float | None = None
     p99: float | None = None
+    users_seconds: float | None = None
+
+    @property
+    def sent_seconds(self) -> float:
+        """Return the seconds to divide requests and errors by, for a rate."""
+        return self.seconds if self.users_seconds is None else self.users_seconds
 
 
 @dataclass(frozen=True)
