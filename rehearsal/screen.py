@@ -1,5 +1,10 @@
-"""The rehearsal as it happens: a live screen in a terminal, plain lines everywhere else."""
+"""
+The rehearsal as it happens, within 80 columns: a live screen in a terminal, plain lines everywhere else.
 
+A log is no terminal, even if it shows colors, as that of a CI does.
+"""
+
+import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -35,6 +40,7 @@ class Screen:
             for name, state in stage.states_of(machine).items()
             if "Seconds" in state
         }
+        self._is_live = console.is_terminal and not console.is_dumb_terminal and not os.environ.get("CI")
         self._reported: Step | None = None
         self._how_far = ""
         self._ended = threading.Event()
@@ -42,9 +48,9 @@ class Screen:
     @contextmanager
     def shown(self) -> Iterator[None]:
         """Show the stage while the scenario plays."""
-        show = self._redraw if self._console.is_terminal else self._print
+        show = self._redraw if self._is_live else self._print
         thread = threading.Thread(target=show, daemon=True)
-        if not self._console.is_terminal:
+        if not self._is_live:
             self._stage.on_step(self._print_step)
         thread.start()
         try:
@@ -118,22 +124,27 @@ class Screen:
         weights = shown_weights(self._stage.account)
         live = self._stage.traffic.live()
         table = Table.grid(padding=(0, 2))
-        table.add_row("", "weight", "requests/s", "errors", style="dim")
+        table.add_row("", "weight", "requests/s", "errors", "p50 ms", "p99 ms", style="dim")
         for color in ("blue", "green"):
+            median, p99 = (f"{each:.0f}" for each in live.latency[color]) if color in live.latency else ("", "")
             table.add_row(
                 Text(color, style=color),
                 Text("█" * (weights[color] // 5), style=color) + Text(f" {weights[color]} %"),
                 str(live.last_second.get(color, 0)),
                 str(live.failed_by_color.get(color, 0)),
+                median,
+                p99,
             )
         return table
 
     def _traffic_line(self) -> str:
         clock, live = self._stage.account.clock, self._stage.traffic.live()
-        weights = shown_weights(self._stage.account)
-        rates = ", ".join(f"{color} {weights[color]} % {live.last_second.get(color, 0)}/s" for color in weights)
-        simulated = f"{clock.seconds():6.0f} s simulated (×{clock.speed:.0f})"
-        return f"{simulated}  {rates}  {live.requests} requests, {live.failed} failed"
+        rates = "  ".join(
+            f"{color} {weight:3} % {live.last_second.get(color, 0):2}/s"
+            for color, weight in shown_weights(self._stage.account).items()
+        )
+        counted = f"{live.requests} requests, {live.failed} failed"
+        return f"{clock.now():%H:%M:%S}  ×{clock.speed:<4.0f}  {rates}  {counted}"
 
     def _moment(self, step: Step) -> str:
         return step.at.strftime("%H:%M:%S")

@@ -115,8 +115,8 @@ def summarise(samples: Iterable[Sample], after_seconds: float = -math.inf, until
         by_color=by_color,
         by_version=by_version,
         by_status=by_status,
-        p50_milliseconds=_percentile(latencies, 0.50),
-        p99_milliseconds=_percentile(latencies, 0.99),
+        p50_milliseconds=percentile(latencies, 0.50),
+        p99_milliseconds=percentile(latencies, 0.99),
         max_milliseconds=latencies[-1] if latencies else 0.0,
     )
 
@@ -143,19 +143,26 @@ def colors_by_client(samples: Iterable[Sample]) -> dict[str, list[str]]:
     return seen
 
 
-def _percentile(ascending: list[float], share: float) -> float:
+def _median_and_p99(ascending: list[float]) -> tuple[float, float]:
+    return percentile(ascending, 0.50), percentile(ascending, 0.99)
+
+
+def percentile(ascending: Sequence[float], share: float) -> float:
     """The smallest value that at least this share of the values does not exceed; 0 for none."""
     return ascending[math.ceil(share * len(ascending)) - 1] if ascending else 0.0
 
 
 @dataclass
 class Live:
-    """For a screen: totals since the start, failures per color, and requests per color of the last second."""
+    """For a screen: totals since the start, failures per color, and what each color did in the last second."""
 
     requests: int = 0
     failed: int = 0
     failed_by_color: dict[str, int] = field(default_factory=dict)
     last_second: dict[str, int] = field(default_factory=dict)
+    """Requests by color."""
+    latency: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Milliseconds by color: median, and what 99 % stayed below."""
 
 
 class Tally:
@@ -178,10 +185,16 @@ class Tally:
         """Return the figures so far; the last second is the one before the newest request was sent."""
         horizon = max((sample.sent_seconds for sample in self._recent), default=0.0) - 1.0
         self._recent = [sample for sample in self._recent if sample.sent_seconds > horizon]
-        last_second: dict[str, int] = {}
+        by_color: dict[str, list[float]] = {}
         for sample in self._recent:
-            last_second[sample.color] = last_second.get(sample.color, 0) + 1
-        return Live(self._requests, self._failed, dict(self._failed_by_color), last_second)
+            by_color.setdefault(sample.color, []).append(sample.latency_milliseconds)
+        return Live(
+            self._requests,
+            self._failed,
+            dict(self._failed_by_color),
+            {color: len(latencies) for color, latencies in by_color.items()},
+            {color: _median_and_p99(sorted(latencies)) for color, latencies in by_color.items()},
+        )
 
 
 class Traffic:
