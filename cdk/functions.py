@@ -23,8 +23,10 @@ from cdk.permissions import (
     READ_APPLICATION_LOG,
     READ_EXECUTIONS,
     READ_GROUPS,
+    READ_HISTORIES,
     READ_LAUNCH_TEMPLATES,
     READ_LISTENERS,
+    READ_METRICS,
     READ_RECORD,
     READ_REFRESHES,
     READ_RELEASE,
@@ -46,6 +48,7 @@ from cdk.permissions import (
     VERSION_LAUNCH_TEMPLATES,
     WRITE_LIVE_ROUTES,
     WRITE_PARAMETERS,
+    WRITE_REPORTS,
     WRITE_TEST_ROUTES,
     WRITE_WAY_BACK,
     Permission,
@@ -56,9 +59,10 @@ DEPLOY = frozenset({"deploy"})
 ROLLBACK = frozenset({"rollback"})
 CLEAN_UP = frozenset({"clean-up"})
 OPERATE = frozenset({"operate"})
+REPORT = frozenset({"report"})
 BOTH = DEPLOY | ROLLBACK
 HOLDERS = BOTH | CLEAN_UP
-ALL_MACHINES = HOLDERS | OPERATE
+WHO_TELLS = HOLDERS | OPERATE
 NO_MACHINE: frozenset[str] = frozenset()
 
 _WHY_THIS_RUNTIME = (
@@ -330,9 +334,17 @@ FUNCTIONS = (
     FunctionSpec(
         module="notices.notify",
         description="Tells humans what happened, and the way back when Runback could not finish.",
-        machines=ALL_MACHINES,
-        variables=("ENVIRONMENT", "SERVICE", "TOPIC_ARN", "PARAMETERS"),
+        machines=WHO_TELLS,
+        variables=("ENVIRONMENT", "SERVICE", "TOPIC_ARN", "PARAMETERS", "REPORTS"),
         permissions=(PUBLISH_NOTICES, READ_WAY_BACK),
+    ),
+    FunctionSpec(
+        module="reports.write_report",
+        description="Writes what became of a release, as a page in the bucket of the reports.",
+        machines=REPORT,
+        timeout_seconds=60,
+        variables=("ENVIRONMENT", "SERVICE", "RECORD_TABLE", "ROUTES", "REPORTS"),
+        permissions=(READ_RELEASE, UPDATE_RECORD, READ_HISTORIES, READ_METRICS, WRITE_REPORTS),
     ),
 )
 
@@ -355,6 +367,7 @@ VARIABLES: Mapping[str, Callable[[EnvironmentSettings], str]] = {
     "PARAMETERS": lambda settings: _json(
         {**settings.parameters.model_dump(), "way_back": settings.way_back_parameter},
     ),
+    "REPORTS": lambda settings: _json({"bucket": settings.reports_bucket, "url": Names(settings).reports_url}),
     "TOPIC_ARN": lambda settings: Names(settings).topic_arn,
     "ROLLBACK_MACHINE_ARN": lambda settings: Names(settings).machine_arn("rollback"),
 }

@@ -38,6 +38,20 @@ class Names:
         return self.settings.arn("dynamodb", f"table/{self.record_table}")
 
     @property
+    def reports_arn(self) -> str:
+        """The pattern of the ARNs of all reports: each is an object that is called after its release."""
+        return f"arn:{self.settings.partition}:s3:::{self.settings.reports_bucket}/releases/*"
+
+    @property
+    def reports_url(self) -> str:
+        """Where the console shows a report, to whoever may log in and read it; the report's key goes behind it."""
+        host = {"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com"}.get(
+            self.settings.partition, "console.aws.amazon.com"
+        )
+        bucket, region = self.settings.reports_bucket, self.settings.region
+        return f"https://{region}.{host}/s3/object/{bucket}?region={region}&prefix="
+
+    @property
     def topic_arn(self) -> str:
         """The ARN of the topic that humans subscribe to."""
         return self.settings.arn("sns", self.named("notices"))

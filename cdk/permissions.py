@@ -56,6 +56,10 @@ def _topic(settings: EnvironmentSettings) -> list[str]:
     return [Names(settings).topic_arn]
 
 
+def _reports(settings: EnvironmentSettings) -> list[str]:
+    return [Names(settings).reports_arn]
+
+
 def _given(arns: Iterable[str | None]) -> list[str]:
     return [arn for arn in arns if arn]
 
@@ -210,6 +214,9 @@ USE_LAUNCH_TEMPLATES = (LAUNCH_FROM_TEMPLATES, TAG_NEW_INSTANCES, PASS_INSTANCE_
 READ_EXECUTIONS = Permission(
     ("states:DescribeExecution",), _executions("deploy", "rollback", "clean-up"), why_star=_MADE_LATER
 )
+READ_HISTORIES = Permission(
+    ("states:GetExecutionHistory",), _executions("deploy", "rollback", "clean-up"), why_star=_MADE_LATER
+)
 STOP_DEPLOYMENTS = Permission(
     ("states:DescribeExecution", "states:StopExecution"), _executions("deploy"), why_star=_MADE_LATER
 )
@@ -224,6 +231,10 @@ WRITE_PARAMETERS = Permission(
 )
 WRITE_WAY_BACK = Permission(("ssm:PutParameter",), lambda settings: [_parameter(settings, settings.way_back_parameter)])
 READ_WAY_BACK = Permission(("ssm:GetParameter",), lambda settings: [_parameter(settings, settings.way_back_parameter)])
+
+READ_METRICS = Permission(("cloudwatch:GetMetricData",), _everything, why_star=_NO_RESOURCE)
+# Nobody reads or deletes a report: humans do the one with their own rights, the bucket's age limit the other.
+WRITE_REPORTS = Permission(("s3:PutObject",), _reports, why_star=_MADE_LATER)
 
 PUBLISH_NOTICES = Permission(("sns:Publish",), _topic)
 

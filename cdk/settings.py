@@ -360,6 +360,11 @@ class EnvironmentSettings(_Table):
         """Where a human finds the commands to go back by hand when the record cannot be reached."""
         return f"/runback/{self.service}/{self.environment}/way-back"
 
+    @property
+    def reports_bucket(self) -> str:
+        """The bucket with the reports. Nobody else in all of AWS may have a bucket of this name."""
+        return f"{self.prefix}-reports-{self.account}-{self.region}"
+
     def arn(self, service: str, resource: str) -> str:
         """Build the ARN of something in this environment's account and Region, known by its name alone."""
         return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
@@ -470,12 +475,14 @@ def _has_certificates(path: Path) -> bool:
 
 
 def _names_are_short_enough(settings: EnvironmentSettings) -> Iterator[Problem]:
-    longest = 40  # a Lambda function's name has at most 64 characters, and ours end in up to 23 more
+    """No name that begins with the prefix has less room for it than the bucket's: account and Region are in it, too."""
+    most = 63  # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+    longest = len(settings.prefix) - (len(settings.reports_bucket) - most)
     if len(settings.prefix) > longest:
         yield Problem(
             "service",
             f'"{settings.prefix}" has {len(settings.prefix)} characters; with the environment at most {longest}, '
-            "because AWS limits the names that begin with it",
+            f'because S3 allows {most} in the name of the bucket with reports, "{settings.reports_bucket}"',
         )
 
 

@@ -8,12 +8,14 @@ from cdk.machines import Machine
 from cdk.monitoring import LostEventsAlarm, Notices, WatchdogAlarm
 from cdk.names import Names
 from cdk.record import Record
+from cdk.reports import ReportOnEndedExecution, Reports
 from cdk.settings import EnvironmentSettings
 from cdk.triggers import LostEvents, RollbackOnUnfinishedExecution, Watchdog
 from statemachines.clean_up import clean_up_definition
 from statemachines.deploy import deploy_definition
 from statemachines.operate import operate_definition
 from statemachines.plan import ReleasePlan, ShiftStep
+from statemachines.report import report_definition
 from statemachines.rollback import rollback_definition
 from statemachines.steps import Steps
 
@@ -24,6 +26,8 @@ How long a clean-up keeps out of the way of others after the window. Looking eve
 events that an execution may have: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
 """
 _OPERATE_TIMEOUT = Duration.minutes(15)
+_REPORT_TIMEOUT = Duration.minutes(15)
+"""Both steps with all their attempts, and the wait between them, take less."""
 _OVERHEAD_SECONDS = 900
 """What a release may need beside waits, bakes and pauses; with more, something hangs, and the rollback takes over."""
 
@@ -45,6 +49,7 @@ class EnvironmentStack(Stack):
             tags={"runback:service": settings.service, "runback:environment": settings.environment},
         )
         Record(self, "Record", settings)
+        Reports(self, "Reports", settings)
         notices = Notices(self, "Notices", settings)
         functions = Functions(self, "Functions", settings)
         clean_up = Machine(
@@ -85,17 +90,28 @@ class EnvironmentStack(Stack):
             lambda scope, versions: operate_definition(Steps(scope, versions), rollback.state_machine),
             timeout=_OPERATE_TIMEOUT,
         )
+        report = Machine(
+            self,
+            "Report",
+            settings,
+            functions,
+            "report",
+            lambda scope, versions: report_definition(Steps(scope, versions)),
+            timeout=_REPORT_TIMEOUT,
+        )
+        # neither operate, which has no part in how a release ends, nor report, which would then report on itself
+        holders = [deploy.state_machine, rollback.state_machine, clean_up.state_machine]
 
         lost_events = LostEvents(self, "LostEvents", settings)
         RollbackOnUnfinishedExecution(
             self,
             "RollbackOnUnfinishedExecution",
             settings,
-            # not operate: it never holds the environment
-            watched=[deploy.state_machine, rollback.state_machine, clean_up.state_machine],
+            watched=holders,
             rollback=rollback.state_machine,
             lost_events=lost_events.queue,
         )
+        ReportOnEndedExecution(self, "ReportOnEndedExecution", settings, holders, report.state_machine)
         Watchdog(self, "Watchdog", settings, functions.version("rollback.watchdog"), lost_events.queue)
         WatchdogAlarm(self, "WatchdogAlarm", settings, notices.topic)
         LostEventsAlarm(self, "LostEventsAlarm", lost_events.queue, notices.topic, Names(settings).named("lost-events"))

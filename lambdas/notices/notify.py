@@ -1,6 +1,6 @@
 """Tell humans what happened to a release. No machine waits for this, or fails because of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from json import loads
 from os import environ
 from typing import Any
@@ -12,7 +12,7 @@ from lambdas.notices.rules import Kind, Notice, compose
 from lambdas.notices.topic import Topic
 from lambdas.observability import step
 from lambdas.release.parameters import readable_parameter
-from lambdas.release.rules import explain_failure
+from lambdas.release.report_rules import ReportPlace
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,15 @@ class Settings:
     service: str
     environment: str
     way_back: str
+    reports: ReportPlace
 
 
-settings = Settings(environ["SERVICE"], environ["ENVIRONMENT"], loads(environ["PARAMETERS"])["way_back"])
+settings = Settings(
+    environ["SERVICE"],
+    environ["ENVIRONMENT"],
+    loads(environ["PARAMETERS"])["way_back"],
+    ReportPlace.from_json(environ["REPORTS"]),
+)
 ssm = client("ssm")
 topic = Topic(client("sns"), environ["TOPIC_ARN"])
 
@@ -32,14 +38,12 @@ topic = Topic(client("sns"), environ["TOPIC_ARN"])
 @step
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
     """Read {"kind", "release_id", "reason", "failure": of a Catch block or {}, "execution"}; return {"told": text}."""
-    kind = Kind(event["kind"])
-    notice = Notice(
-        kind=kind,
-        release_id=event["release_id"],
-        reason=explain_failure(event["failure"]) or event["reason"],
-        execution=event["execution"],
+    notice = Notice.from_event(event)
+    notice = replace(
+        notice,
         # a page without the commands is still better than no page
-        commands=readable_parameter(ssm, settings.way_back) if kind is Kind.RECORD_UNREACHABLE else "",
+        commands=readable_parameter(ssm, settings.way_back) if notice.kind is Kind.RECORD_UNREACHABLE else "",
+        report=settings.reports.link(notice.release_id),
     )
     message = compose(notice, settings.service, settings.environment)
     topic.publish(message)

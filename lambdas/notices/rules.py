@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, Self
+
+from lambdas.release.rules import explain_failure
 
 
 class Kind(StrEnum):
@@ -91,15 +94,49 @@ _ADVICE: Mapping[Kind, str] = {
 }
 
 
+_REPORTED = frozenset(
+    {
+        Kind.PROMOTED,
+        Kind.ABORTED,
+        Kind.ROLLED_BACK,
+        Kind.NOT_VERIFIED,
+        Kind.ESCALATED,
+        Kind.CLEAN_UP_FAILED,
+    }
+)
+"""What is said near the end of an execution that worked on a release: its report is there minutes later."""
+
+
+def waits_for_somebody(kind: Kind) -> bool:
+    """Say whether a message asks its reader to act now."""
+    return _HEADLINES[kind].startswith("ACTION NEEDED")
+
+
 @dataclass(frozen=True)
 class Notice:
-    """What happened. `commands` are the AWS CLI commands of the way back, where they are needed."""
+    """
+    What happened.
+
+    `commands` are the AWS CLI commands of the way back, where they are needed, and `report` is where the release's
+    report is, or will be.
+    """
 
     kind: Kind
     release_id: str
     reason: str
     execution: str
     commands: str = ""
+    report: str = ""
+
+    @classmethod
+    def from_event(cls, event: Mapping[str, Any]) -> Self:
+        """Read {"kind", "release_id", "reason", "failure": of a Catch block or {}, "execution"}."""
+        return cls(
+            kind=Kind(event["kind"]),
+            release_id=event["release_id"],
+            reason=explain_failure(event["failure"]) or event["reason"],
+            execution=event["execution"],
+        )
 
 
 def compose(notice: Notice, service: str, environment: str) -> Message:
@@ -118,6 +155,7 @@ def compose(notice: Notice, service: str, environment: str) -> Message:
         f"Why: {notice.reason}" if notice.reason else "",
         _ADVICE[notice.kind].format(**words),
         f"Execution: {notice.execution}",
+        f"Report: {notice.report}" if notice.report and notice.release_id and notice.kind in _REPORTED else "",
     ]
     subject = f"[{service} {environment}] {headline}"
     return Message(

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 _serialize = TypeSerializer().serialize
 _deserialize = TypeDeserializer().deserialize
 
+_MOST_EXECUTIONS = 20
+"""How many executions a release's history names: deployment, rollback and clean-up, and what had to be repeated."""
+
 Item = dict[str, Any]
 Forwards = Mapping[str, Mapping[str, int]]
 
@@ -266,6 +269,45 @@ class ReleaseRecord:
         release ended is not for this, which everybody may write at any time, but for `commit` and `finish`.
         """
         self.dynamodb.update_item(**self._history(release_id, facts, keep or {})["Update"])
+
+    def note_execution(self, release_id: str, execution: str, began_at: str) -> bool:
+        """
+        Remember that an execution worked on a release; return False, and write nothing, when there is no such release.
+
+        Two that are noted at once both stay: the map comes first, in a write that changes nothing where it is, because
+        no entry can be set in a map that is not there. Safe to repeat. Who comes after `_MOST_EXECUTIONS` is not
+        remembered: an item of DynamoDB has a size, and a release must not fail because of its report.
+        """
+        names = {"#item": "item", "#executions": "executions"}
+        try:
+            self._update_release(
+                release_id,
+                "SET #executions = if_not_exists(#executions, :none)",
+                "attribute_exists(#item)",
+                names,
+                {":none": {}},
+            )
+        except ClientError as error:
+            _raise_unless_condition_failed(error)
+            return False
+        try:
+            self._update_release(
+                release_id,
+                "SET #executions.#execution = :began",
+                "size(#executions) < :most",
+                {"#executions": "executions", "#execution": execution},
+                {":began": began_at, ":most": _MOST_EXECUTIONS},
+            )
+        except ClientError as error:
+            _raise_unless_condition_failed(error)
+        return True
+
+    def _update_release(
+        self, release_id: str, expression: str, condition: str, names: dict[str, str], values: Item
+    ) -> None:
+        self.dynamodb.update_item(
+            **self._fenced(f"release#{release_id}", expression, condition, names, values)["Update"]
+        )
 
     def _history(
         self, release_id: str, facts: Mapping[str, Any], kept: Mapping[str, Any]

@@ -13,13 +13,13 @@ PACKAGE_FILES = [
     *(ROOT / name for name in (".ci/run", "scripts/bootstrap.sh")),
 ]
 
+DONATIONS = r"(?:(?:github\.com/sponsors|opencollective\.com)/[\w-]+|github\.com/[\w-]+/[\w-]+\?sponsor=1)"
+
 
 @pytest.mark.parametrize("path", PACKAGE_FILES, ids=lambda path: path.name)
 def test_no_address_of_a_package_index_is_committed(path: Path) -> None:
     """The author's mirror is nobody else's. Where an author of a package takes donations is something else."""
-    text = re.sub(
-        r'"url": "https://(github.com/sponsors|opencollective.com)/[\w-]+"', "", path.read_text(encoding="utf-8")
-    )
+    text = re.sub(f'"url": "https://{DONATIONS}"', "", path.read_text(encoding="utf-8"))
 
     assert re.findall(r"\w+://\S+|^--?(?:index-url|extra-index-url|find-links|i|f)\b.*", text, re.MULTILINE) == []
 

@@ -4,11 +4,12 @@ import ast
 import json
 import re
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from cdk.assembly import SETTINGS_FOLDER
-from cdk.functions import FUNCTIONS, FunctionSpec
+from cdk.functions import FUNCTIONS, VARIABLES, FunctionSpec
 from cdk.permissions import READ_SECRETS_OF_CHECKS, READ_SECRETS_OF_DATA_STORES
 from cdk.settings import EnvironmentSettings, load_settings
 from tests.infrastructure.template import Resources, functions, of_type, role_of, statements
@@ -30,6 +31,7 @@ REFRESHES = {"autoscaling:DescribeInstanceRefreshes"}
 RESIZE = {"autoscaling:UpdateAutoScalingGroup"}
 TEMPLATES = {"ec2:DescribeLaunchTemplateVersions"}
 LAUNCH = {"ec2:CreateTags", "ec2:RunInstances", "iam:PassRole"}
+METRICS = {"cloudwatch:GetMetricData"}
 SECRETS = {"secretsmanager:GetSecretValue"}
 INTERFACES = {
     "ec2:AssignPrivateIpAddresses",
@@ -88,10 +90,11 @@ ACTIONS: dict[str, set[str]] = {
     | LISTENERS
     | {"states:DescribeExecution", "ssm:PutParameter"},
     "notify": {"sns:Publish", "ssm:GetParameter"},
+    "write-report": READ_RELEASE | UPDATE | METRICS | {"states:GetExecutionHistory", "s3:PutObject"},
 }
 
 # The Service Authorization Reference lists no resource for these; Lambda insists on everything for the interfaces.
-WITHOUT_RESOURCES = LISTENERS | HEALTH | GROUPS | REFRESHES | TEMPLATES | TRACE | INTERFACES
+WITHOUT_RESOURCES = LISTENERS | HEALTH | GROUPS | REFRESHES | TEMPLATES | METRICS | TRACE | INTERFACES
 
 HERE = "eu-west-1:111122223333"
 SECRET = f"arn:aws:secretsmanager:{HERE}:secret:receipt-vault/production"
@@ -238,6 +241,58 @@ def test_errors_are_counted_in_the_application_s_log_alone(resources: Resources)
     ]
 
     assert reading["Resource"] == [f"arn:aws:logs:{HERE}:log-group:/receipt-vault/production/application:*"]
+
+
+def test_reports_are_written_where_reports_are_and_nowhere_else(resources: Resources) -> None:
+    """Neither read nor deleted: what is there was there for somebody else."""
+    found = list(statements(resources, role_of(functions(resources)["write-report"])))
+    (writing,) = [each for each in found if "s3:PutObject" in each["Action"]]
+    (bucket,) = of_type(resources, "AWS::S3::Bucket").values()
+
+    assert writing["Resource"] == [f"arn:aws:s3:::{bucket['BucketName']}/releases/*"]
+    assert [action for each in found for action in each["Action"] if action.startswith("s3:")] == ["s3:PutObject"]
+
+
+def test_a_report_is_made_of_executions_that_can_be_part_of_a_release(resources: Resources) -> None:
+    (reading,) = [
+        each
+        for each in statements(resources, role_of(functions(resources)["write-report"]))
+        if "states:GetExecutionHistory" in each["Action"]
+    ]
+
+    assert set(reading["Resource"]) == {
+        f"arn:aws:states:{HERE}:execution:receipt-vault-production-{machine}:*"
+        for machine in ("deploy", "rollback", "clean-up")
+    }
+
+
+@pytest.mark.parametrize("name", ["write-report", "notify"])
+def test_a_report_is_told_and_written_under_one_name(name: str, resources: Resources) -> None:
+    told = json.loads(functions(resources)[name]["Environment"]["Variables"]["REPORTS"])
+    (bucket,) = of_type(resources, "AWS::S3::Bucket").values()
+
+    assert told == {
+        "bucket": bucket["BucketName"],
+        "url": (
+            "https://eu-west-1.console.aws.amazon.com/s3/object/"
+            "receipt-vault-production-reports-111122223333-eu-west-1?region=eu-west-1&prefix="
+        ),
+    }
+
+
+@pytest.mark.parametrize(
+    ("region", "host"),
+    [
+        ("ap-southeast-1", "ap-southeast-1.console.aws.amazon.com"),
+        ("cn-north-1", "cn-north-1.console.amazonaws.cn"),
+        ("us-gov-west-1", "us-gov-west-1.console.amazonaws-us-gov.com"),
+    ],
+)
+def test_each_part_of_aws_has_a_console_of_its_own(region: str, host: str) -> None:
+    url = urlsplit(json.loads(VARIABLES["REPORTS"](production(region=region)))["url"])
+
+    assert url.hostname == host
+    assert parse_qs(url.query, keep_blank_values=True) == {"region": [region], "prefix": [""]}
 
 
 def production(**changes: object) -> EnvironmentSettings:

@@ -140,7 +140,8 @@ MISTAKES = {
         replacing('service = "receipt-vault"', f'service = "{"receipt-" * 5}vault"'),
         (
             'service: "receipt-receipt-receipt-receipt-receipt-vault-production" has 56 characters; with the '
-            "environment at most 40, because AWS limits the names that begin with it"
+            "environment at most 32, because S3 allows 63 in the name of the bucket with reports, "
+            '"receipt-receipt-receipt-receipt-receipt-vault-production-reports-111122223333-eu-west-1"'
         ),
     ),
     "the environment is not its file": (
@@ -633,3 +634,21 @@ def test_arns_are_of_the_part_of_aws_that_the_region_belongs_to(region: str, par
     elsewhere = production.model_copy(update={"region": region})
 
     assert elsewhere.arn("sns", "notices") == f"arn:{partition}:sns:{region}:111122223333:notices"
+
+
+@pytest.mark.parametrize(("region", "longest"), [("eu-west-1", 32), ("ap-southeast-1", 27)])
+def test_a_bucket_s_name_has_room_for_account_and_region(region: str, longest: int, tmp_path: Path) -> None:
+    """S3 would refuse it too, but only in the middle of a deployment."""
+
+    def called(service: str) -> Edit:
+        def edit(text: str) -> str:
+            named = text.replace('service = "receipt-vault"', f'service = "{service}"')
+            return re.sub(r'([":])eu-west-1([":])', rf"\1{region}\2", named)
+
+        return edit
+
+    fitting = "s" * (longest - len("-production"))
+
+    assert len(load_edited(tmp_path, called(fitting)).reports_bucket) == 63
+    with pytest.raises(SettingsError, match=f"with the environment at most {longest}, because S3 allows 63"):
+        load_edited(tmp_path, called(f"{fitting}s"))

@@ -11,7 +11,7 @@ from tests.infrastructure.template import Resources, functions, machines, of_typ
 
 HOLDERS = ("deploy", "rollback", "clean-up")
 """The machines that can hold the environment: whoever of them dies is found, and what it left is cleared."""
-MACHINES = (*HOLDERS, "operate")
+MACHINES = (*HOLDERS, "operate", "report")
 
 
 def test_every_environment_has_a_stack_of_its_own(templates: Mapping[str, dict[str, Any]]) -> None:
@@ -106,6 +106,7 @@ def test_a_machine_calls_every_function_that_the_table_says_it_calls(name: str, 
         ("rollback", {"clean-up"}),
         ("clean-up", set()),
         ("operate", {"rollback"}),
+        ("report", set()),
     ],
 )
 def test_a_machine_may_start_what_it_starts_and_no_other(name: str, expected: set[str], resources: Resources) -> None:
@@ -146,6 +147,68 @@ def test_a_clean_up_waits_for_a_day_after_the_window(
     assert f'\\"TimeoutSeconds\\":{longest}}}"' in found[0]
 
 
+def test_reports_are_private_kept_for_a_year_and_repairable(resources: Resources) -> None:
+    """A report can be replaced by one that knows less, and is read long after the logs are gone."""
+    (bucket,) = [each for each in resources.values() if each["Type"] == "AWS::S3::Bucket"]
+
+    # kept when the stack goes, but not when it was never there: the next deployment could not make it then
+    assert (bucket["DeletionPolicy"], bucket["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
+    assert bucket["Properties"] == {
+        "BucketName": "receipt-vault-production-reports-111122223333-eu-west-1",
+        "BucketEncryption": {
+            "ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+        },
+        "LifecycleConfiguration": {
+            "Rules": [
+                {
+                    "Id": "forget",
+                    "Status": "Enabled",
+                    "ExpirationInDays": 400,
+                    "NoncurrentVersionExpiration": {"NoncurrentDays": 30},
+                }
+            ]
+        },
+        "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
+        "PublicAccessBlockConfiguration": {
+            "BlockPublicAcls": True,
+            "BlockPublicPolicy": True,
+            "IgnorePublicAcls": True,
+            "RestrictPublicBuckets": True,
+        },
+        "VersioningConfiguration": {"Status": "Enabled"},
+    }
+
+
+def test_an_execution_of_a_release_that_has_ended_is_reported(resources: Resources) -> None:
+    """However it ended. The report machine is not among them: it would report on itself for ever."""
+    rule = _rule(resources, "report")
+    (target,) = rule["Targets"]
+
+    assert rule["State"] == "ENABLED"
+    assert rule["EventPattern"] == {
+        "account": ["111122223333"],
+        "source": ["aws.states"],
+        "detail-type": ["Step Functions Execution Status Change"],
+        "detail": {
+            "stateMachineArn": [{"Ref": machines(resources)[name][0]} for name in HOLDERS],
+            "status": ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"],
+        },
+    }
+    assert target["Arn"] == {"Ref": machines(resources)["report"][0]}
+    assert target["InputTransformer"] == {
+        "InputPathsMap": {"detail-executionArn": "$.detail.executionArn"},
+        "InputTemplate": '{"execution_arn":<detail-executionArn>}',
+    }
+
+
+def test_a_lost_report_wakes_nobody(resources: Resources) -> None:
+    """The alarm on lost events says that a rollback may be missing. A report is tried for a day, and can be ordered."""
+    (target,) = _rule(resources, "report")["Targets"]
+
+    assert "DeadLetterConfig" not in target
+    assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": 86400, "MaximumRetryAttempts": 185}
+
+
 def test_an_execution_that_ends_badly_starts_the_rollback_machine(resources: Resources) -> None:
     """A time-out or an abort goes past every Catch, so somebody outside has to notice."""
     watched = [machines(resources)[name][0] for name in HOLDERS]
@@ -170,17 +233,16 @@ def test_an_execution_that_ends_badly_starts_the_rollback_machine(resources: Res
     }
 
 
-def test_the_rule_may_start_the_rollback_machine_and_nobody_else_may_use_its_role(resources: Resources) -> None:
-    (target,) = _rule(resources, "unfinished-execution")["Targets"]
+@pytest.mark.parametrize("name", ["unfinished-execution", "report"])
+def test_a_rule_may_start_its_machine_and_nobody_else_may_use_its_role(name: str, resources: Resources) -> None:
+    (target,) = _rule(resources, name)["Targets"]
     role = target["RoleArn"]["Fn::GetAtt"][0]
     (trust,) = resources[role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
     (allowed,) = statements(resources, role)
 
     assert trust["Principal"] == {"Service": "events.amazonaws.com"}
     assert trust["Condition"] == {
-        "ArnEquals": {
-            "aws:SourceArn": "arn:aws:events:eu-west-1:111122223333:rule/receipt-vault-production-unfinished-execution"
-        },
+        "ArnEquals": {"aws:SourceArn": f"arn:aws:events:eu-west-1:111122223333:rule/receipt-vault-production-{name}"},
         "StringEquals": {"aws:SourceAccount": "111122223333"},
     }
     assert allowed["Action"] == ["states:StartExecution"]
@@ -236,8 +298,8 @@ def _alarm(resources: Resources, suffix: str) -> dict[str, Any]:
     return alarm
 
 
-@pytest.mark.parametrize("kind", ["AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy"])
-def test_the_topic_and_the_queue_refuse_unencrypted_connections(kind: str, resources: Resources) -> None:
+@pytest.mark.parametrize("kind", ["AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy"])
+def test_the_bucket_the_topic_and_the_queue_refuse_unencrypted_connections(kind: str, resources: Resources) -> None:
     denied = [each for each in only(resources, kind)["PolicyDocument"]["Statement"] if each["Effect"] == "Deny"]
 
     assert [each["Condition"] for each in denied] == [{"Bool": {"aws:SecureTransport": "false"}}]

@@ -13,7 +13,7 @@ from tests.infrastructure.template import Resources, of_type
 Definition = dict[str, Any]
 
 ENVIRONMENTS = sorted(path.stem for path in SETTINGS_FOLDER.glob("*.toml"))
-MACHINES = ("deploy", "rollback", "clean-up", "operate")
+MACHINES = ("deploy", "rollback", "clean-up", "operate", "report")
 GOLDEN = Path(__file__).parent / "golden"
 
 ANY_ERROR = "States.ALL"

@@ -30,6 +30,8 @@ PREFIX = "receipt-vault-production-"
 VERSION = "0123456789abcdef0123456789abcdef01234567"
 REQUEST = {"version": VERSION}
 ORDER = {"action": "pause", "reason": "checkout looks slow"}
+ENDED = {"execution_arn": "arn:aws:states:eu-west-1:111122223333:execution:receipt-vault-production-deploy:one"}
+"""What the rule on ended executions gives to the report machine."""
 DEPLOY_LEASE = {"holder": "the deployment", "token": 7}
 ROLLBACK_LEASE = {"holder": "the rollback", "token": 8}
 CLEAN_UP_LEASE = {"holder": "the clean-up", "token": 9}
@@ -102,6 +104,11 @@ def looked_at(verdict: str) -> dict[str, Any]:
     }
 
 
+def reported(*, written: bool = True) -> dict[str, Any]:
+    """Return what the function answers that writes reports."""
+    return {"written": written, "reason": "", "report": "https://console/report" if written else ""}
+
+
 ANSWERS: Answers = {
     "validate-request": lambda given: asdict(read_request(given["input"], given["execution_name"])),
     "claim-environment": {"lease": DEPLOY_LEASE, "active": "blue", "idle": "green", "again_at": ""},
@@ -128,9 +135,14 @@ ANSWERS: Answers = {
     "scale-in-old-color": {"instances": 0},
     "give-order": ordered(),
     "free-environment": lambda given: looked_at("free" if given["only_look"] else "carried_out"),
+    "write-report": reported(),
     "notify": {"told": "[receipt-vault production] …"},
 }
-"""All goes well: a deployment goes live, a rollback brings back, a clean-up ends at once, an order is carried out."""
+"""
+All goes well.
+
+A deployment goes live, a rollback brings back, a clean-up ends at once, an order is carried out, a report is written.
+"""
 
 
 @dataclass(frozen=True)
@@ -218,7 +230,7 @@ class Machines:
         self._calls = []
         self._answers = {**ANSWERS, **(answers or {})}
         self._running = _execution(self._machines[machine], name)
-        usual = {"deploy": REQUEST, "operate": ORDER}.get(machine, {})
+        usual = {"deploy": REQUEST, "operate": ORDER, "report": ENDED}.get(machine, {})
         execution_input = json.dumps(usual if given is None else given)
         self._account.client.start_execution(stateMachineArn=self._machines[machine], name=name, input=execution_input)
         end = self._end()

@@ -12,7 +12,16 @@ from lambdas.errors import (
     TargetGroupUnhealthy,
 )
 from tests.rehearsal.engine.state_machines import FunctionError
-from tests.statemachines.machines import UNFORESEEN, Answers, Json, claimed, clean_up_claimed, looked_at, ordered
+from tests.statemachines.machines import (
+    UNFORESEEN,
+    Answers,
+    Json,
+    claimed,
+    clean_up_claimed,
+    looked_at,
+    ordered,
+    reported,
+)
 
 
 def error(kind: type[Exception], message: str = "as the test says") -> FunctionError:
@@ -116,5 +125,12 @@ ROADS: Mapping[str, tuple[Road, ...]] = {
         Road("Order refused", {"Give order": FREEING, "Free environment": looked_at("refused")}),
         Road("Reject request", {"Give order": ordered("invalid")}),
         Road("Order failed", {"Give order": UNFORESEEN}),
+    ),
+    "report": (
+        Road("Report written"),
+        Road("Nothing to report", {"Write report": reported(written=False)}),
+        Road("Report not written", {"Write report": UNFORESEEN}),
+        Road("Report not written", {"Write report again": UNFORESEEN}),
+        Road("Reject request", given={}),
     ),
 }

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, get_args
 
@@ -132,7 +133,15 @@ def test_every_input_to_paste_is_one_that_a_machine_understands() -> None:
             read_clean_up_request(given),
             read_order(given, longest_pause_seconds=3600),
         )
-        assert not all(reading.problem for reading in readings), given
+        assert names_an_execution(given) or not all(reading.problem for reading in readings), given
+
+
+def names_an_execution(given: dict[str, Any]) -> bool:
+    """Say whether the report machine, which reads its input itself, takes this one."""
+    states = golden("report")["States"]
+    (understood,) = states["Is an execution named?"]["Choices"]
+    (pattern,) = [each["StringMatches"] for each in understood["And"] if "StringMatches" in each]
+    return fnmatchcase(given.get("execution_arn", ""), pattern)
 
 
 def test_the_guide_names_no_state_that_does_not_exist() -> None:

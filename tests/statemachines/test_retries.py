@@ -7,7 +7,7 @@ import pytest
 from lambdas import errors
 from lambdas.errors import AwsCallFailed, EnvironmentBusy, RunbackError
 from tests.rehearsal.engine.state_machines import FunctionError
-from tests.statemachines.definitions import function_of, golden, tasks
+from tests.statemachines.definitions import MACHINES, function_of, golden, tasks
 from tests.statemachines.machines import ANSWERS, UNFORESEEN, Answers, Machines
 from tests.statemachines.roads import error
 
@@ -92,8 +92,9 @@ def test_an_error_that_stays_is_not_tried_again(name: str, machine: str, state: 
         ("rollback", "Rolled back"),
         ("clean-up", "Cleaned up"),
         ("operate", "Order carried out"),
+        ("report", "Report written"),
     ],
-    ids=["deploy", "rollback", "clean-up", "operate"],
+    ids=MACHINES,
 )
 def test_an_execution_in_which_everything_fails_once_ends_well(machine: str, expected: str, account: Machines) -> None:
     """Lambda and the AWS APIs answer with an error once in a while, and nobody has to know."""

@@ -24,6 +24,7 @@ os.environ.update(
         "CHECKS": json.dumps(builders.CHECKS),
         "LOGS": json.dumps(builders.LOGS),
         "PARAMETERS": json.dumps(builders.PARAMETERS),
+        "REPORTS": json.dumps(builders.REPORTS),
         "TOPIC_ARN": builders.TOPIC_ARN,
         "ROLLBACK_MACHINE_ARN": builders.ROLLBACK_MACHINE_ARN,
         "POWERTOOLS_SERVICE_NAME": "receipts-test",

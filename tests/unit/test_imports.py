@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 OUTSIDE = {"boto3", "botocore", "pg8000", "redis", "scramp", "urllib3"}
-ROOMS = ("release", "traffic", "fleet", "database", "checks", "rollback", "notices", "operate")
+ROOMS = ("release", "traffic", "fleet", "database", "checks", "rollback", "notices", "operate", "reports")
 STANDS_ON = {
     "release": set(),
     "traffic": {"release"},
@@ -19,6 +19,7 @@ STANDS_ON = {
     "rollback": {"release", "traffic", "fleet", "database", "checks"},
     "notices": {"release"},
     "operate": {"release", "traffic", "rollback", "notices"},
+    "reports": {"release", "traffic", "notices"},
 }
 COMMON = {"lambdas.clients", "lambdas.errors", "lambdas.observability"}
 
@@ -46,7 +47,16 @@ def is_function(path: Path) -> bool:
 
 
 FUNCTIONS = {name_of(path) for path in modules("lambdas") if is_function(path) and path.parent.name in ROOMS}
-RULES = [path for path in modules("lambdas") if path.stem == "rules" or path.stem.endswith("_rules")]
+SPEAKING = {"archive", "histories", "metrics", "write_report"}
+PAGE = {name_of(path) for path in modules("lambdas/reports") if path.stem not in SPEAKING}
+"""How a report looks is no decision, but as pure as one."""
+
+
+def is_pure(module: str) -> bool:
+    return module in PAGE or module.endswith((".rules", "_rules"))
+
+
+RULES = [path for path in modules("lambdas") if is_pure(name_of(path))]
 
 
 @pytest.mark.parametrize("path", RULES, ids=name_of)
@@ -54,8 +64,8 @@ def test_rules_are_pure(path: Path) -> None:
     """Decisions can be tested as values only if nothing in them reaches out."""
     for module in imported(path):
         top = module.partition(".")[0]
-        is_rules = module.startswith("lambdas.") and module.endswith((".rules", "_rules"))
-        assert top in sys.stdlib_module_names or module == "lambdas.errors" or is_rules, module
+        is_ours = module.startswith("lambdas.") and is_pure(module)
+        assert top in sys.stdlib_module_names or module == "lambdas.errors" or is_ours, module
 
 
 @pytest.mark.parametrize("path", [p for p in modules("lambdas") if name_of(p) in FUNCTIONS], ids=name_of)
@@ -85,9 +95,11 @@ def test_what_rooms_share_stands_on_lower_rooms_only(path: Path) -> None:
 def test_no_module_imports_itself_in_a_circle() -> None:
     graph = {
         name_of(path): {
-            module for module in imported(path) if module.startswith(("lambdas", "rehearsal", "cdk", "install"))
+            module
+            for module in imported(path)
+            if module.startswith(("lambdas", "rehearsal", "cdk", "install", "bench"))
         }
-        for folder in ("lambdas", "rehearsal", "cdk", "install", "statemachines")
+        for folder in ("lambdas", "rehearsal", "cdk", "install", "statemachines", "bench")
         for path in modules(folder)
     }
     assert list(TopologicalSorter(graph).static_order())
@@ -95,8 +107,9 @@ def test_no_module_imports_itself_in_a_circle() -> None:
 
 @pytest.mark.parametrize("path", modules("rehearsal"), ids=name_of)
 def test_rehearsal_sees_runback_from_outside(path: Path) -> None:
-    """It would otherwise agree with the functions about what they got wrong."""
-    assert not {module.partition(".")[0] for module in imported(path)} & {"cdk", "lambdas", "statemachines"}
+    """It would otherwise agree with the functions about what they got wrong. What a report shows judges nothing."""
+    found = {module for module in imported(path) if module.partition(".")[0] in {"cdk", "lambdas", "statemachines"}}
+    assert all(module.startswith("lambdas.reports.") and is_pure(module) for module in found), found
 
 
 @pytest.mark.parametrize("path", modules("install"), ids=name_of)
@@ -111,6 +124,19 @@ def test_install_stands_on_settings_and_the_record_alone(path: Path) -> None:
 def test_nobody_imports_install(folder: str) -> None:
     """It could be left out, and everything would still work."""
     importers = [path for path in modules(folder) for module in imported(path) if module.split(".")[0] == "install"]
+    assert [] == importers
+
+
+@pytest.mark.parametrize("path", modules("bench"), ids=name_of)
+def test_benchmarks_measure_what_ships(path: Path) -> None:
+    """They know it as the rehearsal does: from the cloud assembly, and from outside."""
+    assert not {module.partition(".")[0] for module in imported(path)} & {"cdk", "install", "lambdas", "statemachines"}
+
+
+@pytest.mark.parametrize("folder", ["cdk", "install", "lambdas", "rehearsal", "statemachines"])
+def test_nobody_imports_benchmarks(folder: str) -> None:
+    """They could be left out, and everything would still work."""
+    importers = [path for path in modules(folder) for module in imported(path) if module.split(".")[0] == "bench"]
     assert [] == importers
 
 

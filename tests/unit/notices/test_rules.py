@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from lambdas.notices.rules import Kind, Notice, compose
+from lambdas.notices.rules import Kind, Notice, compose, waits_for_somebody
 from lambdas.operate.rules import read_order
 
 
@@ -56,3 +56,40 @@ def test_subject_is_one_that_sns_accepts() -> None:
     subject = compose(Notice(Kind.ESCALATED, "ü" * 200, "", "arn"), "receipts", "production").subject
     assert len(subject) == 100
     assert subject.isascii()
+
+
+ENDS = {
+    Kind.PROMOTED,
+    Kind.ABORTED,
+    Kind.ROLLED_BACK,
+    Kind.NOT_VERIFIED,
+    Kind.ESCALATED,
+    Kind.CLEAN_UP_FAILED,
+}
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_message_about_an_end_says_where_the_report_is(kind: Kind) -> None:
+    notice = Notice(kind, "2222222-abcd", "", "arn:execution", report="https://console/report")
+    lines = compose(notice, "receipts", "production").body.split("\n\n")
+    assert lines[-1] == ("Report: https://console/report" if kind in ENDS else "Execution: arn:execution")
+
+
+def test_message_about_no_release_names_no_report() -> None:
+    notice = Notice(Kind.CLEAN_UP_FAILED, "", "", "arn:execution", report="https://console/report")
+    assert "Report:" not in compose(notice, "receipts", "production").body
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [({}, "checkout is broken"), ({"Error": "LeaseLost", "Cause": '{"errorMessage": "Gone."}'}, "LeaseLost: Gone.")],
+)
+def test_reason_is_the_failure_where_there_is_one(failure: dict[str, str], reason: str) -> None:
+    event = {"kind": "escalated", "release_id": "new", "reason": "checkout is broken", "failure": failure}
+    assert Notice.from_event({**event, "execution": "arn"}) == Notice(Kind.ESCALATED, "new", reason, "arn")
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_subject_says_whether_somebody_has_to_act(kind: Kind) -> None:
+    subject = compose(Notice(kind, "new", "", "arn"), "receipts", "production").subject
+    assert waits_for_somebody(kind) == ("ACTION NEEDED" in subject)

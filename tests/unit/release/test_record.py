@@ -1,6 +1,7 @@
 """The record's promises, against DynamoDB's own conditions."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -300,3 +301,56 @@ def test_window_of_another_release_stays_open(record: ReleaseRecord, promoted: L
     with pytest.raises(EnvironmentBusy):
         record.end_window(record.read().work, replace(promoted, **other), NO_ORDERS)  # type: ignore[arg-type]
     assert record.read().live == promoted
+
+
+def test_executions_of_a_release_are_remembered_each_once(record: ReleaseRecord) -> None:
+    record.note_release("new", {"version": "2222222"})
+    assert record.note_execution("new", DEPLOYMENT, at(1))
+    assert record.note_execution("new", ROLLBACK, at(5))
+    assert record.note_execution("new", DEPLOYMENT, at(1))
+    assert record.release("new")["executions"] == {DEPLOYMENT: at(1), ROLLBACK: at(5)}
+    assert record.release("new")["version"] == "2222222"
+
+
+def test_execution_of_no_release_makes_none(record: ReleaseRecord) -> None:
+    assert not record.note_execution("never", DEPLOYMENT, at(1))
+    assert record.release("never") == {}
+
+
+def test_two_executions_that_are_noted_at_once_both_stay(record: ReleaseRecord) -> None:
+    """The other one comes between the two writes of this one."""
+    record.note_release("new", {"version": "2222222"})
+    real, coming = record.dynamodb, [lambda: record.note_execution("new", ROLLBACK, at(5))]
+
+    class Interrupted:
+        def update_item(self, **request: Any) -> Any:
+            answer = real.update_item(**request)
+            if coming:
+                coming.pop()()
+            return answer
+
+    assert replace(record, dynamodb=Interrupted()).note_execution("new", DEPLOYMENT, at(1))
+    assert record.release("new")["executions"] == {DEPLOYMENT: at(1), ROLLBACK: at(5)}
+
+
+def test_note_whose_answer_was_lost_is_one_note(record: ReleaseRecord) -> None:
+    record.note_release("new", {"version": "2222222"})
+    forgetful = replace(record, dynamodb=LosesAnswers(record.dynamodb, "update_item"))
+    assert forgetful.note_execution("new", DEPLOYMENT, at(1))
+    assert record.release("new")["executions"] == {DEPLOYMENT: at(1)}
+
+
+def test_executions_without_number_do_not_make_the_history_too_large(record: ReleaseRecord) -> None:
+    """A rollback that cannot be finished is started anew every minute; the release must still be able to end."""
+    record.note_release("new", {"version": "2222222"})
+    for number in range(25):
+        assert record.note_execution("new", f"{ROLLBACK}-{number}", at(5))
+    kept = record.release("new")["executions"]
+    assert len(kept) == 20
+    assert record.note_execution("new", f"{ROLLBACK}-0", at(5))
+    assert record.release("new")["executions"] == kept
+
+
+def test_note_that_fails_otherwise_is_an_error(record: ReleaseRecord) -> None:
+    with pytest.raises(ClientError, match="ResourceNotFound"):
+        replace(record, table="another").note_execution("new", DEPLOYMENT, at(1))
