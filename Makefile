@@ -9,7 +9,8 @@ ENV ?= production
 # two at once: more only compete, because every rehearsal runs processes of its own
 TEST_WORKERS ?= 2
 
-REQUIREMENTS := $(wildcard requirements/*.txt)
+# the AWS CLI that is measured is in no environment but its own
+REQUIREMENTS := $(filter-out requirements/awscli.txt,$(wildcard requirements/*.txt))
 SYNTH_INPUTS := app.py cdk.json requirements/layer.txt requirements/drivers.txt \
 	$(shell find cdk lambdas statemachines environments -not -path '*/__pycache__*' 2>/dev/null)
 
@@ -18,8 +19,8 @@ help: ## Say what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 .PHONY: rehearse
-rehearse: .venv/ready cdk.out/manifest.json ## Rehearse a release on this machine (SCENARIO=…, see `make scenarios`; ENV=production; SEED=… for virtual time)
-	@$(PYTHON_IN_VENV) -m rehearsal run $(if $(SCENARIO),--scenario $(SCENARIO)) --environment $(ENV) $(if $(SEED),--seed $(SEED))
+rehearse: .venv/ready cdk.out/manifest.json ## Rehearse a release on this machine (SCENARIO=…, see `make scenarios`; ENV=production; SEED=… for virtual time; OPEN=1 for the report)
+	@$(PYTHON_IN_VENV) -m rehearsal run $(if $(SCENARIO),--scenario $(SCENARIO)) --environment $(ENV) $(if $(SEED),--seed $(SEED)) $(if $(OPEN),--open)
 
 .PHONY: scenarios
 scenarios: .venv/ready ## List what can be rehearsed
@@ -37,7 +38,7 @@ cdk.out/manifest.json: .venv/ready $(SYNTH_INPUTS)
 # By group: tests/conftest.py says which tests belong together.
 # Nothing comes after pytest, so that its closing line is the last one on the screen.
 .PHONY: test
-test: .venv/ready ## Run all tests: every scenario in virtual time, some also under real load
+test: .venv/ready node_modules/.package-lock.json ## Run all tests: every scenario in virtual time, some also under real load
 	@$(PYTHON_IN_VENV) -m pytest -n $(TEST_WORKERS) --dist loadgroup --ignore tests/oracles
 
 .PHONY: test-packaged
@@ -46,14 +47,14 @@ test-packaged: .venv/ready ## Play every scenario with real processes under real
 
 .PHONY: test-fast
 test-fast: .venv/ready ## Run the tests that rehearse nothing (under a minute)
-	@$(PYTHON_IN_VENV) -m pytest -n $(TEST_WORKERS) -m "not rehearsed" --ignore tests/oracles
+	@$(PYTHON_IN_VENV) -m pytest -n $(TEST_WORKERS) -m "not rehearsed" --ignore tests/oracles --ignore tests/browser
 
 .PHONY: lint
 lint: .venv/ready ## Check style and types (seconds)
 	@$(PYTHON_IN_VENV) -m ruff check --quiet .
 	@$(PYTHON_IN_VENV) -m ruff format --quiet --check .
 	@$(PYTHON_IN_VENV) -m mypy --no-error-summary
-	@$(PYTHON_IN_VENV) -m ty check --quiet app.py cdk install statemachines rehearsal
+	@$(PYTHON_IN_VENV) -m ty check --quiet app.py bench cdk install statemachines rehearsal
 
 # What AWS and others publish to check templates, machines and policies with, and our own rules for them.
 .PHONY: check
@@ -71,6 +72,10 @@ format: .venv/ready ## Correct what can be corrected mechanically
 	@$(PYTHON_IN_VENV) -m ruff check --fix .
 	@$(PYTHON_IN_VENV) -m ruff format .
 
+.PHONY: bench
+bench: .venv/ready cdk.out/manifest.json ## Measure on this machine, and write docs/benchmarks.md (15 min; ONLY=imports measures one)
+	@$(PYTHON_IN_VENV) -m bench $(if $(ONLY),--only "$(ONLY)")
+
 .PHONY: docs
 docs: .venv/ready ## Make the documents anew that follow from the machines, errors and messages
 	@$(PYTHON_IN_VENV) -m statemachines.documents
@@ -81,7 +86,7 @@ COMPILE := $(PYTHON_IN_VENV) -m uv pip compile --quiet --universal --generate-ha
 
 .PHONY: requirements
 requirements: .venv/ready ## Pin anew what requirements/*.in ask for
-	@for name in bootstrap node development; do \
+	@for name in bootstrap node development awscli; do \
 		$(COMPILE) --python-version 3.11 requirements/$$name.in --output-file requirements/$$name.txt || exit 1; done
 	@for name in layer drivers; do \
 		$(COMPILE) --python-version 3.13 requirements/$$name.in --output-file requirements/$$name.txt || exit 1; done
