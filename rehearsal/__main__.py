@@ -2,19 +2,23 @@
 
 import argparse
 import sys
+import webbrowser
 from pathlib import Path
 
 from rich.console import Console
 
+from lambdas.reports.page import render
 from rehearsal.assembly import NotBuilt, assembly_of
 from rehearsal.modelled import InVirtualTime
 from rehearsal.packaged import Packaged
-from rehearsal.play import play
-from rehearsal.report import Report
+from rehearsal.play import Conclude, play
+from rehearsal.plot import plot
+from rehearsal.report import PAGE, Report
 from rehearsal.scenarios import SCENARIOS, Scenario
 from rehearsal.screen import Screen
 from rehearsal.settings import Settings, UnknownEnvironment
-from rehearsal.stage import Stuck
+from rehearsal.stage import Stage, Stuck
+from rehearsal.story import rehearsed_story
 from rehearsal.summary import summary
 
 REPORTS = Path("build/rehearsal")
@@ -29,7 +33,7 @@ def main() -> int:
         for scenario in SCENARIOS:
             print(f"{scenario.name:20} {scenario.summary}")
         return KEPT
-    return _run(options.scenario, options.environment, options.seed)
+    return _run(options.scenario, options.environment, options.seed, show_page=options.open)
 
 
 def _arguments() -> argparse.ArgumentParser:
@@ -45,10 +49,11 @@ def _arguments() -> argparse.ArgumentParser:
         metavar="NUMBER",
         help="play in virtual time, on models, the same for the same number; default: packaged, under real load",
     )
+    run.add_argument("--open", action="store_true", help="open the report in a browser at the end")
     return parser
 
 
-def _run(name: str, environment: str, seed: int | None) -> int:
+def _run(name: str, environment: str, seed: int | None, *, show_page: bool) -> int:
     scenario = _scenario(name)
     if scenario is None:
         known = ", ".join(each.name for each in SCENARIOS)
@@ -75,18 +80,38 @@ def _run(name: str, environment: str, seed: int | None) -> int:
         )
         return BROKEN
     broken = list(scenario.broken_promises(report))
-    for line in summary(report, broken, folder / "report.json"):
-        console.print(line, style="red" if line.startswith("BROKEN") else None, highlight=False, soft_wrap=True)
+    for line in summary(report, broken, folder):
+        style = "red" if line.startswith("BROKEN") else None
+        console.print(line, style=style, highlight=False, soft_wrap=not console.is_terminal)
+    if show_page:
+        webbrowser.open((folder / PAGE).resolve().as_uri())
     return BROKEN if broken else KEPT
 
 
 def _play(
     scenario: Scenario, settings: Settings, assembly: Path, folder: Path, console: Console, seed: int | None
 ) -> Report:
+    conclude = _concluding(scenario, folder, console)
     if seed is None:
-        return play(scenario, settings, assembly, folder, lambda stage: Screen(stage, console).shown(), Packaged())
+        return play(
+            scenario, settings, assembly, folder, lambda stage: Screen(stage, console).shown(), Packaged(), conclude
+        )
     in_virtual_time = InVirtualTime(seed)
-    return play(scenario, settings, assembly, folder, lambda stage: Screen(stage, console).told(), in_virtual_time)
+    return play(
+        scenario, settings, assembly, folder, lambda stage: Screen(stage, console).told(), in_virtual_time, conclude
+    )
+
+
+def _concluding(scenario: Scenario, folder: Path, console: Console) -> Conclude:
+    """Let the page be written at the end, and its plot be shown to those who have no browser."""
+
+    def conclude(report: Report, stage: Stage) -> None:
+        story = rehearsed_story(report, stage, scenario.summary, list(scenario.broken_promises(report)))
+        (folder / PAGE).write_text(render(story), encoding="utf-8")
+        for line in plot(story, console.width, unicode=console.encoding.startswith("utf")):
+            console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+    return conclude
 
 
 def _place(scenario: Scenario, environment: str) -> str:

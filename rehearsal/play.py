@@ -23,9 +23,23 @@ _USERS_FIRST = 10
 """Requests before a scenario begins: what nobody could notice proves nothing."""
 
 Show = Callable[[Stage], AbstractContextManager[None]]
+Conclude = Callable[[Report, Stage], None]
+"""Is called at the end, while the account can still be asked."""
 
 
-def play(scenario: Scenario, settings: Settings, assembly: Path, folder: Path, show: Show, staging: Staging) -> Report:
+def _nothing_more(report: Report, stage: Stage) -> None:
+    del report, stage
+
+
+def play(
+    scenario: Scenario,
+    settings: Settings,
+    assembly: Path,
+    folder: Path,
+    show: Show,
+    staging: Staging,
+    conclude: Conclude = _nothing_more,
+) -> Report:
     """
     Rehearse a scenario and write its report. `folder` receives report.json, the raw samples and all logs.
 
@@ -38,10 +52,17 @@ def play(scenario: Scenario, settings: Settings, assembly: Path, folder: Path, s
     with pretend_account(
         settings, assembly, folder, staging, version=OLD_VERSION, circumstances=scenario.circumstances
     ) as account:
-        return perform(scenario, account, staging, show, started)
+        return perform(scenario, account, staging, show, started, conclude)
 
 
-def perform(scenario: Scenario, account: Account, staging: Staging, show: Show, started: float) -> Report:
+def perform(
+    scenario: Scenario,
+    account: Account,
+    staging: Staging,
+    show: Show,
+    started: float,
+    conclude: Conclude = _nothing_more,
+) -> Report:
     """Play a scenario in an account that was built for it, once. `started` is when that began, `time.monotonic`."""
     customer.open_to_functions(account.settings, account.world)
     _until_served(account)
@@ -65,6 +86,7 @@ def perform(scenario: Scenario, account: Account, staging: Staging, show: Show, 
         report = make_report(
             scenario.name, scenario.expected, stage, invariants, judgement, staging, time.monotonic() - started
         )
+        conclude(report, stage)
     report.write(account.folder)
     return report
 

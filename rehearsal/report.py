@@ -17,6 +17,9 @@ from rehearsal.staging import Staging
 from rehearsal.world.forwarding import weights
 from rehearsal.world.traffic import Sample, Share, summarise
 
+FIGURES, PAGE = "report.json", "report.html"
+"""The files that are left of a rehearsal, for machines and for humans."""
+
 CRITICAL_PATH = ("claim-rollback", "switch-listener")
 """The functions between the start of a rollback and safe traffic."""
 
@@ -118,7 +121,7 @@ class Report:
 
     def write(self, folder: Path) -> Path:
         """Write report.json beside the raw samples."""
-        path = folder / "report.json"
+        path = folder / FIGURES
         path.write_text(json.dumps(self.as_json(), indent=2) + "\n", encoding="utf-8")
         return path
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rehearsal.report import Report
+from rehearsal.report import FIGURES, PAGE, Report
 from rehearsal.staging import VIRTUAL
 from rehearsal.world.traffic import summarise
 
@@ -16,7 +16,7 @@ _ENDINGS = {
 }
 
 
-def summary(report: Report, broken: Sequence[str], report_path: Path) -> Iterator[str]:
+def summary(report: Report, broken: Sequence[str], folder: Path) -> Iterator[str]:
     """Yield the lines of the summary."""
     traffic = summarise(report.samples)
     yield _ENDINGS.get(report.outcome, f"The release ended as {report.outcome}.")
@@ -41,7 +41,7 @@ def summary(report: Report, broken: Sequence[str], report_path: Path) -> Iterato
         f"{judgement.judged} AWS requests by Runback: {len(judgement.denied)} not allowed by its own policies,"
         f" {len(judgement.malformed)} not as AWS's model wants them."
     )
-    yield f"Report: {report_path}"
+    yield f"Report: {folder / PAGE} (its figures: {folder / FIGURES})"
     yield "Rehearsed on an emulated account: this proves nothing about latency or permissions on real AWS."
     for problem in broken:
         yield f"BROKEN PROMISE: {problem}"
