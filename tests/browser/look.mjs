@@ -22,8 +22,9 @@ const VIEWS = [
   { width: 700, height: 1000, scheme: "dark", media: "print" },
 ];
 const CACHE = fileURLToPath(new URL("../../node_modules/.cache/", import.meta.url));
-// the one that comes along looks in /tmp only
-const FONTS = `<fontconfig><dir prefix="relative">fonts</dir><cachedir prefix="relative">cache</cachedir></fontconfig>`;
+/** The one that comes along looks in /tmp only. */
+const fontsOf = (folder) =>
+  `<fontconfig><dir prefix="relative">fonts</dir><cachedir>${join(folder, "cache")}</cachedir></fontconfig>`;
 
 /** Unpack the browser, once. It is only then called by its name, so that nobody finds half of it. */
 async function unpacked() {
@@ -36,7 +37,7 @@ async function unpacked() {
     await chromium.executablePath();
     await inflate(fileURLToPath(new URL("../bin/al2023.tar.br", import.meta.resolve("@sparticuz/chromium"))));
     process.env.TMPDIR = usual;
-    writeFileSync(join(partial, "fonts", "fonts.conf"), FONTS);
+    writeFileSync(join(partial, "fonts", "fonts.conf"), fontsOf(folder));
     try {
       renameSync(partial, folder);
     } catch (error) {
