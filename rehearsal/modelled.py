@@ -31,13 +31,14 @@ from rehearsal.world.customer import StorePorts, World
 from rehearsal.world.database import Database
 from rehearsal.world.fleet import Fleet
 from rehearsal.world.load_balancer import LoadBalancer
+from rehearsal.world.load_balancer_metrics import LoadBalancerMetrics
 from rehearsal.world.names import Names
 
 
 class Modelled:
     """Everything that is a process or a socket otherwise is an object, on the clock that hurries while all wait."""
 
-    requests_per_second = 2.0
+    requests_per_second = 1.0
     call_seconds = 0.0
     """How long a function's request to AWS is under way."""
 
@@ -82,6 +83,7 @@ class Modelled:
             )
             data_plane = ModelDataPlane(clock, applications, seed=self.seed)
             stack.callback(data_plane.stop)
+            stack.enter_context(LoadBalancerMetrics(clock, data_plane))
             network = ModelNetwork(applications)
             load_balancer = stack.enter_context(
                 LoadBalancer(clock, network, data_plane, *place, certificate, probe=probe_of(applications))

@@ -23,6 +23,7 @@ from rehearsal.world.data_plane import DataPlane
 from rehearsal.world.database import Database
 from rehearsal.world.fleet import Fleet
 from rehearsal.world.load_balancer import LoadBalancer
+from rehearsal.world.load_balancer_metrics import LoadBalancerMetrics
 from rehearsal.world.names import Names
 from rehearsal.world.network import Network
 from rehearsal.world.request_logs import LogShipper
@@ -60,6 +61,7 @@ class Packaged:
         with ExitStack() as stack:
             network, data_plane = Network(), DataPlane(logs)
             stack.callback(data_plane.stop)
+            stack.enter_context(LoadBalancerMetrics(clock, data_plane))
             tls_fronts = TlsFronts(certificate, logs)
             stack.callback(tls_fronts.stop)
             database = stack.enter_context(

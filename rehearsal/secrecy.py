@@ -15,7 +15,7 @@ SECRETS = {
 
 
 def told(account: Account) -> list[str]:
-    """Return each secret that stands in an execution's history, in a log, in the record or in a message, and where."""
+    """Return each secret that stands in an execution's history, a log, the record, a message or a report, and where."""
     return [
         f"{name} stands in {place}"
         for place, text in _places(account)
@@ -36,3 +36,5 @@ def _places(account: Account) -> Iterator[tuple[str, str]]:
     for call in list(account.calls.log):
         if call.action == "Publish":
             yield "a message", json.dumps(dict(call.parameters), default=str)
+        elif call.action == "PutObject":
+            yield f"the report {call.parameters['Key']}", str(call.parameters.get("Body", ""))

@@ -15,6 +15,10 @@ from rehearsal.world.traffic import Sample
 _LOOK_EVERY_WALL_SECONDS = 0.05
 _LOOK_EVERY_SECONDS = 5.0
 _TERMINAL = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"})
+_WAIT_FOR_TIME = frozenset({"clean-up", "report"})
+"""Machines in whose waits nothing happens: for the end of the window, and for the metrics."""
+_ONLY_TELL = frozenset({"report"})
+"""Machines that only tell what others did: a bake is a bake, whatever they do meanwhile."""
 
 
 class Stuck(Exception):
@@ -138,7 +142,7 @@ class Stage:
 
     def until_all_ended(self) -> None:
         """
-        Wait until nothing runs any more, and nothing that has ended badly is still about to start something.
+        Wait until nothing runs any more, and nothing that has ended is still about to start something.
 
         The scenario is over by now, so nobody has to see how a clean-up waits for the end of the window.
         """
@@ -146,9 +150,7 @@ class Stage:
             self._played = True
             self._pace()
         try:
-            self.until(
-                lambda: self._all_known() and self._all_ended() and self._all_followed_up(), "executions still run"
-            )
+            self.until(self._all_is_over, "executions still run")
         finally:
             self._played = False
 
@@ -186,30 +188,39 @@ class Stage:
 
     # -- inside
 
-    def _all_known(self) -> bool:
-        return len(self.executions) == len(self.account.interpreter.executions)
+    def _all_is_over(self) -> bool:
+        """Look for others last: by then an execution that a rule has started is known to the interpreter."""
+        known = list(self.executions.values())
+        return (
+            all(each.ended for each in known)
+            and self._all_followed_up(known)
+            and len(known) == len(self.account.interpreter.executions)
+        )
 
-    def _all_ended(self) -> bool:
-        return all(each.ended for each in list(self.executions.values()))
+    def _all_followed_up(self, ended: Sequence[Execution]) -> bool:
+        """Whether each rule has delivered every end that it is made for."""
+        expected = {
+            (rule, each.arn) for rule, is_for in self._rules_on_ends().items() for each in ended if is_for(each)
+        }
+        return not expected or expected <= {
+            (delivery.rule, delivery.event.get("detail", {}).get("executionArn"))
+            for delivery in list(self.account.events.deliveries)
+        }
 
-    def _all_followed_up(self) -> bool:
-        """Whether the status rule, where there is one, has delivered every end that it is made for."""
-        ended_badly = [each for each in list(self.executions.values()) if each.status != "SUCCEEDED"]
-        if not ended_badly:
-            return True
-        details = [delivery.event.get("detail", {}) for delivery in list(self.account.events.deliveries)]
-        told = {detail.get("executionArn") for detail in details}
-        watched = self._watched_machines()
-        return all(each.arn in told for each in ended_badly if each.machine in watched)
-
-    def _watched_machines(self) -> set[str]:
-        """Name the machines whose ends some rule tells."""
+    def _rules_on_ends(self) -> dict[str, Callable[[Execution], bool]]:
+        """Return what tells, for each rule on the status of executions, whether an end is one that it is made for."""
         rules = self.account.client("events").list_rules()["Rules"]
-        patterns = [
-            json.loads(rule["EventPattern"]) for rule in rules if rule["State"] == "ENABLED" and "EventPattern" in rule
-        ]
-        arns = [arn for each in patterns for arn in each.get("detail", {}).get("stateMachineArn", [])]
-        return {arn.rpartition(f"-{self.account.settings.environment}-")[2] for arn in arns}
+        details = {
+            rule["Name"]: json.loads(rule["EventPattern"]).get("detail", {})
+            for rule in rules
+            if rule["State"] == "ENABLED" and "EventPattern" in rule
+        }
+        return {name: self._is_for(detail) for name, detail in details.items() if "stateMachineArn" in detail}
+
+    def _is_for(self, detail: dict[str, Any]) -> Callable[[Execution], bool]:
+        machines = {arn.rpartition(f"-{self.account.settings.environment}-")[2] for arn in detail["stateMachineArn"]}
+        statuses = detail.get("status", _TERMINAL)
+        return lambda execution: execution.machine in machines and execution.status in statuses
 
     def _start(self, machine: str, given: Any) -> Execution:
         arn = self.account.client("stepfunctions").start_execution(
@@ -257,14 +268,16 @@ class Stage:
 
     def _pace(self) -> None:
         """Bakes have a speed of their own: there traffic is what is waited for."""
-        if self._played and self._only_clean_up_waits():
+        state = next((step.state for step in reversed(self.steps) if step.machine not in _ONLY_TELL), "")
+        if self._played and self._only_time_is_missing():
             self.account.clock.pace(self._speeds.idle)
-        elif self.steps:
-            baking = self.steps[-1].state.startswith("Bake")
+        elif state:
+            baking = state.startswith("Bake")
             self.account.clock.pace(self._speeds.baking if baking else self._speeds.waiting)
 
-    def _only_clean_up_waits(self) -> bool:
+    def _only_time_is_missing(self) -> bool:
         running = [each for each in self.executions.values() if not each.ended]
         return bool(running) and all(
-            each.machine == "clean-up" and each.states[-1:] and each.states[-1].startswith("Wait") for each in running
+            each.machine in _WAIT_FOR_TIME and each.states[-1:] and each.states[-1].startswith("Wait")
+            for each in running
         )

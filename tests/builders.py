@@ -6,6 +6,11 @@ ENVIRONMENT = "test"
 TABLE = "receipts-test-record"
 TOPIC_ARN = "arn:aws:sns:eu-west-1:123456789012:receipts-test-notices"
 ROLLBACK_MACHINE_ARN = "arn:aws:states:eu-west-1:123456789012:stateMachine:receipts-test-rollback"
+REPORTS = {
+    "bucket": "receipts-test-reports-123456789012-eu-west-1",
+    "url": "https://eu-west-1.console.aws.amazon.com/s3/object/receipts-test-reports-123456789012-eu-west-1"
+    "?region=eu-west-1&prefix=",
+}
 
 _LOAD_BALANCER = "arn:aws:elasticloadbalancing:eu-west-1:123456789012"
 LISTENER = f"{_LOAD_BALANCER}:listener/app/receipts/50dc6c495c0c9188/f2f7dc8efc522ab2"

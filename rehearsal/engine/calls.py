@@ -25,6 +25,7 @@ from moto.core.responses import ActionResult, BaseResponse
 from moto.core.utils import get_service_model
 
 from rehearsal.clock import Clock
+from rehearsal.engine.storage import Storage, body_of
 
 Reply = tuple[int, dict[str, str], Any]
 """What moto answers with: HTTP status, headers, body."""
@@ -94,7 +95,7 @@ Journey = Callable[[str | None, str, str], None]
 
 class Calls:
     """
-    Sees in-process boto3 and HTTP calls alike (S3 apart, which moto routes on its own).
+    Sees in-process boto3 and HTTP calls alike.
 
     One lock over all backends makes each call atomic, as it is on AWS: moto's conditional writes are not.
     Observers run after the call under that lock, so they see the account as this call left it; they must not raise.
@@ -111,6 +112,7 @@ class Calls:
         self._interceptors: list[Interceptor] = []
         self._journeys: list[Journey] = []
         self._moto_call_action = BaseResponse.call_action
+        self._storage = Storage(self._answer)
 
     @property
     def lock(self) -> AbstractContextManager[Any]:
@@ -125,10 +127,12 @@ class Calls:
             return calls._answer(response, moto)
 
         BaseResponse.call_action = call_action  # type: ignore[method-assign,assignment]
+        self._storage.install()
 
     def uninstall(self) -> None:
         """Let callers reach moto directly again; the log remains."""
         BaseResponse.call_action = self._moto_call_action  # type: ignore[method-assign]
+        self._storage.uninstall()
 
     def __enter__(self) -> Self:
         self.install()
@@ -218,7 +222,7 @@ def parameters(response: BaseResponse, service: str, action: str) -> dict[str, A
             "method": request.method,
             "values": request.values,
             "headers": request.headers,
-            "body": request.data,
+            "body": body_of(response),
             "url_path": request.path,
             "url_params": response.uri_match,
         }

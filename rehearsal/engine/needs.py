@@ -197,6 +197,30 @@ def _secret(parameters: Parameters, account: Account) -> Iterator[Need]:
     yield Need("secretsmanager:GetSecretValue", arn)
 
 
+_BESIDE_CONTENT = {
+    "s3:PutObjectAcl": {"ACL", "GrantFullControl", "GrantRead", "GrantReadACP", "GrantWriteACP"},
+    "s3:PutObjectLegalHold": {"ObjectLockLegalHoldStatus"},
+    "s3:PutObjectRetention": {"ObjectLockMode", "ObjectLockRetainUntilDate"},
+    "s3:PutObjectTagging": {"Tagging"},
+}
+"""Action and the parameters of PutObject that need it."""
+
+
+def _put_object(parameters: Parameters, _: Account) -> Iterator[Need]:
+    """
+    What an object is given beside its content needs more, and a key of KMS needs nobody has said what.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html
+    """
+    if parameters.get("ServerSideEncryption", "AES256") != "AES256":
+        raise UnknownNeeds("nobody has said in rehearsal/engine/needs.py what an object with a key of KMS needs")
+    arn = f"arn:aws:s3:::{parameters['Bucket']}/{parameters['Key']}"
+    yield Need("s3:PutObject", arn)
+    for action, given in _BESIDE_CONTENT.items():
+        if given & parameters.keys():
+            yield Need(action, arn)
+
+
 def _log_events(parameters: Parameters, account: Account) -> Iterator[Need]:
     """Reading events is allowed on a group's streams, which is what the colon and star stand for."""
     yield Need("logs:FilterLogEvents", _arn(account, "logs", f"log-group:{parameters['logGroupName']}:*"))
@@ -221,6 +245,7 @@ TABLE: Mapping[tuple[str, str], Needs] = {
     ("autoscaling", "StartInstanceRefresh"): _start_refresh,
     ("autoscaling", "SuspendProcesses"): _group("SuspendProcesses"),
     ("autoscaling", "UpdateAutoScalingGroup"): _update_group,
+    ("cloudwatch", "GetMetricData"): _everything("cloudwatch:GetMetricData"),
     ("dynamodb", "BatchGetItem"): _batch_get,
     ("dynamodb", "GetItem"): _table("GetItem"),
     ("dynamodb", "PutItem"): _table("PutItem"),
@@ -237,11 +262,13 @@ TABLE: Mapping[tuple[str, str], Needs] = {
     ("logs", "FilterLogEvents"): _log_events,
     ("rds", "CreateDBSnapshot"): _create_snapshot,
     ("rds", "DescribeDBSnapshots"): _describe_snapshots,
+    ("s3", "PutObject"): _put_object,
     ("secretsmanager", "GetSecretValue"): _secret,
     ("sns", "Publish"): _arn_in("TopicArn", "sns:Publish"),
     ("ssm", "GetParameter"): _parameter("GetParameter"),
     ("ssm", "PutParameter"): _parameter("PutParameter"),
     ("stepfunctions", "DescribeExecution"): _arn_in("executionArn", "states:DescribeExecution"),
+    ("stepfunctions", "GetExecutionHistory"): _arn_in("executionArn", "states:GetExecutionHistory"),
     ("stepfunctions", "StartExecution"): _arn_in("stateMachineArn", "states:StartExecution"),
     ("stepfunctions", "StopExecution"): _arn_in("executionArn", "states:StopExecution"),
 }

@@ -83,13 +83,14 @@ def _type_nonsense(stage: Stage) -> None:
 
 
 def _all_refused_as_invalid(report: Report) -> str:
-    """Every end of one of these is told to the rollback machine as well, which must find nothing to do."""
+    """Every end of one of these is told to the rollback and the report machine, which must find nothing to do."""
     by_hand = [each for each in report.executions if each.status != "SUCCEEDED"]
     if len(by_hand) != len(_MACHINES) * len(_MALFORMED):
         return f"{len(by_hand)} executions failed, of {len(_MACHINES) * len(_MALFORMED)}"
     others = {f"{each.machine} ended with {each.error}" for each in by_hand if each.error != "InvalidRequest"}
     silent = {each.machine for each in by_hand if "Example of a valid input" not in (each.cause or "")}
-    acted = {each.states[-1] for each in report.executions if each.status == "SUCCEEDED"} - {"Nothing to roll back"}
+    idle = {"Nothing to roll back", "Nothing to report"}
+    acted = {each.states[-1] for each in report.executions if each.status == "SUCCEEDED"} - idle
     return ", ".join(sorted(others | silent | acted))
 
 

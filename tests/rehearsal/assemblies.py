@@ -27,13 +27,13 @@ def changed_assembly(assembly: Path, folder: Path, stack_name: str, *changes: Ch
 
 
 def without_status_rule(template: Template) -> None:
-    """Take out the rule that answers to the end of an execution."""
-    _remove_rule(template, "EventPattern")
+    """Take out the rule that answers to the end of an execution with a rollback."""
+    _remove_rule(template, "unfinished-execution")
 
 
 def without_watchdog(template: Template) -> None:
     """Take out the schedule that lets the watchdog look."""
-    _remove_rule(template, "ScheduleExpression")
+    _remove_rule(template, "watchdog")
 
 
 def without_settling(template: Template) -> None:
@@ -55,14 +55,14 @@ def without_settling(template: Template) -> None:
     }
 
 
-def _remove_rule(template: Template, kind: str) -> None:
-    """Remove the only rule that has such a property, and the permission that refers to it."""
+def _remove_rule(template: Template, name: str) -> None:
+    """Remove the rule whose name ends so, and the permission that refers to it."""
     resources = template["Resources"]
-    rules = {name: each["Properties"] for name, each in resources.items() if each["Type"] == _RULE}
-    (rule,) = [name for name, properties in rules.items() if kind in properties]
-    del resources[rule]
-    for name in [name for name, each in resources.items() if f'"{rule}"' in json.dumps(each)]:
-        del resources[name]
+    rules = {rule: each["Properties"]["Name"] for rule, each in resources.items() if each["Type"] == _RULE}
+    (removed,) = [rule for rule, rule_name in rules.items() if rule_name.endswith(f"-{name}")]
+    del resources[removed]
+    for referring in [each for each, content in resources.items() if f'"{removed}"' in json.dumps(content)]:
+        del resources[referring]
 
 
 def _machine(template: Template, name: str) -> dict[str, Any]:

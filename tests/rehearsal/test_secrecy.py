@@ -10,7 +10,7 @@ from tests.rehearsal.conftest import quiet_account
 pytestmark = pytest.mark.rehearsed
 
 
-def test_a_secret_is_found_in_histories_logs_the_record_and_messages(assembly: Path, tmp_path: Path) -> None:
+def test_a_secret_is_found_in_histories_logs_the_record_messages_and_reports(assembly: Path, tmp_path: Path) -> None:
     """One of each is planted: without that, finding nothing in a rehearsal would prove nothing."""
     database, login, upload, cache = SECRETS.values()
     with quiet_account(assembly, tmp_path) as quiet:
@@ -25,5 +25,14 @@ def test_a_secret_is_found_in_histories_logs_the_record_and_messages(assembly: P
         topic = account.client("sns").list_topics()["Topics"][0]["TopicArn"]
         account.client("sns").publish(TopicArn=topic, Subject="planted", Message=cache)
 
+        bucket = account.client("s3").list_buckets()["Buckets"][0]["Name"]
+        account.client("s3").put_object(Bucket=bucket, Key="releases/planted.html", Body=f"<p>{login}</p>".encode())
+
         places = {each.partition(" stands in ")[2].partition(" arn:")[0] for each in told(account)}
-        assert places >= {"the history of", "planted.log", "the record", "a message"}
+        assert places >= {
+            "the history of",
+            "planted.log",
+            "the record",
+            "a message",
+            "the report releases/planted.html",
+        }

@@ -1,5 +1,6 @@
 """A scenario sees what an operator sees, and is told when it waits in vain."""
 
+import json
 import threading
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -41,6 +42,8 @@ class Console:
         self.calls = SimpleNamespace(lock=nullcontext())
         self.settings = SimpleNamespace(account="111122223333", region="eu-west-1", environment="production")
         self.paces = self.clock.paces
+        self.events = SimpleNamespace(deliveries=[])
+        self.rules: list[dict[str, Any]] = []
         self.history: list[str] = []
         self.executions: set[str] = set()
 
@@ -66,7 +69,7 @@ class Console:
         return {"executionArn": arn}
 
     def list_rules(self) -> dict[str, list[dict[str, Any]]]:
-        return {"Rules": []}
+        return {"Rules": self.rules}
 
     def get_paginator(self, _: str) -> "Console":
         return self
@@ -80,6 +83,11 @@ class Console:
 
     def end(self, arn: str, status: str, error: str | None = None) -> None:
         self._tell_status({"executionArn": arn, "status": status, "error": error, "cause": None})
+
+
+def rule(name: str, machines: list[str], statuses: list[str], state: str = "ENABLED") -> dict[str, Any]:
+    detail = {"stateMachineArn": [f"{MACHINES}-{machine}" for machine in machines], "status": statuses}
+    return {"Name": name, "State": state, "EventPattern": json.dumps({"detail": detail})}
 
 
 @pytest.fixture
@@ -113,6 +121,51 @@ def test_only_the_end_of_a_scenario_hurries_through_the_window(console: Console,
     assert 60 == console.paces[-1]
     console.end(clean_up.arn, "SUCCEEDED")
     end.join()
+
+
+def test_a_bake_is_a_bake_whatever_tells_of_others_meanwhile(console: Console, stage: Stage) -> None:
+    """The report of an older release is written while the next one is judged by its traffic."""
+    deployment, report = stage.start_deployment({}), stage.start("report", {})
+    console.enter(deployment, "Bake at 10 %")
+    console.enter(report, "Write report")
+    console.enter(report, "Wait for metrics")
+
+    assert {120} == set(console.paces)
+
+
+def test_the_metrics_of_a_report_are_not_waited_for_as_users_are(console: Console, stage: Stage) -> None:
+    clean_up, report = stage.start_clean_up({}), stage.start("report", {})
+    console.enter(clean_up, "Wait until it is time")
+    console.enter(report, "Write report")
+    end = threading.Thread(target=stage.until_all_ended)
+    end.start()
+    console.enter(report, "Wait for metrics")
+    assert 1200 == console.paces[-1]
+    console.enter(report, "Write report again")
+    assert 60 == console.paces[-1]
+    for execution in (report, clean_up):
+        console.end(execution.arn, "SUCCEEDED")
+    end.join()
+
+
+def test_nothing_is_over_before_every_rule_has_delivered_every_end_that_it_is_for(console: Console) -> None:
+    """What it delivers starts something. One that was disabled delivers nothing."""
+    stage = Stage(cast("Account", console), cast("Traffic", None), Packaged(patience_seconds=0.1))
+    console.rules = [
+        rule("unfinished-execution", ["deploy", "rollback"], ["FAILED", "ABORTED"]),
+        rule("report", ["deploy", "rollback"], ["FAILED", "SUCCEEDED"]),
+        rule("disabled", ["deploy"], ["FAILED"], state="DISABLED"),
+    ]
+    deployment, rollback, order = stage.start_deployment({}), stage.start_rollback({}), stage.start("operate", {})
+    console.end(deployment.arn, "FAILED")
+    for execution in (rollback, order):
+        console.end(execution.arn, "SUCCEEDED")
+
+    for name, execution in (("report", deployment), ("report", rollback), ("unfinished-execution", deployment)):
+        with pytest.raises(Stuck, match="executions still run"):
+            stage.until_all_ended()
+        console.events.deliveries.append(SimpleNamespace(rule=name, event={"detail": {"executionArn": execution.arn}}))
+    stage.until_all_ended()
 
 
 def test_nothing_is_hurried_through_while_something_else_runs(console: Console, stage: Stage) -> None:

@@ -29,7 +29,8 @@ def _what_happened(kept: Kept) -> dict[str, Any]:
     """
     Return the release's end, the record, and what executions did, without how often they looked after something.
 
-    Deployment, rule and watchdog may all start a rollback: who comes too late to do anything is left to chance.
+    Deployment, rule and watchdog may all start a rollback: who comes too late to do anything is left to chance. So is
+    where among the others the reports stand, which nobody waits for.
     """
     return {
         "outcome": kept.report["outcome"],
@@ -37,10 +38,14 @@ def _what_happened(kept: Kept) -> dict[str, Any]:
         "live": json.loads(TIMES_AND_IDS.sub("*", json.dumps(kept.record["live"]))),
         "executions": _once(
             [each["machine"], each["status"], each["error"], _once(each["states"])]
-            for each in kept.executions
+            for each in sorted(kept.executions, key=_is_report)
             if each["states"][-1] != "Nothing to roll back"
         ),
     }
+
+
+def _is_report(execution: dict[str, Any]) -> bool:
+    return bool(execution["machine"] == "report")
 
 
 def _once(values: Any) -> list[Any]:

@@ -36,6 +36,11 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
     ("autoscaling", "StartInstanceRefresh"): {**GROUP, "DesiredConfiguration": {"LaunchTemplate": TEMPLATE}},
     ("autoscaling", "SuspendProcesses"): {**GROUP, "ScalingProcesses": ["AZRebalance"]},
     ("autoscaling", "UpdateAutoScalingGroup"): {**GROUP, "LaunchTemplate": TEMPLATE, "MinSize": 2},
+    ("cloudwatch", "GetMetricData"): {
+        "MetricDataQueries": [{"Id": "q0", "Expression": "SUM(METRICS())"}],
+        "StartTime": "2026-03-01T10:00:00+00:00",
+        "EndTime": "2026-03-01T11:00:00+00:00",
+    },
     ("dynamodb", "BatchGetItem"): {"RequestItems": {"record": {"Keys": [KEY]}}},
     ("dynamodb", "GetItem"): {**TABLE_NAME, "Key": KEY},
     ("dynamodb", "PutItem"): {**TABLE_NAME, "Item": KEY},
@@ -66,11 +71,22 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
         "Tags": TAGS,
     },
     ("rds", "DescribeDBSnapshots"): {"DBSnapshotIdentifier": "runback-1"},
+    ("s3", "PutObject"): {
+        "Bucket": "reports",
+        "Key": "releases/one.html",
+        "Body": "<p>",
+        "ServerSideEncryption": "AES256",
+        "ACL": "private",
+        "Tagging": "a=b",
+        "ObjectLockMode": "GOVERNANCE",
+        "ObjectLockLegalHoldStatus": "ON",
+    },
     ("secretsmanager", "GetSecretValue"): {"SecretId": f"arn:aws:secretsmanager:{PLACE}:secret:receipts/login-b4TzKd"},
     ("sns", "Publish"): {"TopicArn": f"arn:aws:sns:{PLACE}:notices", "Message": "Rolled back"},
     ("ssm", "GetParameter"): {"Name": "/receipts/way-back"},
     ("ssm", "PutParameter"): {"Name": "/receipts/way-back", "Value": "x", "Type": "String", "Tags": TAGS},
     ("stepfunctions", "DescribeExecution"): {"executionArn": EXECUTION},
+    ("stepfunctions", "GetExecutionHistory"): {"executionArn": EXECUTION, "maxResults": 1000},
     ("stepfunctions", "StartExecution"): {"stateMachineArn": MACHINE, "input": "{}"},
     ("stepfunctions", "StopExecution"): {"executionArn": EXECUTION, "cause": "Rolled back"},
 }
@@ -174,6 +190,17 @@ def test_tags_need_a_permission_of_their_own() -> None:
     assert "ssm:AddTagsToResource" in {need.action for need in needed("ssm", "PutParameter")}
 
 
+def test_what_an_object_is_given_beside_its_content_needs_a_permission_of_its_own() -> None:
+    """A function that only writes pages must not be able to open them to the world."""
+    plain = {"Bucket": "reports", "Key": "releases/one.html", "Body": "<p>", "ContentType": "text/html"}
+
+    assert [Need("s3:PutObject", "arn:aws:s3:::reports/releases/one.html")] == needs_of(
+        "s3", "PutObject", plain, Described()
+    )
+    beside = {"Acl", "LegalHold", "Retention", "Tagging"}
+    assert {f"s3:PutObject{each}" for each in beside} < {need.action for need in needed("s3", "PutObject")}
+
+
 def test_a_transaction_needs_what_its_items_need() -> None:
     actions = ["PutItem", "UpdateItem", "DeleteItem", "ConditionCheckItem"]
 
@@ -196,6 +223,7 @@ def test_a_call_of_a_version_needs_that_version() -> None:
     ("service", "operation", "parameters", "said"),
     [
         ("dynamodb", "DeleteItem", {}, "nobody has said in rehearsal/engine/needs.py what dynamodb:DeleteItem needs"),
+        ("s3", "PutObject", {"Bucket": "b", "Key": "k", "ServerSideEncryption": "aws:kms"}, "with a key of KMS needs"),
         ("sns", "Publish", {"PhoneNumber": "+1"}, "cannot be told without 'TopicArn'"),
         ("dynamodb", "TransactWriteItems", {"TransactItems": [{"Wish": TABLE_NAME}]}, "cannot be told without 'Wish'"),
     ],

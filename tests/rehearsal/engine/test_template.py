@@ -265,6 +265,54 @@ def test_notices_alarms_parameters_keys_and_buckets_are_created(assembly: Path, 
     assert len(iam.list_attached_role_policies(RoleName="stack-Role")["AttachedPolicies"]) == 1
 
 
+def test_a_bucket_is_closed_encrypted_and_open_to_who_may_write(assembly: Path, functions: FunctionService) -> None:
+    """As the shipped one, with a policy that refuses whoever comes without TLS, which nobody does on AWS."""
+    closed = dict.fromkeys(("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"), True)
+    deny: dict[str, Any] = {
+        "Effect": "Deny",
+        "Principal": {"AWS": "*"},
+        "Action": "s3:*",
+        "Resource": [attribute("Bucket"), {"Fn::Join": ["", [attribute("Bucket"), "/*"]]}],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    rule = {"Id": "forget", "Status": "Enabled", "ExpirationInDays": 400}
+    created = create(
+        assembly,
+        functions,
+        {
+            "Bucket": resource(
+                "AWS::S3::Bucket",
+                BucketName="receipts-reports",
+                BucketEncryption={
+                    "ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+                },
+                LifecycleConfiguration={"Rules": [rule]},
+                OwnershipControls={"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
+                PublicAccessBlockConfiguration=closed,
+                Tags=[{"Key": "service", "Value": "receipts"}],
+                VersioningConfiguration={"Status": "Enabled"},
+            ),
+            "BucketPolicy": resource(
+                "AWS::S3::BucketPolicy",
+                Bucket={"Ref": "Bucket"},
+                PolicyDocument={"Version": "2012-10-17", "Statement": [deny]},
+            ),
+        },
+    )
+    s3 = SESSION.client("s3")
+    for body in (b"one", b"two"):
+        s3.put_object(Bucket="receipts-reports", Key="releases/a.html", Body=body)
+
+    kept = json.loads(s3.get_bucket_policy(Bucket="receipts-reports")["Policy"])["Statement"]
+    arn = created.resources["Bucket"].attributes["Arn"]
+    assert [{**deny, "Resource": ["arn:aws:s3:::receipts-reports", "arn:aws:s3:::receipts-reports/*"]}] == kept
+    assert "arn:aws:s3:::receipts-reports" == arn
+    assert closed == s3.get_public_access_block(Bucket="receipts-reports")["PublicAccessBlockConfiguration"]
+    encryption = s3.get_bucket_encryption(Bucket="receipts-reports")["ServerSideEncryptionConfiguration"]["Rules"]
+    assert ["AES256"] == [each["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] for each in encryption]
+    assert 2 == len(s3.list_object_versions(Bucket="receipts-reports")["Versions"])
+
+
 READ_ALL = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "ec2:Describe*", "Resource": "*"}]}
 
 
