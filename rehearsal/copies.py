@@ -30,12 +30,15 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import IO, Any, Generic, NoReturn, TypeVar
 
+from botocore.model import ServiceModel
 from moto.stepfunctions.parser.asl.component.common.path import result_path
 from moto.stepfunctions.parser.asl.utils import json_path
 
 from rehearsal.account import Account, pretend_account
 from rehearsal.engine.calls import service_model
+from rehearsal.engine.needs import TABLE
 from rehearsal.modelled import InVirtualTime
+from rehearsal.permissions import judge_for
 from rehearsal.play import perform
 from rehearsal.scenarios import OLD_VERSION, Scenario
 from rehearsal.settings import Settings
@@ -172,9 +175,10 @@ def built(scenario: Scenario, settings: Settings, assembly: Path, folder: Path) 
 def _warm_up(account: Account) -> None:
     """Let the original load and parse what each copy would otherwise: nothing of it is of one rehearsal."""
     account.functions.warm_up()
-    for service in sorted({call.service for call in account.calls.log}):
-        account.client(service)
-        service_model(service)
+    for service, operation in sorted({*TABLE, *((call.service, call.action) for call in account.calls.log)}):
+        _look_at(account.client(service).meta.service_model, operation)
+        _look_at(service_model(service), operation)
+    judge_for(account).of(account.calls.log)
     states = account.client("stepfunctions")
     states.get_paginator("get_execution_history")
     for machine in states.list_state_machines()["stateMachines"]:
@@ -183,6 +187,30 @@ def _warm_up(account: Account) -> None:
             with suppress(Exception):  # an intrinsic function is no path, and nothing is found in nothing
                 vars(result_path)["parse"](path)
                 json_path.extract_json(path, {})
+
+
+def _look_at(model: ServiceModel, operation: str) -> None:
+    """Let a service's model find the shapes of an operation: it does so when it is first asked, and keeps them."""
+    if operation not in model.operation_names:
+        return
+    known: set[str] = set()
+    shapes: list[Any] = [model.operation_model(operation).input_shape, model.operation_model(operation).output_shape]
+    while shapes:
+        shape = shapes.pop()
+        if shape is not None and shape.name not in known:
+            known.add(shape.name)
+            shapes += _parts(shape)
+
+
+def _parts(shape: Any) -> list[Any]:
+    match shape.type_name:
+        case "structure":
+            return list(shape.members.values())
+        case "list":
+            return [shape.member]
+        case "map":
+            return [shape.key, shape.value]
+    return []
 
 
 # -- copies of this process, whatever they do
@@ -277,6 +305,8 @@ def _be_copy(work: Callable[[], Any], place: int, answer: Connection, last_words
     """Work, answer, and end without anything that the original has planned for its own end."""
     try:
         gc.disable()
+        if hasattr(os, "SCHED_BATCH"):  # who hands the baton on is not interrupted before he stands still himself
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
         faulthandler.enable(last_words)
         faulthandler.dump_traceback_later(terms.longest_seconds, exit=True, file=last_words)
         os.close(terms.lifeline[1])

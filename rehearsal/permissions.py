@@ -6,8 +6,7 @@ moto enforces neither, so every logged request is judged afterwards. See `polici
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rehearsal.account import Account
@@ -54,45 +53,55 @@ class Judge:
     account: needs.Account
     endpoints: Mapping[str, str]
     prefix: str = ""
+    _refusals: dict[tuple[Any, ...], str] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What was asked before, because most requests of a rehearsal repeat an earlier one."""
 
     def of(self, calls: Iterable[Call]) -> Judgement:
         """Judge these calls."""
         made = list(calls)
-        ours = [call for call in made if call.access_key.startswith(ROLE_KEY)]
+        ours = [(call, self._needs(call)) for call in made if call.access_key.startswith(ROLE_KEY)]
         return Judgement(
             judged=len(ours),
-            denied=_once((call, finding) for call in ours for finding in self._denied(call)),
+            denied=_once((call, finding) for call, needed in ours for finding in self._denied(call, needed)),
             malformed=_once((call, finding) for call in made for finding in self._malformed(call)),
             used_actions=self._used(ours),
         )
 
-    def _denied(self, call: Call) -> Iterator[str]:
+    def _denied(self, call: Call, needed: list[Need] | UnknownNeeds) -> Iterator[str]:
         principal = self.principals.get(call.access_key)
         if principal is None:
             yield f"{_named(call)} was signed by nobody in the stack"
             return
-        try:
-            needed = self._needs(call)
-        except UnknownNeeds as unknown:
-            yield f"{self._who(call)}: {unknown}"
+        if isinstance(needed, UnknownNeeds):
+            yield f"{self._who(call)}: {needed}"
             return
         for need in needed:
-            if refusal := principal.refusal(need, self._context(call, principal)):
+            if refusal := self._refusal(principal, need, self._context(call, principal)):
                 yield f"{self._who(call)}: {_named(call)} needs {_shown(need)}, {refusal}"
+
+    def _refusal(self, principal: Principal, need: Need, context: Mapping[str, str]) -> str:
+        about = (*sorted(need.context.items()), *sorted(context.items()))
+        asked = (principal.name, need.action, need.resource, about)
+        if asked not in self._refusals:
+            self._refusals[asked] = principal.refusal(need, context)
+        return self._refusals[asked]
 
     def _malformed(self, call: Call) -> Iterator[str]:
         for violation in violations(call.service, call.action, call.parameters):
             yield f"{self._who(call)}: {_named(call)}: {violation}"
 
-    def _used(self, calls: Iterable[Call]) -> dict[str, list[str]]:
+    def _used(self, ours: Iterable[tuple[Call, list[Need] | UnknownNeeds]]) -> dict[str, list[str]]:
         used: dict[str, set[str]] = defaultdict(set)
-        for call in calls:
-            with suppress(UnknownNeeds):  # which is a finding of its own
-                used[self._who(call)] |= {need.action for need in self._needs(call)}
+        for call, needed in ours:
+            if not isinstance(needed, UnknownNeeds):  # which is a finding of its own
+                used[self._who(call)] |= {need.action for need in needed}
         return {name: sorted(actions) for name, actions in sorted(used.items())}
 
-    def _needs(self, call: Call) -> list[Need]:
-        return needs_of(call.service, call.action, call.parameters, self.account)
+    def _needs(self, call: Call) -> list[Need] | UnknownNeeds:
+        try:
+            return needs_of(call.service, call.action, call.parameters, self.account)
+        except UnknownNeeds as unknown:
+            return unknown
 
     def _context(self, call: Call, principal: Principal) -> dict[str, str]:
         endpoint = self.endpoints.get(call.service) if principal.in_vpc else None

@@ -73,6 +73,8 @@ class Report:
     messages: Sequence[str]
     pages: Sequence[str]
     """The texts of the messages, whose subjects `messages` are."""
+    release_reports: Mapping[str, str]
+    """What Runback itself wrote of its releases, HTML by the object's key in S3."""
     unsupported: Sequence[str]
     judgement: Judgement
     template_sha256: str
@@ -106,6 +108,7 @@ class Report:
             "invariants": self.invariants,
             "api_calls": {"rollback_critical_path": self.switch.calls if self.switch else None},
             "messages": list(self.messages),
+            "release_reports": sorted(self.release_reports),
             "unsupported_calls": list(self.unsupported),
             "aws_requests": {
                 "judged": self.judgement.judged,
@@ -120,7 +123,10 @@ class Report:
         }
 
     def write(self, folder: Path) -> Path:
-        """Write report.json beside the raw samples."""
+        """Write report.json beside the raw samples, and what Runback itself has written where it is in S3."""
+        for key, page in self.release_reports.items():
+            (folder / key).parent.mkdir(parents=True, exist_ok=True)
+            (folder / key).write_text(page, encoding="utf-8")
         path = folder / FIGURES
         path.write_text(json.dumps(self.as_json(), indent=2) + "\n", encoding="utf-8")
         return path
@@ -162,10 +168,20 @@ def make_report(
         invariants=invariants.as_json(),
         messages=[call.parameters["Subject"] for call in account.calls.log if call.action == "Publish"],
         pages=[call.parameters["Message"] for call in account.calls.log if call.action == "Publish"],
+        release_reports=_release_reports(account),
         unsupported=[f"{each.call.service}:{each.call.action}" for each in account.calls.unsupported],
         judgement=judgement,
         template_sha256=account.stack.sha256,
     )
+
+
+def _release_reports(account: Account) -> dict[str, str]:
+    """Return the newest report of each release."""
+    return {
+        call.parameters["Key"]: call.parameters["Body"]
+        for call in account.calls.log
+        if call.action == "PutObject" and not call.error
+    }
 
 
 def _outcome(stage: Stage) -> str:

@@ -115,6 +115,16 @@ def human_was_paged(report: Report) -> str:
     return "" if any("ACTION NEEDED" in subject for subject in report.messages) else "nobody was paged"
 
 
+def release_has_a_report(report: Report) -> str:
+    """Promise that Runback itself has written how the release ended, and what its users got."""
+    if not report.release_reports:
+        return "no report of the release was written"
+    page = list(report.release_reports.values())[-1]
+    wanted = (report.outcome.replace("_", " "), "Requests per second", "10 % of the traffic goes to green")
+    missing = [text for text in wanted if text not in page]
+    return f"the report of the release does not say {missing}" if missing else ""
+
+
 def sticky_clients_came_back(report: Report) -> str:
     """Clients that a cookie held on green must be on blue for every request after the switch."""
     if report.switch is None:

@@ -10,6 +10,7 @@ from rehearsal.scenarios.promises import (
     green_is_as_it_was,
     no_failed_requests,
     old_color_scaled_in,
+    release_has_a_report,
     traffic_never_moved,
 )
 from rehearsal.scenarios.scenario import NEW_VERSION, Scenario
@@ -44,7 +45,12 @@ SCENARIOS = (
         "A good version goes live in three steps, and nobody notices",
         expected="promoted",
         play=release,
-        promises=(no_failed_requests, all_traffic_on("green", NEW_VERSION), old_color_scaled_in),
+        promises=(
+            no_failed_requests,
+            all_traffic_on("green", NEW_VERSION),
+            old_color_scaled_in,
+            release_has_a_report,
+        ),
     ),
     Scenario(
         "slow-snapshot",

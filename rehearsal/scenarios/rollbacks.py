@@ -10,6 +10,7 @@ from rehearsal.scenarios.promises import (
     few_calls_to_safety,
     no_failed_requests,
     nothing_reaches_green_after_the_switch,
+    release_has_a_report,
     rollback_by_rule,
     sticky_clients_came_back,
 )
@@ -72,6 +73,7 @@ SCENARIOS = (
             all_traffic_on("blue", OLD_VERSION),
             nothing_reaches_green_after_the_switch,
             few_calls_to_safety,
+            release_has_a_report,
         ),
     ),
     Scenario(
@@ -96,6 +98,7 @@ SCENARIOS = (
             nothing_reaches_green_after_the_switch,
             because("The rollback machine took over after SmokeCheckFailed"),
             rollback_by_rule,
+            release_has_a_report,
         ),
         circumstances=Circumstances(
             behaviours={NEW_VERSION: Behaviour(live_error_rates={"/api/v2/receipts": 1.0})},

@@ -27,6 +27,7 @@ from aiohttp.abc import AbstractCookieJar
 from rehearsal.world.processes import ChildProcess, end_with_parent
 
 NO_CONNECTION = 0
+_SUCCESS = range(HTTPStatus.OK, HTTPStatus.MULTIPLE_CHOICES)
 STICKY_CLIENTS = 60
 """So many that some of them send their first request only when the new version already has a part of the traffic."""
 EMAIL, PASSWORD = "test@receipts.invalid", "test123"
@@ -56,7 +57,7 @@ class Sample:
     @property
     def failed(self) -> bool:
         """Every request sent here is one that a healthy version answers with success."""
-        return not HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
+        return self.status not in _SUCCESS
 
 
 @dataclass

@@ -58,6 +58,7 @@ def report(**changes: Any) -> Report:
         invariants={"checked": 10, "violated": []},
         messages=[],
         pages=[],
+        release_reports={},
         moves=[],
         unsupported=[],
         judgement=Judgement(judged=300, denied=[], malformed=[], used_actions={"notify": ["sns:Publish"]}),

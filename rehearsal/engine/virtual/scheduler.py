@@ -255,9 +255,10 @@ class Scheduler:
         """Choose among those that can run, or let time pass until one can."""
         if self._is_closing or (self._main_looks and self._running is not self._main):
             return self._main
-        if not self._ready():
-            self._jump_to_first_deadline()
         ready = self._ready()
+        if not ready:
+            self._jump_to_first_deadline()
+            ready = self._ready()
         if ready:
             return self._chance.choice(ready)
         self._deadlock = Deadlock(
@@ -267,10 +268,12 @@ class Scheduler:
         return self._main
 
     def _ready(self) -> list[Participant]:
+        now, ready = self.microseconds, []
         for each in self._participants:
-            if each.deadline is not None and each.deadline <= self.microseconds:
+            if each.is_ready or (each.deadline is not None and each.deadline <= now):
                 each.is_ready = True
-        return [each for each in self._participants if each.is_ready]
+                ready.append(each)
+        return ready
 
     def _jump_to_first_deadline(self) -> None:
         deadlines = [each.deadline for each in self._participants if each.deadline is not None]

@@ -11,7 +11,9 @@ import boto3
 import botocore.parsers
 import moto.core.serialize
 import pytest
+from botocore.config import Config
 from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
 from botocore.hooks import EventAliaser, HierarchicalEmitter
 from botocore.parsers import JSONParser
 from moto import mock_aws
@@ -22,8 +24,10 @@ from moto.core.utils import get_service_model
 from moto.dynamodb.models import dynamodb_backends
 from moto.moto_api._internal.moto_random import MotoRandom
 
+from rehearsal.clock import TwoSpeedClock
 from rehearsal.copies import in_copies
 from rehearsal.engine import shortcuts
+from rehearsal.engine.calls import Call, Calls, Refusal
 from rehearsal.modelled import InVirtualTime
 from rehearsal.play import play
 from rehearsal.settings import Settings
@@ -268,3 +272,105 @@ def test_every_service_answers_and_refuses_as_without() -> None:
     without, with_shortcuts = both_ways(answers)
 
     assert with_shortcuts == without
+
+
+@mock_aws
+def test_a_table_is_the_same() -> None:
+    """Bytes, nothing at all, an update that is repeated with other values, a condition, and what is too heavy."""
+
+    def answers() -> list[Any]:
+        table: Any = boto3.client("dynamodb", region_name=REGION)
+        key = {"AttributeName": "k", "KeyType": "HASH"}
+        definition = {"AttributeName": "k", "AttributeType": "S"}
+        table.create_table(
+            TableName="t", KeySchema=[key], AttributeDefinitions=[definition], BillingMode="PAY_PER_REQUEST"
+        )
+        item = {"k": {"S": "a"}, "b": {"B": b"\xff\x00"}, "m": {"M": {"l": {"L": [{"N": "1"}, {"B": b"x"}]}}}}
+
+        def add(number: str, at_most: str) -> Any:
+            return table.update_item(
+                TableName="t",
+                Key={"k": {"S": "a"}},
+                UpdateExpression="SET #n = if_not_exists(#n, :no) + :by REMOVE gone",
+                ConditionExpression="attribute_not_exists(#n) OR (#n < :most AND k = :a)",
+                ExpressionAttributeNames={"#n": "n"},
+                ExpressionAttributeValues={
+                    ":by": {"N": number}, ":no": {"N": "0"}, ":most": {"N": at_most}, ":a": {"S": "a"}
+                },
+                ReturnValues="ALL_NEW",
+            )  # fmt: skip
+
+        asked: list[Any] = [
+            lambda: table.get_item(TableName="t", Key={"k": {"S": "a"}}),
+            lambda: table.scan(TableName="t"),
+            lambda: table.put_item(TableName="t", Item=item),
+            lambda: table.put_item(TableName="t", Item={"k": {"S": "heavy"}, "v": {"S": "x" * 410_000}}),
+            lambda: add("1", "5"),
+            lambda: add("4", "5"),
+            lambda: add("1", "5"),
+            lambda: table.get_item(TableName="t", Key={"k": {"S": "a"}}),
+            lambda: table.update_item(TableName="t", Key={"k": {"S": "a"}}, UpdateExpression="SET = ="),
+        ]
+        found = [answered(each) for each in asked]
+        regular = dynamodb_backends["123456789012"][REGION].get_table("t").all_items()
+        plain = [each.to_regular_json() for each in regular]
+        table.delete_table(TableName="t")
+        return [*found, plain]
+
+    without, with_shortcuts = both_ways(answers)
+
+    assert with_shortcuts == without
+
+
+@mock_aws
+def test_an_answer_has_as_many_pages() -> None:
+    """And each parameter is found where it was put."""
+
+    def names() -> list[str]:
+        parameters: Any = boto3.client("ssm", region_name=REGION)
+        for number in range(13):
+            parameters.put_parameter(Name=f"/p/{number}", Value="=&%20+", Type="String", Overwrite=True)
+        pages = list(parameters.get_paginator("get_parameters_by_path").paginate(Path="/p", MaxResults=5))
+        return [str([(each["Name"], each["Value"]) for each in page["Parameters"]]) for page in pages]
+
+    without, with_shortcuts = both_ways(names)
+
+    assert 3 == len(without)
+    assert with_shortcuts == without
+
+
+@mock_aws
+@pytest.mark.parametrize("refusals", [1, 2])
+def test_the_sdk_tries_again_as_often(refusals: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once here, when AWS has not been able to answer."""
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
+
+    def tries() -> list[Any]:
+        left = [refusals]
+
+        def refuse(_: Call) -> Refusal | None:
+            left[0] -= 1
+            return Refusal("ThrottlingException", "slowly", 400) if left[0] >= 0 else None
+
+        client: Any = boto3.client("sns", region_name=REGION, config=Config(retries={"total_max_attempts": 2}))
+        with Calls(TwoSpeedClock()) as calls:
+            calls.add_interceptor(refuse)
+            try:
+                metadata = client.list_topics()["ResponseMetadata"]
+            except ClientError as refused:
+                metadata = {**refused.response["ResponseMetadata"], **refused.response["Error"]}
+            seen = [(each.service, each.action, each.error, each.access_key) for each in calls.log]
+        return [{**metadata, "HTTPHeaders": None, "RequestId": None}, seen]
+
+    without, with_shortcuts = both_ways(tries)
+
+    assert 2 == len(without[1])
+    assert with_shortcuts == without
+
+
+def answered(ask: Any) -> Any:
+    """Return an answer, or what was said instead, without what is of one request only."""
+    try:
+        return {name: value for name, value in ask().items() if name != "ResponseMetadata"}
+    except ClientError as refused:
+        return refused.response["Error"]

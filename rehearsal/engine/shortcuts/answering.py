@@ -1,0 +1,143 @@
+"""How moto answers."""
+
+import string
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, NamedTuple
+
+import moto.core.serialize
+from moto.core.serialize import (
+    MISSING,
+    AttributePicker,
+    AttributePickerContext,
+    BaseJSONSerializer,
+    ResponseSerializer,
+)
+from moto.moto_api._internal.moto_random import MotoRandom
+from moto.stepfunctions.parser.asl.component.common.path import result_path
+
+from rehearsal.engine.shortcuts.shortcut import Shortcut, reading
+
+
+def shortcuts() -> Iterator[Shortcut]:
+    """Yield what to replace."""
+    yield Shortcut(moto.core.serialize, "parse_to_aware_datetime", reading(moto.core.serialize.parse_to_aware_datetime))
+    yield Shortcut(BaseJSONSerializer, "_serialize_type_structure", _serializing_what_is_there())
+    yield Shortcut(AttributePicker, "__call__", _picking())
+    yield Shortcut(MotoRandom, "get_random_string", _random_string)
+    yield Shortcut(result_path, "parse", cache(vars(result_path)["parse"]))
+
+
+def _picking() -> Any:
+    """
+    Remember under which names a dictionary may hold an attribute.
+
+    For a dictionary moto derives them from the picker, the attribute and its shape alone.
+    """
+    really_pick = AttributePicker.__call__
+
+    def pick(picker: AttributePicker, context: AttributePickerContext) -> Any:
+        if type(context.obj) is not dict or picker.response_transformers:
+            return really_pick(picker, context)
+        for name in _names(picker, context):
+            value = moto.core.serialize.get_value(context.obj, name, MISSING)
+            if value is not MISSING:
+                return value
+        return None
+
+    names_of: dict[tuple[Any, ...], tuple[Any, tuple[str, ...]]] = {}
+
+    def _names(picker: AttributePicker, context: AttributePickerContext) -> tuple[str, ...]:
+        known = (type(picker), *picker.alias_providers, id(context.shape), context.key)
+        if known not in names_of:
+            names = tuple(dict.fromkeys(picker.get_possible_keys(context)))
+            names_of[known] = (context.shape, names)  # which keeps the shape, and so its id
+        return names_of[known][1]
+
+    return pick
+
+
+class _Members(NamedTuple):
+    """Of a structure: its members in their order, and which of them a dictionary may hold under which name."""
+
+    shape: Any
+    all: list[tuple[str, Any, tuple[str, ...]]]
+    named: dict[str, list[int]]
+    """Name, numbers of members."""
+
+
+def _serializing_what_is_there() -> Any:
+    """
+    Look only for those members of a structure that a dictionary can hold, because it has one of their names as a key.
+
+    The others are not there for moto either. An event of an execution's history has 5 of 60.
+    """
+    really_serialize = BaseJSONSerializer._serialize_type_structure
+    members_of: dict[tuple[Any, ...], _Members | None] = {}
+
+    def serialize(serializer: Any, serialized: Any, value: Any, shape: Any, key: str) -> None:
+        picker = serializer._value_picker
+        if type(value) is not dict or not isinstance(picker, AttributePicker) or picker.response_transformers:
+            really_serialize(serializer, serialized, value, shape, key)
+            return
+        known = (type(picker), *picker.alias_providers, id(shape))
+        if known not in members_of:
+            members_of[known] = None if shape.is_document_type else _members(serializer, picker, shape)
+        members = members_of[known]
+        if members is None:
+            really_serialize(serializer, serialized, value, shape, key)
+            return
+        wrapper = serializer.MAP_TYPE() if key else serialized
+        named = members.named
+        for number in sorted({number for name in value if name in named for number in named[name]}):
+            member_key, member_shape, names = members.all[number]
+            member = next(value[name] for name in names if name in value)
+            if member is not None:
+                serializer._serialize(wrapper, member, member_shape, member_key)
+        if key:
+            serializer._default_serialize(serialized, wrapper, shape, key)
+
+    return serialize
+
+
+def _members(serializer: ResponseSerializer, picker: AttributePicker, shape: Any) -> _Members | None:
+    """Ask the picker for the names; None if one is a path, which means something else than a key."""
+    every: list[tuple[str, Any, tuple[str, ...]]] = []
+    named: dict[str, list[int]] = {}
+    for number, (member_key, member_shape) in enumerate(shape.members.items()):
+        member_shape.parent = shape  # as moto does: the picker looks at it
+        context = AttributePickerContext({}, member_key, member_shape, serializer.operation_model)
+        names = tuple(dict.fromkeys(picker.get_possible_keys(context)))
+        if any("." in name for name in names):
+            return None
+        every.append((member_key, member_shape, names))
+        for name in names:
+            named.setdefault(name, []).append(number)
+    return _Members(shape, every, named)
+
+
+def _random_string(chance: MotoRandom, length: int = 20, include_digits: bool = True, lower_case: bool = False) -> str:  # noqa: FBT001, FBT002  moto's own signature
+    """
+    Draw as `random.choice` does, so that the same state of chance gives the same text, but many characters at a time.
+
+    For each character chance gives 32 bits, of which the highest six count; what is beyond the last character is drawn
+    anew. Who asks for as many bits as the missing characters need takes no more than one by one.
+    """
+    characters, none = _DRAWN[include_digits]
+    text = b""
+    while missing := length - len(text):
+        drawn = chance.getrandbits(32 * missing).to_bytes(4 * missing, "little")
+        text += drawn[3::4].translate(characters, none)
+    made = text.decode()
+    return made.lower() if lower_case else made
+
+
+def _by_highest_byte(pool: str) -> tuple[bytes, bytes]:
+    """Return which character each byte stands for, and which bytes stand for none."""
+    numbers = [byte >> 2 for byte in range(256)]
+    characters = bytes(ord(pool[number]) if number < len(pool) else 0 for number in numbers)
+    return characters, bytes(byte for byte, number in enumerate(numbers) if number >= len(pool))
+
+
+_DRAWN = {True: _by_highest_byte(string.ascii_letters + string.digits), False: _by_highest_byte(string.ascii_letters)}
+"""With digits and without. Both pools need six bits."""
