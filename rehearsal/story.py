@@ -84,10 +84,11 @@ def _evidence(stage: Stage) -> Evidence:
 
 
 def _facts(report: Report) -> Iterator[tuple[str, str]]:
-    yield (
-        "Seed" if "seed" in report.clock else "Simulated seconds in a second",
-        str(report.clock.get("seed", report.clock.get("speeds"))),
-    )
+    if "seed" in report.clock:
+        yield "Seed", str(report.clock["seed"])
+    else:
+        speeds = ", ".join(f"{speed:,.0f} while {doing}" for doing, speed in report.clock["speeds"].items())
+        yield "Simulated seconds in a second", speeds
     yield "SHA-256 of the template that ships", report.template_sha256
 
 

@@ -15,6 +15,8 @@ _TIME_STEPS = (
     *(_HOUR, 2 * _HOUR, 3 * _HOUR, 6 * _HOUR, 12 * _HOUR, _DAY),
 )
 
+_UNITS = (("M", 1_000_000), ("k", 1000))
+
 _LOG_FROM = 50
 """Latencies that differ by more than this factor are drawn on a logarithmic scale."""
 
@@ -106,11 +108,9 @@ def latency_scale(values: Sequence[float], height: float, most_ticks: int) -> Va
 
 
 def brief(value: float) -> str:
-    """Write a tick's value in at most six characters: 0.02, 250, 1,500, 12k."""
-    thousand, most_digits = 1000, 10_000
-    if value >= most_digits:
-        return f"{value / thousand:,.4g}k"
-    return f"{value:,.0f}" if value >= thousand else f"{value:.4g}"
+    """Write a tick's value in at most five characters: 0.02, 250, 1.5k, 12k, 2M."""
+    unit, size = next(((unit, size) for unit, size in _UNITS if value >= size), ("", 1))
+    return f"{value / size:.4g}{unit}"
 
 
 def end_of(traffic: Traffic) -> datetime:

@@ -64,7 +64,7 @@ def good() -> Story:
                 *traffic(0, 390, 60),
                 *traffic(390, 690, 54),
                 *traffic(690, 990, 30),
-                Traffic(after(990), 30, 12, 0, 5, 9, 14),
+                Traffic(after(990), 30, 12, 0, 5, 9, 900),
             ],
             "green": [*traffic(390, 690, 6, slow=1.3), *traffic(690, 990, 30), *traffic(990, 6120, 60)],
             "": [Traffic(after(960), 60, 2, 2)],
