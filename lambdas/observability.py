@@ -4,6 +4,7 @@ One structured log line and one metric for every step, keyed by the release that
 The only module of `lambdas` that may read a clock: Powertools stamps log lines and metrics.
 """
 
+import gc
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -13,6 +14,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lambdas import IS_STARTING
 from lambdas.errors import AwsCallFailed, RunbackError
 
 logger = Logger()
@@ -27,7 +29,10 @@ def step(handler: Handler) -> Handler:
     Make a function a step of a state machine: logged, counted, and failing only with error names that machines know.
 
     A failed AWS request leaves as AwsCallFailed, whatever botocore calls it, so that one retry policy fits every step.
+    It is the last thing that a function's module does, after all its imports and clients.
     """
+    if IS_STARTING:
+        gc.enable()
 
     @logger.inject_lambda_context(clear_state=True)
     @metrics.log_metrics
