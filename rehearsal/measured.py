@@ -1,10 +1,9 @@
 """What only a rehearsal knows about a release: what each of its users got, and what the judges found."""
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from itertools import zip_longest
+from itertools import pairwise
 
 from lambdas.reports.story import Figure, Traffic
 from rehearsal.clock import Clock
@@ -13,68 +12,85 @@ from rehearsal.scenarios.promises import MOST_CRITICAL_CALLS
 from rehearsal.world.traffic import Sample, percentile, summarise
 
 STRETCHES = 240
-"""Into so many equal parts a release is divided at most."""
+"""Into so many parts a release is divided at most, and at every change of the listener."""
 
-_REQUESTS_IN_STRETCH = 20
-"""How many requests, of all colors together, a part has at least on average: fewer show chance and nothing else."""
+_REQUESTS_IN_STRETCH = 30
+"""How many requests, of all colors together, a part has at least: fewer show chance and nothing else."""
 
 
 @dataclass
-class _Stretch:
+class _Share:
     """What one color answered in one part of the rehearsal."""
 
     latencies: list[float] = field(default_factory=list)
     errors: int = 0
 
+
+@dataclass
+class _Part:
+    """A part of the rehearsal: when it began, for the release and by the users' clock, and what each color answered."""
+
+    at: datetime
+    stamp: float
+    colors: dict[str, _Share] = field(default_factory=dict)
+    requests: int = 0
+
     def add(self, sample: Sample) -> None:
-        self.latencies.append(sample.latency_milliseconds)
-        self.errors += sample.failed
-
-    def told(self, at: datetime, seconds: float, users_seconds: float) -> Traffic:
-        told = Traffic(at, seconds, len(self.latencies), self.errors, users_seconds=users_seconds)
-        if not any(self.latencies):  # models answer in no time, which is no latency
-            return told
-        ascending = sorted(self.latencies)
-        p50, p95, p99 = (round(percentile(ascending, share), 1) for share in (0.50, 0.95, 0.99))
-        return replace(told, p50=p50, p95=p95, p99=p99)
+        share = self.colors.setdefault(sample.color, _Share())
+        share.latencies.append(sample.latency_milliseconds)
+        share.errors += sample.failed
+        self.requests += 1
 
 
-def traffic(samples: Sequence[Sample], clock: Clock, began: datetime, ended: datetime) -> dict[str, list[Traffic]]:
+def traffic(
+    samples: Sequence[Sample], clock: Clock, began: datetime, ended: datetime, changes: Iterable[datetime] = ()
+) -> dict[str, list[Traffic]]:
     """
-    Tell by color what users got between two moments, in parts of equal length; "" holds what no instance answered.
+    Tell by color what users got between two moments; "" holds what no instance answered.
 
-    Where users are real, they live in the time of this machine: `users_seconds` is how long a part was for them, from
-    its first request to the first one of the next part.
+    No part lies on both sides of one of the `changes`. Where users are real, they live in the time of this machine:
+    `users_seconds` is how long a part was for them, from its first request to the first one of the next part.
     """
-    start = clock.now() - timedelta(seconds=clock.seconds())
-    ordered = sorted(samples, key=lambda sample: sample.sent_seconds)
-    moments = [start + timedelta(seconds=clock.seconds_at(sample.sent_seconds)) for sample in ordered]
-    width = _width((ended - began).total_seconds(), sum(began <= at <= ended for at in moments))
-    parts: dict[int, dict[str, _Stretch]] = {}
-    first_sent: dict[int, float] = {}
-    for at, sample in zip(moments, ordered, strict=True):
-        number = math.floor((at - began).total_seconds() / width)
-        first_sent.setdefault(number, sample.sent_seconds)
-        if began <= at <= ended:
-            parts.setdefault(number, {}).setdefault(sample.color, _Stretch()).add(sample)
+    parts = _parts(list(_in_order(samples, clock)), began, ended, sorted(changes))
     told: dict[str, list[Traffic]] = {}
-    for number, users_seconds in _lengths(first_sent, ordered[-1].sent_seconds if ordered else 0.0):
-        for color, stretch in parts.get(number, {}).items():
-            moment = began + timedelta(seconds=number * width)
-            told.setdefault(color, []).append(stretch.told(moment, width, users_seconds))
+    for part, following in pairwise(parts):
+        seconds, users_seconds = (following.at - part.at).total_seconds(), following.stamp - part.stamp
+        for color, share in part.colors.items():
+            told.setdefault(color, []).append(_told(part.at, seconds, max(users_seconds, 0.001), share))
     return told
 
 
-def _width(seconds: float, requests: int) -> float:
-    return max(seconds / STRETCHES, seconds * _REQUESTS_IN_STRETCH / max(requests, 1), 1.0)
+def _in_order(samples: Sequence[Sample], clock: Clock) -> Iterator[tuple[datetime, Sample]]:
+    """Yield when each was sent in simulated time, the first one first."""
+    start = clock.now() - timedelta(seconds=clock.seconds())
+    for sample in sorted(samples, key=lambda each: each.sent_seconds):
+        yield start + timedelta(seconds=clock.seconds_at(sample.sent_seconds)), sample
 
 
-def _lengths(first_sent: Mapping[int, float], last: float) -> Iterator[tuple[int, float]]:
-    """Yield how long each part was for the users. The last one ends with the last request."""
-    numbers = list(first_sent)
-    for number, following in zip_longest(numbers, numbers[1:]):
-        ends = last if following is None else first_sent[following]
-        yield number, max(ends - first_sent[number], 0.001)
+def _parts(
+    sent: Sequence[tuple[datetime, Sample]], began: datetime, ended: datetime, changes: Sequence[datetime]
+) -> list[_Part]:
+    """Divide the requests; the last part is empty, and only marks the end."""
+    width = timedelta(seconds=max((ended - began).total_seconds() / STRETCHES, 1.0))
+    parts: list[_Part] = []
+    for at, sample in sent:
+        if not began <= at <= ended:
+            continue
+        is_full = bool(parts) and parts[-1].requests >= _REQUESTS_IN_STRETCH and at - parts[-1].at >= width
+        if not parts or is_full or any(parts[-1].at < change <= at for change in changes):
+            parts.append(_Part(at, sample.sent_seconds))
+        parts[-1].add(sample)
+    after = next((sample.sent_seconds for at, sample in sent if at > ended), sent[-1][1].sent_seconds if sent else 0.0)
+    return [*parts, _Part(ended, after)]
+
+
+def _told(at: datetime, seconds: float, users_seconds: float, share: _Share) -> Traffic:
+    told = Traffic(at, seconds, len(share.latencies), share.errors, users_seconds=users_seconds)
+    if not any(share.latencies):  # models answer in no time, which is no latency
+        return told
+    ascending = sorted(share.latencies)
+    p50, p95, p99 = (round(percentile(ascending, part), 1) for part in (0.50, 0.95, 0.99))
+    return replace(told, p50=p50, p95=p95, p99=p99)
 
 
 def figures(report: Report, broken: Sequence[str]) -> Iterator[Figure]:

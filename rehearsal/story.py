@@ -42,7 +42,8 @@ def rehearsed_story(report: Report, stage: Stage, summary: str, broken: Sequence
     notes = (_HONESTY, _VIRTUAL_TIME if report.clock["mode"] == VIRTUAL else _TWO_SPEEDS)
     if known.histories:
         began, ended = known.began, known.ended + _SHOWN_AFTER
-        users = traffic(report.samples, clock, began, ended)
+        changes = [_moment(clock, move.at_seconds) for move in report.moves]
+        users = traffic(report.samples, clock, began, ended, changes)
         told = tell(replace(known, traffic=users), "", settings.service, settings.environment)
     else:
         began, ended = _moment(clock, 0.0), clock.now()

@@ -42,7 +42,6 @@ def test_every_request_within_the_release_is_shown_once_and_no_other() -> None:
 def test_users_send_at_their_own_rate_however_fast_the_release_goes() -> None:
     told = traffic(users(100.0, 160.0), HurriedClock(), *during(600))["green"]
 
-    assert len({each.seconds for each in told}) == 1
     assert {60} == {round(each.requests / each.sent_seconds) for each in told[:-1]}  # the last one ends with a request
 
 
@@ -71,6 +70,22 @@ def test_few_requests_are_not_shown_one_by_one() -> None:
     told = traffic(users(100.0, 160.0, per_second=1), HurriedClock(), *during(600))["green"]
 
     assert min(each.requests for each in told) > 10
+
+
+def test_no_part_lies_on_both_sides_of_a_change() -> None:
+    """Or errors of the new version would stand where it had no traffic."""
+    changed = START + timedelta(seconds=301.7)
+    told = traffic(users(100.0, 160.0), HurriedClock(), *during(600), [changed])["green"]
+
+    assert not [each for each in told if each.at < changed < each.at + timedelta(seconds=each.seconds - 1.0)]
+    assert any(timedelta() <= each.at - changed <= timedelta(seconds=1) for each in told)
+
+
+def test_parts_of_a_release_lie_one_behind_the_other() -> None:
+    told = traffic(users(100.0, 160.0), HurriedClock(), *during(600))["green"]
+
+    ends = [each.at + timedelta(seconds=each.seconds) for each in told]
+    assert ends == [*(each.at for each in told[1:]), START + timedelta(seconds=600)]
 
 
 def test_without_users_there_is_no_traffic() -> None:
