@@ -7,7 +7,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from lambdas.reports.page import render
 from rehearsal.assembly import NotBuilt, assembly_of
 from rehearsal.modelled import InVirtualTime
 from rehearsal.packaged import Packaged
@@ -18,7 +17,7 @@ from rehearsal.scenarios import SCENARIOS, Scenario
 from rehearsal.screen import Screen
 from rehearsal.settings import Settings, UnknownEnvironment
 from rehearsal.stage import Stage, Stuck
-from rehearsal.story import rehearsed_story
+from rehearsal.story import tell_rehearsal
 from rehearsal.summary import summary
 
 REPORTS = Path("build/rehearsal")
@@ -91,7 +90,7 @@ def _run(name: str, environment: str, seed: int | None, *, show_page: bool) -> i
 def _play(
     scenario: Scenario, settings: Settings, assembly: Path, folder: Path, console: Console, seed: int | None
 ) -> Report:
-    conclude = _concluding(scenario, folder, console)
+    conclude = _concluding(scenario, console)
     if seed is None:
         return play(
             scenario, settings, assembly, folder, lambda stage: Screen(stage, console).shown(), Packaged(), conclude
@@ -102,12 +101,11 @@ def _play(
     )
 
 
-def _concluding(scenario: Scenario, folder: Path, console: Console) -> Conclude:
+def _concluding(scenario: Scenario, console: Console) -> Conclude:
     """Let the page be written at the end, and its plot be shown to those who have no browser."""
 
     def conclude(report: Report, stage: Stage) -> None:
-        story = rehearsed_story(report, stage, scenario.summary, list(scenario.broken_promises(report)))
-        (folder / PAGE).write_text(render(story), encoding="utf-8")
+        story = tell_rehearsal(scenario, report, stage)
         for line in plot(story, console.width, unicode=console.encoding.startswith("utf")):
             console.print(line, highlight=False, soft_wrap=True, markup=False)
 

@@ -23,7 +23,7 @@ _USERS_FIRST = 10
 """Requests before a scenario begins: what nobody could notice proves nothing."""
 
 Show = Callable[[Stage], AbstractContextManager[None]]
-Conclude = Callable[[Report, Stage], None]
+Conclude = Callable[[Report, Stage], object]
 """Is called at the end, while the account can still be asked."""
 
 

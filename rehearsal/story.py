@@ -5,17 +5,19 @@ What the machines did is told by the code that ships, out of the same histories 
 comes from their own samples instead of from CloudWatch, whose minutes are too long for a rollback of seconds.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from lambdas.reports.history_rules import REPORTED, Execution, History, read_history
+from lambdas.reports.page import render
 from lambdas.reports.rules import Evidence, tell
 from lambdas.reports.story import Story, Told, Tone, Weights
 from rehearsal.account import Account
 from rehearsal.clock import Clock
 from rehearsal.measured import figures, traffic
-from rehearsal.report import Report
+from rehearsal.report import PAGE, Report
+from rehearsal.scenarios import Scenario
 from rehearsal.stage import Stage
 from rehearsal.staging import VIRTUAL
 
@@ -31,8 +33,15 @@ _VIRTUAL_TIME = "Users, applications and database are models in virtual time: no
 _PAGE = "ACTION NEEDED"
 
 
-def rehearsed_story(report: Report, stage: Stage, summary: str, broken: Sequence[str]) -> Story:
-    """Tell the whole of a rehearsal that is over; `broken` says in words which promises were not kept."""
+def tell_rehearsal(scenario: Scenario, report: Report, stage: Stage) -> Story:
+    """Write the page of a rehearsal that is over into its folder, and return what it tells."""
+    story = _story(scenario, report, stage)
+    (stage.account.folder / PAGE).write_text(render(story), encoding="utf-8")
+    return story
+
+
+def _story(scenario: Scenario, report: Report, stage: Stage) -> Story:
+    broken = list(scenario.broken_promises(report))
     settings, clock = stage.account.settings, stage.account.clock
     known = _evidence(stage)
     title, place = (
@@ -53,7 +62,7 @@ def rehearsed_story(report: Report, stage: Stage, summary: str, broken: Sequence
         title=title,
         place=place,
         outcome=report.outcome.replace("_", " "),
-        headline=f"{summary[:1].upper()}{summary[1:]}. {told.headline if known.record else ''}".strip(),
+        headline=f"{scenario.summary}. {told.headline if known.record else ''}".strip(),
         tone=Tone.BAD if broken else told.tone,
         ended=ended,
         facts=[*told.facts, *_facts(report)],

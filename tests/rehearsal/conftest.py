@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +23,7 @@ from rehearsal.scenarios import OLD_VERSION, SCENARIOS, Scenario
 from rehearsal.settings import Settings
 from rehearsal.stage import Execution, Stage
 from rehearsal.staging import Speeds, Staging
+from rehearsal.story import tell_rehearsal
 from rehearsal.world import customer
 from rehearsal.world.customer import CAPACITY
 from rehearsal.world.traffic import Traffic
@@ -67,6 +69,11 @@ class Kept:
     def report(self) -> dict[str, Any]:
         """Return report.json."""
         return cast("dict[str, Any]", _read(self.folder / "report.json"))
+
+    @property
+    def page(self) -> str:
+        """Return report.html."""
+        return (self.folder / "report.html").read_text(encoding="utf-8")
 
     @property
     def samples(self) -> list[dict[str, Any]]:
@@ -168,7 +175,8 @@ def keep(assembly: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: st
                 if shipped.environment:
                     assembly_of(shipped.environment, own)
                 show = _remembering(played.folder)
-                report = play(shipped, settings, played.assembly, played.folder, show, STAGINGS[staging]())
+                conclude = partial(tell_rehearsal, shipped)
+                report = play(shipped, settings, played.assembly, played.folder, show, STAGINGS[staging](), conclude)
                 _write(played.folder / "broken.json", list(shipped.broken_promises(report)))
         return played
 

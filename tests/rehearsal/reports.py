@@ -11,6 +11,7 @@ from rehearsal.stage import Execution
 from rehearsal.world.customer import CAPACITY
 from rehearsal.world.traffic import Sample
 
+_ENDS = "promoted, rolled back"
 _ARN = "arn:aws:states:eu-west-1:111122223333:execution:receipt-vault-production"
 
 
@@ -58,7 +59,9 @@ def report(**changes: Any) -> Report:
         invariants={"checked": 10, "violated": []},
         messages=[],
         pages=[],
-        release_reports={},
+        release_reports={
+            "releases/one.html": "promoted rolled back Requests per second 10 % of the traffic goes to green"
+        },
         moves=[],
         unsupported=[],
         judgement=Judgement(judged=300, denied=[], malformed=[], used_actions={"notify": ["sns:Publish"]}),

@@ -5,9 +5,11 @@ Each is played in virtual time. Those in PACKAGED, see conftest.py, are also pla
 """
 
 import hashlib
+import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from html import unescape
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -44,6 +46,7 @@ FIELDS: dict[str, Any] = {
     "invariants": {"checked": int, "violated": []},
     "api_calls": {"rollback_critical_path": int},
     "messages": [str],
+    "release_reports": [str],
     "unsupported_calls": [],
     "aws_requests": {
         "judged": int,
@@ -189,6 +192,8 @@ def test_the_report_has_the_documented_fields(kept: Kept) -> None:
     fields = {**FIELDS, "clock": CLOCKS[kept.staging]}
     if not (end.has_moved or end.is_by_hand):
         fields["listener_changes"] = []
+    if not kept.report["release_reports"]:
+        fields["release_reports"] = []
 
     assert _with_types(fields, empty) == _with_types(kept.report)
 
@@ -213,6 +218,17 @@ def test_every_end_is_reported_on(kept: Kept) -> None:
         assert ends <= {"SUCCEEDED"}
     else:
         assert {"SUCCEEDED"} <= ends <= ({"SUCCEEDED", "FAILED"} if kept.scenario == "record-down" else {"SUCCEEDED"})
+
+
+@pytest.mark.rehearsed
+def test_the_page_tells_what_the_report_does(kept: Kept) -> None:
+    page = unescape(re.sub(r"<[^>]+>", " ", kept.page))
+
+    assert f"Rehearsal of {kept.scenario}" in page
+    assert all(subject in page for subject in kept.report["messages"])
+    assert f"{kept.report['requests']['total']}, {kept.report['requests']['failed']} of them failed" in page
+    assert ("Share of traffic" in page) is bool(kept.report["executions"])
+    assert page.count("all kept") > 1  # found, and as it should be
 
 
 @pytest.mark.rehearsed
@@ -310,6 +326,12 @@ def test_a_kept_promise_is_not_called_broken() -> None:
             id="version",
         ),
         pytest.param({"instances": {"blue": 2, "green": 2}}, "blue still has 2 instances", id="no clean-up"),
+        pytest.param({"release_reports": {}}, "no report of the release was written", id="no report"),
+        pytest.param(
+            {"release_reports": {"releases/one.html": "promoted 10 % of the traffic goes to green"}},
+            "the report of the release does not say ['Requests per second']",
+            id="report without traffic",
+        ),
     ],
 )
 def test_a_release_says_which_promise_it_broke(changes: dict[str, Any], said: str) -> None:
