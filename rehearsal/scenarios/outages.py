@@ -72,7 +72,9 @@ def _green_keeps_the_traffic(report: Report) -> str:
 
 
 def _lose_the_record(stage: Stage) -> None:
+    """Not before the clean-up has seen that it has to wait: it would be another one that cannot read the record."""
     release(stage)
+    stage.until_entered(stage.until_started("clean-up"), "Wait until it is time")
     fate.cut_off(stage.account, "dynamodb", _RECORD_DOWN_SECONDS)
     stage.until_ended(stage.start_rollback({}))
 

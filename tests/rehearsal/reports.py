@@ -11,7 +11,7 @@ from rehearsal.stage import Execution
 from rehearsal.world.customer import CAPACITY
 from rehearsal.world.traffic import Sample
 
-_ENDS = "promoted, rolled back"
+_ENDS = "promoted, rolled back, aborted"
 _ARN = "arn:aws:states:eu-west-1:111122223333:execution:receipt-vault-production"
 
 
