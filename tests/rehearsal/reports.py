@@ -59,9 +59,7 @@ def report(**changes: Any) -> Report:
         invariants={"checked": 10, "violated": []},
         messages=[],
         pages=[],
-        release_reports={
-            "releases/one.html": "promoted rolled back Requests per second 10 % of the traffic goes to green"
-        },
+        release_reports={"releases/one.html": f"{_ENDS}, Requests per second, 10 % of the traffic goes to green"},
         moves=[],
         unsupported=[],
         judgement=Judgement(judged=300, denied=[], malformed=[], used_actions={"notify": ["sns:Publish"]}),
