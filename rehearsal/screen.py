@@ -7,7 +7,7 @@ A log is no terminal, even if it shows colors, as that of a CI does.
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,6 +24,7 @@ from rehearsal.stage import Stage, Step
 _REFRESH_SECONDS = 0.25
 _PLAIN_EVERY_SECONDS = 5.0
 _STEPS_SHOWN = 12
+_QUESTION = "Choice"
 _REPORTED_AFTER = {"Check snapshot": "snapshot_progress", "Check idle color": "refresh"}
 """The steps that look how far something slow is, and where in a release's history they write it."""
 
@@ -41,6 +42,7 @@ class Screen:
             if "Seconds" in state
         }
         self._is_live = console.is_terminal and not console.is_dumb_terminal and not os.environ.get("CI")
+        self._told: set[tuple[str, str]] = set()
         self._reported: Step | None = None
         self._how_far = ""
         self._ended = threading.Event()
@@ -61,7 +63,7 @@ class Screen:
 
     @contextmanager
     def told(self) -> Iterator[None]:
-        """Tell each state as it is entered, and nothing else: in virtual time there is nothing to watch meanwhile."""
+        """Tell states as they are entered, and nothing else: in virtual time there is nothing to watch meanwhile."""
         self._stage.on_step(self._print_step)
         yield
 
@@ -81,6 +83,9 @@ class Screen:
                 self._console.print(self._traffic_line(), highlight=False, soft_wrap=True)
 
     def _print_step(self, step: Step) -> None:
+        if (step.execution, step.state) in self._told or step.type == _QUESTION:
+            return
+        self._told.add((step.execution, step.state))
         self._console.print(f"{self._moment(step)}  {step.machine:9} {step.state}", highlight=False, soft_wrap=True)
 
     def _look_how_far(self) -> bool:
@@ -94,9 +99,9 @@ class Screen:
         return self._how_far not in ("", before)
 
     def _picture(self) -> RenderableType:
-        steps = list(self._stage.steps)[-_STEPS_SHOWN:]
+        steps = list(self._stage.steps)
         table = Table.grid(padding=(0, 2))
-        for step in steps[:-1]:
+        for step in _entered_once(steps[:-1])[1 - _STEPS_SHOWN :]:
             table.add_row(self._moment(step), step.machine, step.state, style="dim")
         if not steps:
             return self._traffic_line()
@@ -148,6 +153,12 @@ class Screen:
 
     def _moment(self, step: Step) -> str:
         return step.at.strftime("%H:%M:%S")
+
+
+def _entered_once(steps: Iterable[Step]) -> list[Step]:
+    """Leave out what was there before, as in a loop that looks whether something is done, and what only decides."""
+    found = {(step.execution, step.state): step for step in reversed(list(steps)) if step.type != _QUESTION}
+    return list(found.values())[::-1]
 
 
 def how_far(release: Mapping[str, Any], step: str) -> str:

@@ -45,6 +45,7 @@ class Staged:
         self.listeners: list[Callable[[Step], None]] = []
         names = ("Validate request", "Resume scaling of live color after the rollback", "Bake at 10 %")
         self.steps = [Step("arn", "clean-up", name, "Task", START + timedelta(hours=n)) for n, name in enumerate(names)]
+        self.steps.insert(1, Step("arn", "clean-up", "Is the request valid?", "Choice", START))
         route = SimpleNamespace(arn="listener", target_group=str)
         bake = {
             "began_at": (START + timedelta(hours=2)).isoformat(),
@@ -71,7 +72,8 @@ class Staged:
         console = Console(file=written, width=WIDTH, height=24, force_terminal=terminal, color_system="standard")
         with Screen(cast(Stage, self.stage), console).shown():
             for listener in self.listeners:
-                listener(self.steps[-1])
+                for step in (*self.steps, *self.steps):
+                    listener(step)
         return written.getvalue()
 
 
@@ -88,6 +90,7 @@ def test_a_terminal_of_80_columns_shows_all_there_is(staged: Staged) -> None:
 
     assert max(map(len, text.splitlines())) <= WIDTH
     assert "…" not in text
+    assert "Is the request valid?" not in text
     for told in ("Resume scaling of live color after the rollback", "3600 of 7200 s", "100 %", "1234", "12", "123456"):
         assert told in text
     lines = [line.split() for line in text.splitlines()]
@@ -95,8 +98,16 @@ def test_a_terminal_of_80_columns_shows_all_there_is(staged: Staged) -> None:
     assert any(line[-4:] == ["123456", "requests,", "1234", "failed"] for line in lines)
 
 
+LINES = [
+    "03:04:05  clean-up  Validate request",
+    "04:04:05  clean-up  Resume scaling of live color after the rollback",
+    "05:04:05  clean-up  Bake at 10 %",
+]
+"""Each state once, however often a loop enters it, and no questions."""
+
+
 def test_without_a_terminal_there_are_plain_lines(staged: Staged) -> None:
-    assert "05:04:05  clean-up  Bake at 10 %\n" == staged.shown(terminal=False)
+    assert LINES == staged.shown(terminal=False).splitlines()
 
 
 @pytest.mark.parametrize(("variable", "value"), [("CI", "true"), ("TERM", "dumb")])
@@ -108,4 +119,4 @@ def test_what_only_looks_like_a_terminal_gets_plain_lines(
     text = staged.shown(terminal=True)
 
     assert not CONTROL.search(text)
-    assert "05:04:05  clean-up  Bake at 10 %\n" == COLOR.sub("", text)
+    assert LINES == COLOR.sub("", text).splitlines()
