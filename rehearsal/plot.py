@@ -42,6 +42,10 @@ class _Axis:
         """Return the columns between two moments; never none, so that nothing short gets lost."""
         return range(self.column(began), self.column(ended) + 1)
 
+    def columns_of(self, part: Traffic) -> range:
+        """Return the columns that a part of the traffic lies in; where it ends, the next one begins."""
+        return self.covered(part.at, part.at + timedelta(seconds=part.seconds, microseconds=-1))
+
 
 def plot(story: Story, width: int, *, unicode: bool = True) -> Iterator[str]:
     """Yield the lines of the plot, none longer than `width` columns. Without `unicode` they are ASCII."""
@@ -107,22 +111,22 @@ def _weights(story: Story, axis: _Axis, color: str) -> dict[int, float]:
 
 
 def _rates(parts: Iterable[Traffic], axis: _Axis, counted: Count) -> dict[int, float]:
-    """Return by column what was counted per second of the users' time."""
+    """Return by column what was counted per second of the users' time. A part is spread over all its columns."""
     counts: dict[int, float] = {}
     seconds: dict[int, dict[datetime, float]] = {}
     for each in parts:
-        column = axis.column(each.at)
-        counts[column] = counts.get(column, 0.0) + counted(each)
-        seconds.setdefault(column, {})[each.at] = each.sent_seconds  # colors of one moment share its seconds
+        columns = axis.columns_of(each)
+        for column in columns:
+            counts[column] = counts.get(column, 0.0) + counted(each) / len(columns)
+            seconds.setdefault(column, {})[each.at] = each.sent_seconds / len(columns)  # colors share a part's seconds
     return {column: count / sum(seconds[column].values()) for column, count in counts.items()}
 
 
 def _slowest(parts: Iterable[Traffic], axis: _Axis) -> dict[int, float]:
     slowest: dict[int, float] = {}
     for each in parts:
-        if each.p99 is not None:
-            column = axis.column(each.at)
-            slowest[column] = max(slowest.get(column, 0.0), each.p99)
+        for column in axis.columns_of(each) if each.p99 is not None else ():
+            slowest[column] = max(slowest.get(column, 0.0), each.p99 or 0.0)
     return slowest
 
 

@@ -62,6 +62,15 @@ def test_a_color_s_weight_and_requests_begin_where_it_gets_traffic() -> None:
     assert drawn["green p99 ms"].split()[-1] == "24"
 
 
+def test_a_long_part_of_the_traffic_leaves_no_gap() -> None:
+    """Where few requests come, a part is longer than a column."""
+    long = Traffic(BEGAN, 1200.0, 12_000, 0, 3.0, 8.0, 12.0)
+    drawn = lines(replace(RELEASE, traffic={"blue": [long, *users(20, 100)]}))
+
+    assert "█" * 60 + " " * 6 + "10" == drawn["blue req/s"].rstrip()
+    assert "█" * 60 == drawn["blue p99 ms"][:60]
+
+
 def test_what_took_a_second_is_seen_in_hours() -> None:
     assert lines()["rollback"].strip() == "▬"
 
