@@ -3,7 +3,7 @@
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from math import inf
@@ -81,6 +81,16 @@ class Clock(Protocol):
         """Make a thread, not yet started, whose `join` counts simulated seconds."""
         ...
 
+    def rounds(
+        self, rounds: Callable[[], Generator[float | None]], until: ClockEvent, *, name: str
+    ) -> threading.Thread:
+        """
+        Make a thread, not yet started, of a generator that waits in no other way than by yielding.
+
+        It yields for how many simulated seconds it waits, or less if `until` is set before: it looks for that itself.
+        """
+        ...
+
     def at_real_speed(self) -> AbstractContextManager[None]:
         """Let a simulated second be a wall second while any such context is open, in whatever thread."""
         ...
@@ -154,6 +164,17 @@ class TwoSpeedClock:
         thread = _Thread(target=target, args=tuple(args), kwargs=dict(kwargs or {}), name=name, daemon=daemon)
         thread.has_ended = self.event()
         return thread
+
+    def rounds(
+        self, rounds: Callable[[], Generator[float | None]], until: ClockEvent, *, name: str
+    ) -> threading.Thread:
+        """Make a thread that does the rounds, and waits between them."""
+
+        def run() -> None:
+            for seconds in rounds():
+                until.wait(seconds)
+
+        return self.thread(run, name=name, daemon=True)
 
     @contextmanager
     def at_real_speed(self) -> Iterator[None]:

@@ -252,7 +252,8 @@ class Stage:
 
     def _status_changed(self, detail: dict[str, Any]) -> None:
         """Statuses and states come on threads of their own: what an execution did is complete when it has ended."""
-        states = self._history(detail["executionArn"]) if detail["status"] in _TERMINAL else None
+        has_ended = detail["status"] in _TERMINAL
+        states = self.account.interpreter.states_entered(detail["executionArn"]) if has_ended else None
         with self._lock:
             execution = self._execution(detail["executionArn"])
             execution.states = states if states is not None else execution.states
@@ -260,11 +261,6 @@ class Stage:
             execution.error, execution.cause = detail["error"], detail["cause"]
             self._pace()
         self._changed.set()
-
-    def _history(self, execution_arn: str) -> list[str]:
-        pages = self.account.client("stepfunctions").get_paginator("get_execution_history")
-        events = [event for page in pages.paginate(executionArn=execution_arn) for event in page["events"]]
-        return [event["stateEnteredEventDetails"]["name"] for event in events if "stateEnteredEventDetails" in event]
 
     def _pace(self) -> None:
         """Bakes have a speed of their own: there traffic is what is waited for."""

@@ -215,6 +215,8 @@ def parameters(response: BaseResponse, service: str, action: str) -> dict[str, A
         operation = model.operation_model(action)
     except OperationNotFoundError:
         return {}
+    if response.automated_parameter_parsing and type(response.params) is dict:
+        return _as_plain(response.params)  # moto has just done the same
     request = response.normalized_request
     parser = PROTOCOL_PARSERS[determine_request_protocol(model, request.content_type)](operation, map_type=dict)
     parsed = parser.parse(
@@ -227,6 +229,10 @@ def parameters(response: BaseResponse, service: str, action: str) -> dict[str, A
             "url_params": response.uri_match,
         }
     )
+    return _as_plain(parsed)
+
+
+def _as_plain(parsed: Any) -> dict[str, Any]:
     return cast(dict[str, Any], json.loads(json.dumps(parsed, default=as_json)))
 
 

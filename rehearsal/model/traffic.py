@@ -3,7 +3,7 @@
 import itertools
 import json
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from http import HTTPStatus
 from pathlib import Path
 from typing import Self
@@ -47,7 +47,7 @@ class ModelTraffic:
         self._users = ModelUsers(ask, clock.stamp, sticky_share, seed)
         self._tally, self._tallied = Tally(), 0
         self._stopped = clock.event()
-        self._thread = clock.thread(self._run, name="users", daemon=True)
+        self._thread = clock.rounds(self._run, self._stopped, name="users")
 
     @classmethod
     def start(
@@ -102,11 +102,11 @@ class ModelTraffic:
         self._tallied = known
         return self._tally.live()
 
-    def _run(self) -> None:
+    def _run(self) -> Generator[float]:
         """Count seconds from the start, so that a late one does not delay those after it."""
         first = self._clock.seconds() + self._first_seconds
         for second in itertools.count():
-            self._stopped.wait(max(0.0, first + second - self._clock.seconds()))
+            yield max(0.0, first + second - self._clock.seconds())
             if self._stopped.is_set():
                 return
             due = int((second + 1) * self._requests_per_second)
@@ -127,6 +127,7 @@ class ModelUsers:
         # Drawn, not dealt in turn: dealt clients fall in step with the mix, and each would only ever ask for one path.
         self._dice = random.Random(seed)
         self._token: str | None = None
+        self._requests: dict[tuple[int, str | None, str], routing.Request] = {}
 
     def send(self) -> None:
         """Send the next request. A client that keeps cookies has its answer at once, and need not wait for it."""
@@ -155,6 +156,13 @@ class ModelUsers:
         )
 
     def _request(self, kind: traffic.Request, cookie: str) -> routing.Request:
+        """Make the same request once. There are few kinds, each of which is one object."""
+        known = (id(kind), self._token if kind.needs_token else None, cookie)
+        if known not in self._requests:
+            self._requests[known] = self._written(kind, cookie)
+        return self._requests[known]
+
+    def _written(self, kind: traffic.Request, cookie: str) -> routing.Request:
         headers, body = {}, kind.body or b""
         if kind.needs_token:
             headers["Authorization"] = f"Bearer {self._token}"

@@ -7,9 +7,9 @@ https://docs.aws.amazon.com/elasticloadbalancing/latest/application/target-group
 import select
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from rehearsal.clock import Clock
 from rehearsal.world.network import HOST
@@ -96,8 +96,15 @@ class TargetRecord:
             self.health = CHECKING
 
 
-Probe = Callable[[int | None, CheckSettings, Clock], TargetHealth]
-"""Makes one health check of whatever is on a port: HEALTHY, or what is wrong. There is no port without an instance."""
+class Found(NamedTuple):
+    """What a health check found: HEALTHY, or what is wrong. It is known only after so many simulated seconds more."""
+
+    health: TargetHealth
+    seconds: float = 0.0
+
+
+Probe = Callable[[int | None, CheckSettings, Clock], Found]
+"""Makes one health check of whatever is on a port. There is no port without an instance."""
 
 
 class HealthChecker:
@@ -122,7 +129,7 @@ class HealthChecker:
         self._on_change = on_change
         self._probe = probe
         self._stopped = clock.event()
-        clock.thread(self._run, name="health-check", daemon=True).start()
+        clock.rounds(self._run, self._stopped, name="health-check").start()
 
     @property
     def health(self) -> TargetHealth:
@@ -137,20 +144,27 @@ class HealthChecker:
         """Ask for no more checks; one under way may still end, its result goes nowhere."""
         self._stopped.set()
 
-    def _run(self) -> None:
+    def _run(self) -> Generator[float]:
         # AWS tells no phase of the first check after a registration; its expectation is half an interval.
-        self._stopped.wait(self._record.settings.interval_seconds / 2)
+        yield self._record.settings.interval_seconds / 2
         while not self._stopped.is_set():
             settings, state = self._record.settings, self.health.state
             next_check = self._clock.seconds() + settings.interval_seconds
-            self._record.add(self._probe(self._port(), settings, self._clock))
+            found = self._probe(self._port(), settings, self._clock)
+            if found.seconds:
+                yield found.seconds
+            self._record.add(found.health)
             if self.health.state != state and not self._stopped.is_set():
                 self._on_change(self)
-            self._stopped.wait(max(0.0, next_check - self._clock.seconds()))
+            yield max(0.0, next_check - self._clock.seconds())
 
 
-def check(port: int | None, settings: CheckSettings, clock: Clock) -> TargetHealth:
-    """Make a health check of a process."""
+def check(port: int | None, settings: CheckSettings, clock: Clock) -> Found:
+    """Make a health check of a process, however long it takes."""
+    return Found(_health_of(port, settings, clock))
+
+
+def _health_of(port: int | None, settings: CheckSettings, clock: Clock) -> TargetHealth:
     if port is None:
         return UNREACHABLE
     deadline = clock.seconds() + settings.timeout_seconds

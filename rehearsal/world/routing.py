@@ -9,7 +9,7 @@ import random
 import re
 from bisect import bisect
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache, cached_property, lru_cache
 from itertools import accumulate
@@ -73,12 +73,15 @@ class Condition:
 
     def matches(self, request: Request) -> bool:
         """Compare the path without query, or the host without port, or the method."""
-        subject = {
-            "path-pattern": request.path,
-            "host-header": request.host.partition(":")[0],
-            "http-request-method": request.method,
-        }[self.field]
+        subject = _SUBJECTS[self.field](request)
         return any(pattern.fullmatch(subject) for pattern in self.patterns)
+
+
+_SUBJECTS: Mapping[str, Callable[[Request], str]] = {
+    "path-pattern": lambda request: request.path,
+    "host-header": lambda request: request.host.partition(":")[0],
+    "http-request-method": lambda request: request.method,
+}
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,13 @@ class Interpreter:
         """Call back with execution ARN, state name, state type ("Task", "Wait", …) and simulated time."""
         self._state_subscribers.append(_Subscriber(self.clock, callback))
 
+    def states_entered(self, execution_arn: str) -> list[str]:
+        """Read from its history, where moto keeps it, which states an execution has entered, in their order."""
+        known = self.executions.copy()  # in one step: others may start while we look
+        execution = next(each for each in known if each.exec_arn == execution_arn)
+        events = execution.to_history_output()["events"]
+        return [event["stateEnteredEventDetails"]["name"] for event in events if "stateEnteredEventDetails" in event]
+
     def status_changed(self, execution: Any) -> None:
         """Tell that moto's `execution` has the status that it has now."""
         for subscriber in self._status_subscribers:

@@ -6,17 +6,21 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import moto.core.serialize
+from moto.core.responses import BaseResponse
 from moto.core.serialize import (
     MISSING,
     AttributePicker,
     AttributePickerContext,
     BaseJSONSerializer,
+    BaseXMLSerializer,
     ResponseSerializer,
 )
 from moto.moto_api._internal.moto_random import MotoRandom
 from moto.stepfunctions.parser.asl.component.common.path import result_path
 
-from rehearsal.engine.shortcuts.shortcut import Shortcut, reading
+from rehearsal.engine.shortcuts.shortcut import Shortcut, is_same_in_json, reading
+
+_MOST_ANSWERS = 1024
 
 
 def shortcuts() -> Iterator[Shortcut]:
@@ -24,6 +28,8 @@ def shortcuts() -> Iterator[Shortcut]:
     yield Shortcut(moto.core.serialize, "parse_to_aware_datetime", reading(moto.core.serialize.parse_to_aware_datetime))
     yield Shortcut(BaseJSONSerializer, "_serialize_type_structure", _serializing_what_is_there())
     yield Shortcut(AttributePicker, "__call__", _picking())
+    yield Shortcut(BaseResponse, "_enrich_response", _naming_requests())
+    yield Shortcut(BaseXMLSerializer, "_serialize_body", _writing_xml_once())
     yield Shortcut(MotoRandom, "get_random_string", _random_string)
     yield Shortcut(result_path, "parse", cache(vars(result_path)["parse"]))
 
@@ -57,6 +63,22 @@ def _picking() -> Any:
     return pick
 
 
+def _naming_requests() -> Any:
+    """Look for the place of the request's id as for any text: moto tries a pattern at each character of each answer."""
+    really_name = BaseResponse._enrich_response
+
+    def name(headers: dict[str, str], body: Any) -> tuple[dict[str, str], Any]:
+        if not isinstance(body, str):
+            return really_name(headers, body)
+        before, marker, rest = body.partition("<RequestId>")
+        if not marker:
+            return really_name(headers, "")[0], body
+        headers, rest = really_name(headers, marker + rest)
+        return headers, before + rest
+
+    return staticmethod(name)
+
+
 class _Members(NamedTuple):
     """Of a structure: its members in their order, and which of them a dictionary may hold under which name."""
 
@@ -79,6 +101,9 @@ def _serializing_what_is_there() -> Any:
         picker = serializer._value_picker
         if type(value) is not dict or not isinstance(picker, AttributePicker) or picker.response_transformers:
             really_serialize(serializer, serialized, value, shape, key)
+            return
+        if key and is_same_in_json(shape, value):
+            serializer._default_serialize(serialized, value, shape, key)
             return
         known = (type(picker), *picker.alias_providers, id(shape))
         if known not in members_of:
@@ -114,6 +139,22 @@ def _members(serializer: ResponseSerializer, picker: AttributePicker, shape: Any
         for name in names:
             named.setdefault(name, []).append(number)
     return _Members(shape, every, named)
+
+
+def _writing_xml_once() -> Any:
+    """Write the same XML once. It is made of texts and numbers by now, which look alike if and only if they are."""
+    really_write = BaseXMLSerializer._serialize_body
+    written: dict[tuple[bool, str], str] = {}
+
+    def write(serializer: Any, body: Any) -> str:
+        known = (serializer.pretty_print, repr(body))
+        if known not in written:
+            if len(written) >= _MOST_ANSWERS:
+                written.clear()
+            written[known] = really_write(serializer, body)
+        return written[known]
+
+    return write
 
 
 def _random_string(chance: MotoRandom, length: int = 20, include_digits: bool = True, lower_case: bool = False) -> str:  # noqa: FBT001, FBT002  moto's own signature

@@ -18,7 +18,7 @@ from moto.core.request import Request, environ_key_for_header, normalize_request
 from moto.core.responses import BaseResponse
 from werkzeug.datastructures import ImmutableMultiDict
 
-from rehearsal.engine.shortcuts.shortcut import Shortcut
+from rehearsal.engine.shortcuts.shortcut import Shortcut, is_same_in_json
 
 _FORM = "application/x-www-form-urlencoded"
 _JSON = "application/x-amz-json-"
@@ -195,6 +195,8 @@ def _parsing_what_is_there() -> Any:
     def parse(parser: Any, shape: Any, value: Any) -> Any:
         if type(value) is not dict or shape.is_document_type:
             return really_parse(parser, shape, value)
+        if parser.MAP_TYPE is dict and is_same_in_json(shape, value):
+            return value
         if id(shape) not in members_of:
             members = list(shape.members.items())
             numbers: dict[str, list[int]] = {}

@@ -14,16 +14,18 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.client import BaseClient, ClientCreator
 from botocore.endpoint import Endpoint, convert_to_response_dict
 from botocore.hooks import EventAliaser
-from botocore.parsers import BaseJSONParser
+from botocore.parsers import BaseJSONParser, QueryParser
 from botocore.regions import EndpointRulesetResolver
 from botocore.utils import EVENT_ALIASES
 from moto.core.botocore_stubber import MockRawResponse
 from moto.core.models import botocore_stubber
 
 from rehearsal.engine.shortcuts import receiving
-from rehearsal.engine.shortcuts.shortcut import Shortcut, reading
+from rehearsal.engine.shortcuts.histories import ToldHistory
+from rehearsal.engine.shortcuts.shortcut import Shortcut, is_same_in_json, own, reading
 
 _FIRST = itemgetter(0)
+_MOST_ANSWERS = 1024
 _SIGNS_DIFFERENTLY = frozenset({"s3", "s3control"})
 
 
@@ -39,6 +41,7 @@ def shortcuts() -> Iterator[Shortcut]:
     yield Shortcut(Endpoint, "create_request", _writing_requests())
     yield Shortcut(Endpoint, "_get_response", _asking_moto())
     yield Shortcut(BaseJSONParser, "_handle_structure", _parsing_what_is_there())
+    yield Shortcut(QueryParser, "_do_parse", _parsing_xml_once())
     yield Shortcut(
         botocore.parsers, "DEFAULT_TIMESTAMP_PARSER", reading(vars(botocore.parsers)["DEFAULT_TIMESTAMP_PARSER"])
     )
@@ -214,6 +217,9 @@ def _asking_moto() -> Any:
         except Exception as error:  # noqa: BLE001  as in botocore, which decides whether to try again
             return None, error
         status, headers, body = answer
+        if isinstance(body, ToldHistory):
+            response = AWSResponse(request.url, status, headers, MockRawResponse("{}"))
+            return (response, _parsed_history(endpoint, response, operation_model, body)), None
         response = AWSResponse(request.url, status, headers, MockRawResponse(body))
         return (response, _parsed(endpoint, response, operation_model)), None
 
@@ -230,6 +236,14 @@ def _parsed(endpoint: Any, response: AWSResponse, operation_model: Any) -> Any:
     return parsed
 
 
+def _parsed_history(endpoint: Any, response: AWSResponse, operation_model: Any, history: ToldHistory) -> Any:
+    """Read the events one by one, because they have been read before, and around them an answer without any."""
+    parser = endpoint._response_parser_factory.create_parser(operation_model.service_model.resolved_protocol)
+    shape = operation_model.output_shape.members["events"].member
+    events = [event.read_by(parser, shape) for event in history.events]
+    return {"events": events, **_parsed(endpoint, response, operation_model)}
+
+
 # -- what the SDK is answered
 
 
@@ -241,6 +255,8 @@ def _parsing_what_is_there() -> Any:
     def parse(parser: Any, shape: Any, value: Any) -> Any:
         if type(value) is not dict or shape.is_document_type or shape.is_tagged_union:
             return really_parse(parser, shape, value)
+        if is_same_in_json(shape, value):
+            return value
         if id(shape) not in members_of:
             members = list(shape.members.items())
             numbers: dict[str, list[int]] = {}
@@ -252,5 +268,28 @@ def _parsing_what_is_there() -> Any:
         return {
             every[number][0]: parser._parse_shape(every[number][1], raw) for number, raw in sorted(present, key=_FIRST)
         }
+
+    return parse
+
+
+def _parsing_xml_once() -> Any:
+    """Read an answer in XML once, whatever the id of the request is: who asks often is mostly told the same."""
+    really_parse = vars(QueryParser)["_do_parse"]
+    read: dict[tuple[Any, ...], tuple[Any, Any]] = {}
+
+    def parse(parser: Any, response: Any, shape: Any) -> Any:
+        before, marker, rest = response["body"].rpartition(b"<RequestId>")
+        request_id, _, after = rest.partition(b"</RequestId>")
+        known = (type(parser), id(shape), before, after)
+        if not marker or known not in read:
+            parsed = really_parse(parser, response, shape)
+            if marker and parsed.get("ResponseMetadata") == {"RequestId": request_id.decode()}:
+                if len(read) >= _MOST_ANSWERS:
+                    read.clear()
+                read[known] = (shape, own(parsed))  # which keeps the shape, and so its id
+            return parsed
+        parsed = own(read[known][1])
+        parsed["ResponseMetadata"]["RequestId"] = request_id.decode()
+        return parsed
 
     return parse

@@ -3,7 +3,7 @@
 import base64
 import copy
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from moto.dynamodb.comparisons import ConditionExpressionParser
@@ -67,19 +67,37 @@ def _weighing_once() -> Any:
     return make
 
 
+class _Kinds(dict[type, bool]):
+    """Tells of a type whether it is one of some types, or derived from one: to ask an abstract class takes long."""
+
+    def __init__(self, some: tuple[type, ...]) -> None:
+        super().__init__()
+        self._some = some
+
+    def __missing__(self, kind: type) -> bool:
+        self[kind] = known = issubclass(kind, self._some)
+        return known
+
+
+_NODES = _Kinds((Node,))
+_kinds = cache(_Kinds)
+
+
 def _traverse(traverser: Any, node: Any, child_id: int = -1) -> Any:
-    """Ask a traverser once which nodes it wants to see, and not at every node."""
-    return _traverse_for(traverser, traverser.nodes_to_be_processed(), node, child_id)
+    """Ask a traverser once which nodes it wants to see, and whether it wants to know of children, not at every node."""
+    is_told = type(traverser).pre_processing_of_child is not DepthFirstTraverser.pre_processing_of_child
+    return _traverse_for(traverser, _kinds(traverser.nodes_to_be_processed()), is_told, node, child_id)
 
 
-def _traverse_for(traverser: Any, wanted: tuple[type, ...], node: Any, child_id: int) -> Any:
-    if not isinstance(node, Node):
+def _traverse_for(traverser: Any, wanted: _Kinds, is_told: bool, node: Any, child_id: int) -> Any:  # noqa: FBT001
+    if not _NODES[type(node)]:
         return node
     parent = node.parent
     for number, child in enumerate(node.children or ()):
-        traverser.pre_processing_of_child(node, number)
-        _traverse_for(traverser, wanted, child, number)
-    if isinstance(node, wanted):
+        if is_told:
+            traverser.pre_processing_of_child(node, number)
+        _traverse_for(traverser, wanted, is_told, child, number)
+    if wanted[type(node)]:
         node = traverser.process(node)
         node.parent = parent
         if parent:

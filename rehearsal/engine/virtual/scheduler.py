@@ -39,7 +39,7 @@ class Ended(BaseException):
 
 
 class Participant:
-    """A thread that runs only while it holds the baton."""
+    """A thread that runs only while it holds the baton, or a guest: work that others do for it when its turn comes."""
 
     def __init__(
         self,
@@ -47,11 +47,15 @@ class Participant:
         thread: threading.Thread,
         start: Callable[[], None] | None = None,
         abandon: Callable[[], None] | None = None,
+        turn: Callable[[], None] | None = None,
     ) -> None:
         self.name = name
         self.thread = thread
+        """Of a guest: who did its last turn."""
         self._start = start
         self._abandon = abandon
+        self.turn = turn
+        """Of a guest: what it does whenever its turn comes."""
         self.is_ready = False
         """It has nothing to wait for but its turn."""
         self.was_woken = False
@@ -121,8 +125,10 @@ class Scheduler:
     def wait(self, waits_for: str, seconds: float | None = None) -> bool:
         """Stand still until woken, or for so many virtual seconds; say whether it was woken in time."""
         me = self._running_before_the_end()
+        if me.turn is not None:
+            raise NotTakingPart(f"{me.name} has no thread of its own that could wait for {waits_for} within its turn")
         self._begin_to_wait(me, waits_for, seconds)
-        self.record(f"waits for {waits_for}" + ("" if seconds is None else f" at most {seconds:.6f} s"))
+        self._record_wait(waits_for, seconds)
         self._pass_baton(me)
         self.record("goes on" if me.was_woken else "has waited long enough")
         return me.was_woken
@@ -150,6 +156,12 @@ class Scheduler:
                 self._main_looks = False
         return True
 
+    def let_guest_wait(self, waits_for: str, seconds: float | None) -> None:
+        """Have the guest whose turn it is wait as a thread does, from the end of its turn on."""
+        guest = self._running_participant()
+        self._begin_to_wait(guest, waits_for, seconds)
+        self._record_wait(waits_for, seconds)
+
     def settle(self) -> None:
         """Let the others do all that they can do now, without any time passing."""
         self.run_until(lambda: not any(each.is_ready for each in self._participants))
@@ -165,9 +177,32 @@ class Scheduler:
         `start` is called at its first turn, `abandon` when virtual time ends before. So the process can be forked, and
         go on in each copy, as long as only the main participant has had its turn.
         """
+        return self._added(thread.name, thread, start, abandon)
+
+    def invite(self, name: str, turn: Callable[[], None], abandon: Callable[[], None]) -> Participant:
+        """
+        Take a guest in: `turn` is called in the thread of whoever gives the baton away, without a change of thread.
+
+        A turn must not wait. At its end the guest waits, by `let_guest_wait`, or has left, by `see_off`.
+        """
+        return self._added(name, threading.current_thread(), abandon=abandon, turn=turn)
+
+    def see_off(self, guest: Participant) -> None:
+        """Let a guest have no more turns."""
+        self.record("ends")
+        self._participants.remove(guest)
+
+    def _added(
+        self,
+        name: str,
+        thread: threading.Thread,
+        start: Callable[[], None] | None = None,
+        abandon: Callable[[], None] | None = None,
+        turn: Callable[[], None] | None = None,
+    ) -> Participant:
         self._running_before_the_end()
         self._threads_so_far += 1
-        participant = Participant(f"{self._threads_so_far} {repeatable(thread.name)}", thread, start, abandon)
+        participant = Participant(f"{self._threads_so_far} {repeatable(name)}", thread, start, abandon, turn)
         participant.is_ready = True
         self._participants.append(participant)
         self.record(f"starts {participant.name}")
@@ -184,7 +219,7 @@ class Scheduler:
         """Give the baton away for the last time."""
         self.record("ends")
         self._participants.remove(me)
-        self._give_baton_to(self._next())
+        self._give_baton_to(self._next_thread())
 
     def close(self) -> None:
         """
@@ -194,9 +229,9 @@ class Scheduler:
         """
         self._running_participant()
         self._is_closing = True
-        for never_begun in [each for each in self._participants if not each.has_begun]:
-            self._participants.remove(never_begun)
-            never_begun.abandon()
+        for stands_nowhere in [each for each in self._participants if not each.has_begun or each.turn is not None]:
+            self._participants.remove(stands_nowhere)
+            stands_nowhere.abandon()
         while self._participants[1:]:
             self._give_baton_to(self._participants[-1])
             if not self._main.take_baton(SECONDS_TO_END):
@@ -220,14 +255,19 @@ class Scheduler:
             raise Ended
         raise NotTakingPart(f"virtual time is over, also for {me.name}")
 
+    def _record_wait(self, waits_for: str, seconds: float | None) -> None:
+        self.record(f"waits for {waits_for}" + ("" if seconds is None else f" at most {seconds:.6f} s"))
+
     def _begin_to_wait(self, me: Participant, waits_for: str, seconds: float | None) -> None:
         me.waits_for, me.waits_since = waits_for, self.microseconds
         me.deadline = None if seconds is None else self.microseconds + _to_microseconds(seconds)
         me.was_woken = False
 
     def _pass_baton(self, me: Participant) -> None:
-        following = self._next()
-        if following is not me:
+        following = self._next_thread()
+        if following is me:
+            self._running = me
+        else:
             self._give_baton_to(following)
             self._stand_still(me)
         me.is_ready, me.deadline = False, None
@@ -250,6 +290,15 @@ class Scheduler:
         self._turns_so_far += 1
         self._running = following
         following.give_baton()
+
+    def _next_thread(self) -> Participant:
+        """Do the turns of guests until it is a thread's turn."""
+        while (following := self._next()).turn is not None:
+            self._turns_so_far += 1
+            self._running, following.thread = following, threading.current_thread()
+            following.is_ready, following.deadline = False, None
+            following.turn()
+        return following
 
     def _next(self) -> Participant:
         """Choose among those that can run, or let time pass until one can."""
@@ -285,7 +334,7 @@ class Scheduler:
     def _where(self, participants: list[Participant]) -> str:
         return "\n".join(
             f"  {each.name} waits for {each.waits_for} since {each.waits_since / _MICROSECONDS:.6f} s"
-            f" {self._place_of(each)}"
+            f" {'between two turns' if each.turn else self._place_of(each)}"
             for each in participants
         )
 

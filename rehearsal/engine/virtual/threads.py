@@ -1,7 +1,7 @@
 """What stands in for the names of `threading`: threads, events and locks that wait in virtual time."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
 from rehearsal.engine.virtual.scheduler import Ended, Participant, Scheduler
@@ -22,8 +22,17 @@ class Waiting:
         try:
             return self._scheduler.wait(self._what, seconds)
         finally:
-            if me in self._participants:
-                self._participants.remove(me)
+            self.leave(me)
+
+    def wait_as_guest(self, seconds: float | None) -> None:
+        """Let the guest whose turn it is wait, from the end of its turn on."""
+        self._participants.append(self._scheduler.running())
+        self._scheduler.let_guest_wait(self._what, seconds)
+
+    def leave(self, participant: Participant) -> None:
+        """Let one wait no longer, who may have been woken already."""
+        if participant in self._participants:
+            self._participants.remove(participant)
 
     def wake_all(self) -> None:
         """Tell that the thing came. All who wait now get to know it, also if it is gone again when their turn comes."""
@@ -55,6 +64,14 @@ class VirtualEvent:
     def wait(self, timeout: float | None = None) -> bool:
         """Say whether the event was set at any moment of the wait, even if it was cleared again at once."""
         return self._is_set or self._waiting.wait(timeout)
+
+    def wait_as_guest(self, timeout: float | None) -> None:
+        """Let the guest whose turn it is wait from the end of its turn on, for an event that is not set."""
+        self._waiting.wait_as_guest(timeout)
+
+    def leave(self, participant: Participant) -> None:
+        """Let a guest wait no longer."""
+        self._waiting.leave(participant)
 
 
 class VirtualLock:
@@ -176,3 +193,58 @@ class VirtualThread(threading.Thread):
         """Wait for the end, or for so many virtual seconds."""
         if self._has_ended.wait(timeout) and self._participant is not None and self._participant.has_begun:
             super().join()
+
+
+class VirtualRounds(threading.Thread):
+    """
+    Work that is done in rounds, with nothing but waits in between, as a guest of whatever thread runs.
+
+    It takes its turns, and leaves its trace, as a thread that waits for `until` between its rounds; to switch to one
+    and back takes longer than most rounds do. Within a round it waits for nothing, and does not ask whose thread it is.
+    """
+
+    def __init__(
+        self, scheduler: Scheduler, rounds: Callable[[], Generator[float | None]], until: VirtualEvent, name: str
+    ) -> None:
+        super().__init__(name=name, daemon=True)
+        self._scheduler = scheduler
+        self._until = until
+        self._rounds = rounds()
+        self._guest: Participant | None = None
+        self._waits = False
+        self._has_ended = VirtualEvent(scheduler, f"the end of {name}")
+
+    def start(self) -> None:
+        """Let the first round begin when its turn comes. Whoever starts it goes on first."""
+        self._guest = self._scheduler.invite(self.name, self._turn, self._abandoned)
+
+    def is_alive(self) -> bool:
+        """Say whether it was started and has not ended."""
+        return self._guest is not None and not self._has_ended.is_set()
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait for the end, or for so many virtual seconds."""
+        self._has_ended.wait(timeout)
+
+    def _turn(self) -> None:
+        """Do rounds until one leaves something to wait for."""
+        guest = self._guest
+        assert guest is not None, "rounds are started, not made"
+        if self._waits:
+            self._scheduler.record("goes on" if guest.was_woken else "has waited long enough")
+            self._until.leave(guest)
+        try:
+            for seconds in self._rounds:
+                if not self._until.is_set():
+                    self._until.wait_as_guest(seconds)
+                    self._waits = True
+                    return
+        except Exception as error:  # noqa: BLE001  - reported as threading does; an interrupt is for the host
+            self._scheduler.record(f"fails with {type(error).__name__}")
+            threading.excepthook(threading.ExceptHookArgs((type(error), error, error.__traceback__, self)))
+        self._has_ended.set()
+        self._scheduler.see_off(guest)
+
+    def _abandoned(self) -> None:
+        self._rounds.close()
+        self._has_ended.set()

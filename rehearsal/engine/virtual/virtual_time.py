@@ -4,11 +4,11 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import botocore.endpoint
 from moto.moto_api._internal import mock_random
@@ -17,7 +17,7 @@ from rehearsal.clock import ClockEvent
 from rehearsal.engine.interpreter.clockwork import put_on_clock
 from rehearsal.engine.interpreter.patching import Patches
 from rehearsal.engine.virtual.scheduler import Scheduler
-from rehearsal.engine.virtual.threads import VirtualEvent, VirtualLock, VirtualRLock, VirtualThread
+from rehearsal.engine.virtual.threads import VirtualEvent, VirtualLock, VirtualRLock, VirtualRounds, VirtualThread
 from rehearsal.engine.virtual.trace import Trace
 
 START = datetime(2026, 3, 1, 10, tzinfo=UTC)
@@ -67,6 +67,12 @@ class VirtualClock:
         """Make a thread, not yet started. It is a daemon, whatever `daemon` says."""
         del daemon
         return VirtualThread(self._scheduler, target, args, kwargs, name)
+
+    def rounds(
+        self, rounds: Callable[[], Generator[float | None]], until: ClockEvent, *, name: str
+    ) -> threading.Thread:
+        """Make work, not yet started, that is done by whatever thread runs when a round is due."""
+        return VirtualRounds(self._scheduler, rounds, cast(VirtualEvent, until), name)
 
     def at_real_speed(self) -> AbstractContextManager[None]:
         """Change nothing: no virtual time passes while anybody works."""

@@ -149,6 +149,7 @@ def test_every_state_entered_is_told_with_its_type_and_time() -> None:
         arn = account.start(states)
         account.ended(arn)
         eventually(lambda: len(entered) == 4)
+        assert ["Bake", "Both", "Warm up", "Stop here"] == account.interpreter.states_entered(arn)
 
     assert [entry[:3] for entry in entered] == [
         (arn, "Bake", "Wait"),

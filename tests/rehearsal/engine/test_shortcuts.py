@@ -1,6 +1,7 @@
 """A shortcut changes no answer: what is done with it and without it is the same."""
 
 import copy
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
@@ -33,6 +34,7 @@ from rehearsal.play import play
 from rehearsal.settings import Settings
 from rehearsal.stage import Stage
 from tests.rehearsal.conftest import scenario
+from tests.waiting import eventually
 
 REGION = "eu-west-1"
 
@@ -272,6 +274,66 @@ def test_every_service_answers_and_refuses_as_without() -> None:
     without, with_shortcuts = both_ways(answers)
 
     assert with_shortcuts == without
+
+
+def test_xml_is_written_and_read_for_each_request() -> None:
+    """Whoever changes what he was answered changes nobody else's, and each request has an id of its own."""
+
+    def answers() -> list[Any]:
+        with mock_aws():
+            balancers: Any = boto3.client("elbv2", region_name=REGION)
+            network: Any = boto3.client("ec2", region_name=REGION)
+            vpc = network.describe_vpcs()["Vpcs"][0]["VpcId"]
+            balancers.create_target_group(Name="a", Protocol="HTTP", Port=80, VpcId=vpc)
+            found: list[Any] = []
+            for _ in range(3):
+                answer = balancers.describe_target_groups(Names=["a"])
+                assert (
+                    answer["ResponseMetadata"]["RequestId"]
+                    == answer["ResponseMetadata"]["HTTPHeaders"]["x-amzn-requestid"]
+                )
+                group = answer["TargetGroups"][0]
+                found.append((group["TargetGroupName"], group["Port"], sorted(group)))
+                group["TargetGroupName"] = "changed"
+                answer["TargetGroups"].clear()
+            balancers.modify_target_group(
+                TargetGroupArn=balancers.describe_target_groups(Names=["a"])["TargetGroups"][0]["TargetGroupArn"],
+                HealthCheckPath="/other",
+            )
+            changed = balancers.describe_target_groups(Names=["a"])["TargetGroups"][0]["HealthCheckPath"]
+            return [*found, changed]
+
+    without, with_shortcuts = both_ways(answers)
+
+    assert with_shortcuts == without
+    assert "/other" == without[-1]
+
+
+@mock_aws(config={"stepfunctions": {"execute_state_machine": True}})
+def test_a_history_is_told_as_it_grows() -> None:
+    """To each reader his own."""
+    states: Any = boto3.client("stepfunctions", region_name=REGION)
+    wait = {"Type": "Wait", "Seconds": 1, "End": True}
+    definition = {"StartAt": "Pass", "States": {"Pass": {"Type": "Pass", "Next": "Wait"}, "Wait": wait}}
+    machine = states.create_state_machine(
+        name="m", definition=json.dumps(definition), roleArn="arn:aws:iam::123456789012:role/r"
+    )["stateMachineArn"]
+    execution = states.start_execution(stateMachineArn=machine, input='{"a": "\u00fc"}')["executionArn"]
+
+    def history() -> list[Any]:
+        return [*states.get_execution_history(executionArn=execution)["events"]]
+
+    with shortcuts.taken():
+        first = history()
+        copied = copy.deepcopy(first)
+        for event in first:
+            event.clear()
+        eventually(lambda: states.describe_execution(executionArn=execution)["status"] == "SUCCEEDED")
+        whole = history()
+        again = history()
+    assert copied == whole[: len(copied)]
+    assert whole == again == history()
+    assert "ExecutionSucceeded" == whole[-1]["type"]
 
 
 @mock_aws

@@ -5,10 +5,11 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -343,6 +344,106 @@ def test_only_one_thread_runs_at_a_time(virtual: VirtualTime) -> None:
     for thread in threads:
         thread.join()
     assert (most, virtual.clock.seconds()) == ([1] * 15, 5)
+
+
+# -- work in rounds
+
+
+class InRounds:
+    """Three who work in rounds, and one who stops them all in the middle of a wait."""
+
+    def __init__(self, begin: Any) -> None:
+        self.rounds: list[tuple[float, str, int | None]] = []
+        with VirtualTime(seed=3) as virtual:
+            self.virtual, stopped = virtual, virtual.clock.event()
+
+            def work(name: str, seconds: float) -> Generator[float]:
+                yield seconds / 2
+                while not stopped.is_set():
+                    self.rounds.append((virtual.clock.seconds(), name, threading.get_ident()))
+                    yield seconds
+                virtual.record("tidies up")
+
+            intervals = {"a": 2.0, "b": 2.0, "c": 3.0}
+            threads = [begin(virtual, partial(work, *each), stopped, each[0]) for each in intervals.items()]
+            for thread in threads:
+                thread.start()
+            virtual.clock.thread(lambda: (virtual.sleep(20.5), stopped.set()), name="who stops").start()
+            virtual.sleep(10)
+            self.lived = [thread.is_alive() for thread in threads]
+            for thread in threads:
+                thread.join()
+            self.live = [thread.is_alive() for thread in threads]
+
+
+def as_guest(virtual: VirtualTime, rounds: Any, stopped: Any, name: str) -> threading.Thread:
+    return virtual.clock.rounds(rounds, stopped, name=name)
+
+
+def as_thread(virtual: VirtualTime, rounds: Any, stopped: Any, name: str) -> threading.Thread:
+    def run() -> None:
+        for seconds in rounds():
+            stopped.wait(seconds)
+
+    return virtual.clock.thread(run, name=name)
+
+
+def test_rounds_are_what_a_thread_would_do() -> None:
+    """At the same moments, in the same order and with the same trace; only the threads are others'."""
+    guests, threads = InRounds(as_guest), InRounds(as_thread)
+    assert [each[:2] for each in guests.rounds] == [each[:2] for each in threads.rounds]
+    assert list(guests.virtual.trace) == list(threads.virtual.trace)
+    assert 3 == len({thread for *_, thread in threads.rounds})
+    assert threading.get_ident() in {thread for *_, thread in guests.rounds}
+    assert (guests.lived, guests.live) == (threads.lived, threads.live) == ([True] * 3, [False] * 3)
+
+
+def test_a_round_that_waits_in_the_middle_fails(virtual: VirtualTime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would stop whoever does it."""
+    reported: list[Any] = []
+    monkeypatch.setattr(threading, "excepthook", reported.append)
+
+    def work() -> Generator[float]:
+        yield 1.0
+        virtual.sleep(5)
+
+    thread = virtual.clock.rounds(work, virtual.clock.event(), name="impatient")
+    thread.start()
+    thread.join()
+    assert ([NotTakingPart], 1.0) == ([each.exc_type for each in reported], virtual.clock.seconds())
+    assert not thread.is_alive()
+
+
+def test_rounds_left_over_end_where_they_wait() -> None:
+    ended: list[str] = []
+
+    def work(name: str) -> Generator[float]:
+        try:
+            while True:
+                yield 10.0
+        finally:
+            ended.append(name)
+
+    with VirtualTime() as virtual:
+        never = virtual.clock.event()
+        begun = virtual.clock.rounds(lambda: work("begun"), never, name="begun")
+        begun.start()
+        virtual.sleep(15)
+        not_yet_begun = virtual.clock.rounds(lambda: work("not yet begun"), never, name="not yet begun")
+        not_yet_begun.start()
+    assert ["begun"] == ended
+    assert [False, False] == [begun.is_alive(), not_yet_begun.is_alive()]
+
+
+def test_a_deadlock_names_those_who_work_in_rounds(virtual: VirtualTime) -> None:
+    never = virtual.clock.event()
+
+    def work() -> Generator[float | None]:
+        yield None
+
+    virtual.clock.rounds(work, never, name="for ever").start()
+    with pytest.raises(Deadlock, match=r"for ever waits for an event since 0\.000000 s between two turns"):
+        never.wait()
 
 
 def test_an_event_set_and_cleared_at_once_wakes_all_who_wait(virtual: VirtualTime) -> None:

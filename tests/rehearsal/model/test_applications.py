@@ -50,7 +50,10 @@ class Instances:
             self.network.release(instance)
 
     def check(self, instance: str, clock: Any = None) -> health.TargetHealth:
-        return self.probe(self.network.port_of(instance), CHECK, clock or TwoSpeedClock(speed=100.0))
+        clock = clock or TwoSpeedClock(speed=100.0)
+        found = self.probe(self.network.port_of(instance), CHECK, clock)
+        clock.sleep(found.seconds)
+        return found.health
 
 
 @pytest.fixture(params=[pytest.param("packaged", marks=pytest.mark.rehearsed), "modelled"])
