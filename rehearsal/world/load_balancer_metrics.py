@@ -253,13 +253,14 @@ def _aware(time: datetime) -> datetime:
 
 def _tallies(report: Mapping[str, Any]) -> dict[Metric, Tally]:
     """Return each metric as it has been counted since the data plane's start."""
-    balancers = {_balancer_of(arn) for arn in report["listeners"]}
+    listeners = {arn: counters for arn, counters in report["listeners"].items() if _balancer_of(arn)}
+    balancers = {_balancer_of(arn) for arn in listeners}
     if len(balancers) > 1:
         raise NotImplementedError(f"the rehearsal cannot tell the metrics of {sorted(balancers)} apart")
     found: dict[Metric, Tally] = {}
     for balancer in balancers:
         of_balancer = frozenset({("LoadBalancer", balancer)})
-        _collect(found, of_balancer, _own_answers(report["listeners"].values()))
+        _collect(found, of_balancer, _own_answers(listeners.values()))
         for arn, counters in report["target_groups"].items():
             measured = _by_targets(counters)
             of_group = of_balancer | {("TargetGroup", arn.rpartition(":")[2])}
@@ -310,5 +311,5 @@ def _seconds(upper_milliseconds: float) -> tuple[float, float]:
 
 
 def _balancer_of(listener_arn: str) -> str:
-    """Return a listener's load balancer as CloudWatch names it: `app/receipts/0123456789abcdef`."""
+    """Return a listener's load balancer as CloudWatch names it: `app/receipts/0123456789abcdef`; "" for no ARN."""
     return listener_arn.partition(":listener/")[2].rpartition("/")[0]

@@ -107,7 +107,8 @@ def started_means_running(patches: Patches, interpreter: Interpreter) -> None:
         interpreter.status_changed(execution)
 
         def run() -> None:
-            program.eval(env)
+            if env.is_running():  # unless it was stopped before it had its first turn
+                program.eval(env)
             communication.terminated()
 
         interpreter.clock.thread(run, name=execution.exec_arn, daemon=True).start()

@@ -46,6 +46,7 @@ def _finding_methods() -> Any:
     moto derives it from the URL and from its tables of patterns alone; the account is found by the method itself.
     """
     really_process = botocore_stubber.BotocoreStubber.process_request
+    method_of.cache_clear()  # a new account makes its backends when it is first asked, and draws by chance for them
 
     def process_request(stubber: Any, request: AWSPreparedRequest) -> Any:
         method = method_of(request.url)
