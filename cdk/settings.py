@@ -143,6 +143,7 @@ SecurityGroupId = Annotated[str, _text(r"sg-[0-9a-f]{8,17}", 'a security group i
 EndpointId = Annotated[str, _text(r"vpce-[0-9a-f]{8,17}", 'a VPC endpoint id, such as "vpce-0f1e2d3c4b5a69788"')]
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html
 LogGroupName = Annotated[str, _text(r"[A-Za-z0-9_/.#-]{1,512}", "the name of a log group")]
+MetricName = Annotated[str, _text(r"[A-Za-z0-9_.-]{1,255}", "the name of a metric or of a dimension")]
 Email = Annotated[str, _text(r"[^@\s]+@[^@\s]+\.[^@\s]+", "an e-mail address")]
 
 
@@ -216,11 +217,13 @@ class Database(_Table):
     """
     The RDS instance that every release takes a snapshot of before it changes anything, and how checks connect to it.
 
+    `maximum_connections` is what the instance allows, PostgreSQL's `SHOW max_connections`: AWS has no metric for it.
     The secret is JSON with "username" and "password". `ca_file` holds the certificates that the connection trusts.
     """
 
     instance: InstanceName
     snapshot_timeout_seconds: Annotated[int, Field(ge=60, le=_LONGEST_SNAPSHOT_SECONDS)] = 3600
+    maximum_connections: Annotated[int, Field(ge=1)]
     host: HostName
     port: Port = 5432
     name: Annotated[str, _text(r"[A-Za-z_][\w$-]{0,62}", "the name of a database")]
@@ -254,12 +257,14 @@ class Logs(_Table):
     """
     The application's log, and how errors in it are counted for one version: `{version}` in a pattern is its commit.
 
+    `slow_pattern` finds the requests that took longer than `judge.slow_seconds`, where the log is what is judged.
     A version with fewer than `minimum_requests` in the log is not judged by it.
     """
 
     group: LogGroupName
     request_pattern: str
     error_pattern: str
+    slow_pattern: str | None = None
     maximum_error_percent: Annotated[float, Field(ge=0, le=100)] = 5
     minimum_requests: Annotated[int, Field(ge=1)] = 20
     window_seconds: Annotated[int, Field(ge=60, le=3600)] = 600
@@ -309,6 +314,70 @@ class Checks(_Table):
     smoke: Annotated[tuple[SmokeCheck, ...], Field(min_length=1, strict=False)]
 
 
+class Thresholds(_Table):
+    """Above which value a warning is sent, and above which something is critical."""
+
+    warning: Annotated[float, Field(gt=0)]
+    critical: Annotated[float, Field(gt=0)]
+
+
+class Alarms(_Table):
+    """
+    The thresholds of the alarms; as they are here, those of the runbook.
+
+    Error rate and response time are judged in minutes with at least `minimum_requests`. Memory and disk are what the
+    CloudWatch agent publishes by Auto Scaling group: mem_used_percent and disk_used_percent.
+    """
+
+    minimum_requests: Annotated[int, Field(ge=1)] = 20
+    error_rate_percent: Thresholds = Thresholds(warning=1, critical=5)
+    response_time_seconds: Thresholds = Thresholds(warning=1, critical=3)
+    response_time_percentile: Annotated[float, Field(ge=50, lt=100)] = 95
+    cpu_percent: Thresholds = Thresholds(warning=70, critical=90)
+    memory_percent: Thresholds = Thresholds(warning=80, critical=95)
+    disk_percent: Thresholds = Thresholds(warning=80, critical=90)
+    database_connections_percent: Thresholds = Thresholds(warning=80, critical=95)
+    query_milliseconds: Annotated[float, Field(gt=0)] = 100
+    upload_success_percent: Annotated[float, Field(gt=0, le=100)] = 95
+    login_success_percent: Annotated[float, Field(gt=0, le=100)] = 99
+
+
+class ApplicationMetrics(_Table):
+    """
+    What the application, or an agent beside it, publishes of itself in high resolution, by color.
+
+    `requests` and `errors` are counts, `response_time` is a distribution of seconds; their one dimension has the name
+    of the color's Auto Scaling group.
+    """
+
+    namespace: Annotated[str, _text(r"(?!AWS/)[A-Za-z0-9._/#:-]{1,255}", "a namespace of CloudWatch, not one of AWS")]
+    dimension: MetricName = "AutoScalingGroupName"
+    requests: MetricName = "Requests"
+    errors: MetricName = "Errors"
+    response_time: MetricName = "ResponseTime"
+    period_seconds: Literal[10, 30] = 10
+
+
+class Judge(_Table):
+    """
+    What a release is judged by at every look at its bake, and how strictly.
+
+    Not judged before `minimum_requests`. `false_alarms_percent` bounds how many releases of a version that is as good
+    as the old one are rolled back by the comparison, however often it is looked at. A bake without enough evidence is
+    extended by `longest_extension_seconds` at most; then a human decides ("hold"), or it goes on ("proceed").
+    """
+
+    source: Literal["application", "logs", "load_balancer"]
+    metrics: ApplicationMetrics | None = None
+    minimum_requests: Annotated[int, Field(ge=1)] = 20
+    maximum_error_percent: Annotated[float, Field(gt=0, lt=100)] = 5
+    slow_seconds: Annotated[float, Field(gt=0)] = 3
+    maximum_slow_percent: Annotated[float, Field(gt=0, lt=100)] = 5
+    false_alarms_percent: Annotated[float, Field(gt=0, le=5)] = 0.1
+    longest_extension_seconds: Annotated[int, Field(ge=0, le=3600)] = 600
+    when_inconclusive: Literal["hold", "proceed"] = "hold"
+
+
 class Notifications(_Table):
     """Who hears about releases and rollbacks."""
 
@@ -330,6 +399,8 @@ class EnvironmentSettings(_Table):
     network: Network
     logs: Logs
     checks: Checks
+    alarms: Alarms = Alarms()
+    judge: Judge
     parameters: Parameters
     notifications: Notifications
 
@@ -341,7 +412,9 @@ class EnvironmentSettings(_Table):
             window_seconds=self.release.rollback_window_seconds if waits_for_window else 0,
             snapshot_seconds=self.database.snapshot_timeout_seconds,
             prepare_seconds=self.release.prepare_timeout_seconds,
-            bakes_seconds=tuple(step.bake_seconds for step in self.release.steps),
+            bakes_seconds=tuple(
+                step.bake_seconds + self.judge.longest_extension_seconds for step in self.release.steps
+            ),
             pause_seconds=self.release.longest_pause_seconds,
         )
 
@@ -541,7 +614,7 @@ def _a_release_fits_into_its_history(settings: EnvironmentSettings) -> Iterator[
             "release.rollback_window_seconds": longest.window_seconds,
             "database.snapshot_timeout_seconds": longest.snapshot_seconds,
             "release.prepare_timeout_seconds": longest.prepare_seconds,
-            "release.steps": sum(longest.bakes_seconds),
+            "release.steps with judge.longest_extension_seconds each": sum(longest.bakes_seconds),
             "release.longest_pause_seconds": longest.pause_seconds,
         }
         longer = ", ".join(f"{name} ({seconds} s)" for name, seconds in parts.items() if seconds)
@@ -629,12 +702,32 @@ def _checks_ask_allowed_hosts(settings: EnvironmentSettings) -> Iterator[Problem
 def _patterns_name_the_version(settings: EnvironmentSettings) -> Iterator[Problem]:
     """Refuse a pattern that would blame a version for the errors of another."""
     longest = 1024  # of a filter pattern, as CloudWatch Logs takes it
-    for name in ("request_pattern", "error_pattern"):
-        pattern: str = getattr(settings.logs, name)
+    for name in ("request_pattern", "error_pattern", "slow_pattern"):
+        pattern: str | None = getattr(settings.logs, name)
+        if pattern is None:
+            continue
         if "{version}" not in pattern:
             yield Problem(f"logs.{name}", "must contain {version}, where the version's commit goes")
         if len(pattern.replace("{version}", "0" * 40)) > longest:
             yield Problem(f"logs.{name}", f"must have at most {longest} characters, with a whole commit as its version")
+
+
+def _critical_is_worse_than_warning(settings: EnvironmentSettings) -> Iterator[Problem]:
+    for name in type(settings.alarms).model_fields:
+        thresholds = getattr(settings.alarms, name)
+        if isinstance(thresholds, Thresholds) and thresholds.critical <= thresholds.warning:
+            yield Problem(
+                f"alarms.{name}.critical",
+                f"must be more than the warning's {thresholds.warning:g}, not {thresholds.critical:g}",
+            )
+
+
+def _the_judge_has_evidence(settings: EnvironmentSettings) -> Iterator[Problem]:
+    source, metrics = settings.judge.source, settings.judge.metrics
+    if (source == "application") != (metrics is not None):
+        yield Problem("judge.metrics", 'goes with source = "application": give both or neither')
+    if source == "logs" and settings.logs.slow_pattern is None:
+        yield Problem("logs.slow_pattern", 'is missing: with judge.source = "logs", slow requests are found by it')
 
 
 def _all_checks(settings: EnvironmentSettings) -> Iterator[tuple[str, HealthCheck | SmokeCheck]]:
@@ -688,6 +781,8 @@ _RULES: tuple[Callable[[EnvironmentSettings], Iterator[Problem]], ...] = (
     _checks_ask_allowed_hosts,
     _checks_end_in_time,
     _patterns_name_the_version,
+    _critical_is_worse_than_warning,
+    _the_judge_has_evidence,
     _arns_are_of_this_environment,
     _parameters_are_apart,
 )
