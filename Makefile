@@ -58,10 +58,15 @@ lint: .venv/ready ## Check style and types (seconds)
 
 # What AWS and others publish to check templates, machines and policies with, and our own rules for them.
 .PHONY: check
-check: lint node_modules/.package-lock.json ## Everything that can be checked without running a release (2 min)
+check: lint node_modules/.package-lock.json cdk.out/manifest.json ## Everything that can be checked without running a release (2 min)
 	@$(PYTHON_IN_VENV) -m pytest -n $(TEST_WORKERS) tests/oracles tests/unit/test_imports.py \
 		tests/statemachines/test_shape.py tests/statemachines/test_golden.py tests/statemachines/test_documents.py \
 		tests/infrastructure/test_committed_files.py tests/infrastructure/test_packaging.py
+	@$(PYTHON_IN_VENV) -m cdk.budget
+
+.PHONY: budget
+budget: cdk.out/manifest.json ## Add up how long it takes from a fault to safe traffic, at worst and usually
+	@$(PYTHON_IN_VENV) -m cdk.budget
 
 node_modules/.package-lock.json: .venv/ready package.json package-lock.json
 	@scripts/npm.sh ci --no-audit --no-fund --silent

@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import imports, releases, rollback, sizes, synth
+from bench import imports, judge, releases, rollback, sizes, synth
 from bench.findings import Benchmark, Findings, Plan
 from bench.machine import Machine
 from bench.measure import CannotMeasure
@@ -20,7 +20,14 @@ from bench.report import page, show
 
 MEASURED, NOT_MEASURED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
-BENCHMARKS = (rollback.BENCHMARK, imports.BENCHMARK, sizes.BENCHMARK, synth.BENCHMARK, releases.BENCHMARK)
+BENCHMARKS = (
+    rollback.BENCHMARK,
+    judge.BENCHMARK,
+    imports.BENCHMARK,
+    sizes.BENCHMARK,
+    synth.BENCHMARK,
+    releases.BENCHMARK,
+)
 ASSEMBLY = Path("cdk.out")
 FOLDER = Path("build/bench")
 PAGE = Path("docs/benchmarks.md")

@@ -13,6 +13,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from cdk.acknowledgements import acknowledge, acknowledge_star, acknowledge_tracing, acknowledge_versions
+from cdk.alarms import critical_alarms
 from cdk.names import Names
 from cdk.packaging import function_code, layer_code
 from cdk.permissions import (
@@ -20,6 +21,7 @@ from cdk.permissions import (
     CHECK_RECORD,
     CONNECT_TO_NETWORK,
     PUBLISH_NOTICES,
+    READ_ALARMS,
     READ_APPLICATION_LOG,
     READ_EXECUTIONS,
     READ_GROUPS,
@@ -30,8 +32,10 @@ from cdk.permissions import (
     READ_RECORD,
     READ_REFRESHES,
     READ_RELEASE,
+    READ_SECRET_OF_DATABASE,
     READ_SECRETS_OF_CHECKS,
     READ_SECRETS_OF_DATA_STORES,
+    READ_SECRETS_OF_PROBE,
     READ_SNAPSHOTS,
     READ_TARGET_HEALTH,
     READ_WAY_BACK,
@@ -75,7 +79,7 @@ class FunctionSpec:
     """
     One function. `module` is where its handler is, below `lambdas`.
 
-    A function that writes a live listener, or that stands between an event and safe traffic, may take ten seconds at
+    A function that writes a live listener, or that stands between an event and safe traffic, may take eight seconds at
     most: as long as that a rollback has to wait before it knows that no slower one can still write. Those of the
     rollback's way have concurrency reserved, so that nothing else in the account can use it up. `drivers` are what
     checks ask the product with. A function that is in the VPC reaches what settings name there, and nothing else.
@@ -158,15 +162,15 @@ FUNCTIONS = (
         description="Decides whether an event calls for a rollback, and takes the environment over for it.",
         machines=ROLLBACK,
         timeout_seconds=8,
-        variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES"),
-        permissions=(READ_RECORD, REPLACE_IN_RECORD, READ_EXECUTIONS),
+        variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES", "ALARMS"),
+        permissions=(READ_RECORD, REPLACE_IN_RECORD, READ_EXECUTIONS, READ_ALARMS),
         reserved_concurrency=2,
     ),
     FunctionSpec(
         module="rollback.stop_deployment",
         description="Stops the deployment that the rollback has taken over from.",
         machines=ROLLBACK,
-        timeout_seconds=10,
+        timeout_seconds=8,
         variables=("ENVIRONMENT", "RECORD_TABLE"),
         permissions=(UPDATE_RECORD, STOP_DEPLOYMENTS),
     ),
@@ -179,10 +183,17 @@ FUNCTIONS = (
     ),
     FunctionSpec(
         module="rollback.watchdog",
-        description="Every minute: starts a rollback for a dead holder, and reads the health of the way back.",
+        description="Every minute: starts a rollback for a dead holder or an unheard alarm, and looks at the way back.",
         machines=NO_MACHINE,
-        variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES", "ROLLBACK_MACHINE_ARN"),
-        permissions=(READ_RECORD, REPLACE_IN_RECORD, READ_EXECUTIONS, START_ROLLBACKS, READ_TARGET_HEALTH),
+        variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES", "ROLLBACK_MACHINE_ARN", "ALARMS"),
+        permissions=(
+            READ_RECORD,
+            REPLACE_IN_RECORD,
+            READ_EXECUTIONS,
+            START_ROLLBACKS,
+            READ_TARGET_HEALTH,
+            READ_ALARMS,
+        ),
     ),
     FunctionSpec(
         module="database.take_snapshot",
@@ -224,6 +235,46 @@ FUNCTIONS = (
         timeout_seconds=60,
         variables=("ENVIRONMENT", "RECORD_TABLE", "LOGS"),
         permissions=(UPDATE_RECORD, READ_APPLICATION_LOG),
+    ),
+    FunctionSpec(
+        module="checks.probe",
+        description="Every minute: asks what is live what a user would ask, and publishes how it went.",
+        machines=NO_MACHINE,
+        timeout_seconds=100,
+        variables=("SERVICE", "ENVIRONMENT", "CHECKS"),
+        permissions=(READ_SECRETS_OF_PROBE,),
+        drivers=True,
+    ),
+    FunctionSpec(
+        module="checks.probe_database",
+        description="Every minute: asks the database from inside the VPC, and publishes how fast it answers.",
+        machines=NO_MACHINE,
+        variables=("SERVICE", "ENVIRONMENT", "DATABASE"),
+        permissions=(READ_SECRET_OF_DATABASE, CONNECT_TO_NETWORK),
+        drivers=True,
+        in_vpc=True,
+    ),
+    FunctionSpec(
+        module="judge.check_alarms",
+        description="Looks whether a critical alarm is on before a release changes anything.",
+        machines=DEPLOY,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "ALARMS"),
+        permissions=(UPDATE_RECORD, READ_ALARMS),
+    ),
+    FunctionSpec(
+        module="judge.judge_bake",
+        description="Judges a release that is observed, by alarms and by the requests to both colors.",
+        machines=DEPLOY,
+        timeout_seconds=15,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES", "COLORS", "RELEASE", "ALARMS", "JUDGE", "LOGS"),
+        permissions=(
+            READ_RECORD,
+            READ_RELEASE,
+            UPDATE_RECORD,
+            READ_ALARMS,
+            READ_METRICS,
+            READ_APPLICATION_LOG,
+        ),
     ),
     FunctionSpec(
         module="fleet.prepare_idle_color",
@@ -286,7 +337,7 @@ FUNCTIONS = (
         module="traffic.switch_listener",
         description="Divides traffic between the two colors, only while its execution holds the environment.",
         machines=BOTH,
-        timeout_seconds=10,
+        timeout_seconds=8,
         variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES"),
         permissions=(
             READ_RECORD,
@@ -304,7 +355,7 @@ FUNCTIONS = (
         module="traffic.settle",
         description="Undoes what the execution that lost the environment may still have written.",
         machines=ROLLBACK,
-        timeout_seconds=10,
+        timeout_seconds=8,
         variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES"),
         permissions=(READ_RECORD, UPDATE_RECORD, *READ_LISTENERS, *WRITE_LIVE_ROUTES),
         reserved_concurrency=2,
@@ -314,7 +365,7 @@ FUNCTIONS = (
         description="Carries out what an operator orders, if it fits what the environment is doing.",
         machines=OPERATE,
         variables=("ENVIRONMENT", "RECORD_TABLE", "RELEASE", "DATABASE"),
-        permissions=(READ_RECORD, READ_RELEASE, UPDATE_RECORD, CHECK_RECORD),
+        permissions=(READ_RECORD, READ_RELEASE, UPDATE_RECORD, REPLACE_IN_RECORD, CHECK_RECORD),
     ),
     FunctionSpec(
         module="operate.free_environment",
@@ -337,6 +388,13 @@ FUNCTIONS = (
         machines=WHO_TELLS,
         variables=("ENVIRONMENT", "SERVICE", "TOPIC_ARN", "PARAMETERS", "REPORTS"),
         permissions=(PUBLISH_NOTICES, READ_WAY_BACK),
+    ),
+    FunctionSpec(
+        module="notices.tell_alarm",
+        description="Tells humans of an alarm that warns.",
+        machines=NO_MACHINE,
+        variables=("ENVIRONMENT", "SERVICE", "RECORD_TABLE", "TOPIC_ARN"),
+        permissions=(PUBLISH_NOTICES, READ_RECORD),
     ),
     FunctionSpec(
         module="reports.write_report",
@@ -368,6 +426,8 @@ VARIABLES: Mapping[str, Callable[[EnvironmentSettings], str]] = {
         {**settings.parameters.model_dump(), "way_back": settings.way_back_parameter},
     ),
     "REPORTS": lambda settings: _json({"bucket": settings.reports_bucket, "url": Names(settings).reports_url}),
+    "ALARMS": lambda settings: _json({"prefix": settings.prefix, "critical": critical_alarms(settings)}),
+    "JUDGE": lambda settings: _json(settings.judge.model_dump()),
     "TOPIC_ARN": lambda settings: Names(settings).topic_arn,
     "ROLLBACK_MACHINE_ARN": lambda settings: Names(settings).machine_arn("rollback"),
 }

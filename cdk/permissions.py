@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from aws_cdk import aws_iam as iam
 
 from cdk.names import Names
-from cdk.settings import EnvironmentSettings
+from cdk.settings import EnvironmentSettings, HealthCheck, SmokeCheck
 
 Conditions = Mapping[str, Mapping[str, object]]
 
@@ -111,9 +111,15 @@ def _parameter(settings: EnvironmentSettings, name: str) -> str:
 
 
 def _secrets_of_checks(settings: EnvironmentSettings) -> list[str]:
-    checks = (*settings.checks.health, *settings.checks.smoke)
-    arns = {arn for check in checks for arn in (check.body_secret_arn, check.token_secret_arn) if arn}
-    return sorted(arns)
+    return _secrets_of((*settings.checks.health, *settings.checks.smoke))
+
+
+def _secrets_of_the_probe(settings: EnvironmentSettings) -> list[str]:
+    return _secrets_of(settings.checks.probed)
+
+
+def _secrets_of(checks: Iterable[HealthCheck | SmokeCheck]) -> list[str]:
+    return sorted({arn for check in checks for arn in (check.body_secret_arn, check.token_secret_arn) if arn})
 
 
 def _secrets_of_data_stores(settings: EnvironmentSettings) -> list[str]:
@@ -232,6 +238,13 @@ WRITE_PARAMETERS = Permission(
 WRITE_WAY_BACK = Permission(("ssm:PutParameter",), lambda settings: [_parameter(settings, settings.way_back_parameter)])
 READ_WAY_BACK = Permission(("ssm:GetParameter",), lambda settings: [_parameter(settings, settings.way_back_parameter)])
 
+# Of metric alarms alone: composite ones are described only to who may describe everything.
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html
+READ_ALARMS = Permission(
+    ("cloudwatch:DescribeAlarms",),
+    lambda settings: [settings.arn("cloudwatch", "alarm:*")],
+    why_star="Alarms are looked up by the beginning of their names, which AWS authorizes on all alarms of the account.",
+)
 READ_METRICS = Permission(("cloudwatch:GetMetricData",), _everything, why_star=_NO_RESOURCE)
 # Nobody reads or deletes a report: humans do the one with their own rights, the bucket's age limit the other.
 WRITE_REPORTS = Permission(("s3:PutObject",), _reports, why_star=_MADE_LATER)
@@ -250,6 +263,10 @@ TAKE_SNAPSHOTS = (
 READ_SNAPSHOTS = Permission(("rds:DescribeDBSnapshots",), _our_snapshots, why_star=_MADE_LATER)
 
 READ_SECRETS_OF_CHECKS = Permission(("secretsmanager:GetSecretValue",), _secrets_of_checks)
+READ_SECRETS_OF_PROBE = Permission(("secretsmanager:GetSecretValue",), _secrets_of_the_probe)
+READ_SECRET_OF_DATABASE = Permission(
+    ("secretsmanager:GetSecretValue",), lambda settings: [settings.database.secret_arn], _only_through_the_endpoint
+)
 READ_SECRETS_OF_DATA_STORES = Permission(
     ("secretsmanager:GetSecretValue",), _secrets_of_data_stores, _only_through_the_endpoint
 )

@@ -305,13 +305,23 @@ class SmokeCheck(_Check):
 
 
 class Checks(_Table):
-    """What is asked of the system and of a version. Nothing is asked of a host that is not in `allowed_hosts`."""
+    """
+    What is asked of the system and of a version. Nothing is asked of a host that is not in `allowed_hosts`.
+
+    `probe` names the smoke checks that are asked of what is live every minute, for good; left out, it is all of them.
+    """
 
     live_url: BaseUrl
     test_url: BaseUrl
     allowed_hosts: Annotated[tuple[HostName, ...], Field(min_length=1, strict=False)]
     health: Annotated[tuple[HealthCheck, ...], Field(min_length=1, strict=False)]
     smoke: Annotated[tuple[SmokeCheck, ...], Field(min_length=1, strict=False)]
+    probe: Annotated[tuple[Service, ...], Field(min_length=1, strict=False)] | None = None
+
+    @property
+    def probed(self) -> tuple[SmokeCheck, ...]:
+        """The smoke checks that are asked every minute."""
+        return tuple(check for check in self.smoke if self.probe is None or check.name in self.probe)
 
 
 class Thresholds(_Table):
@@ -325,11 +335,13 @@ class Alarms(_Table):
     """
     The thresholds of the alarms; as they are here, those of the runbook.
 
-    Error rate and response time are judged in minutes with at least `minimum_requests`. Memory and disk are what the
-    CloudWatch agent publishes by Auto Scaling group: mem_used_percent and disk_used_percent.
+    Error rate and response time are judged in minutes with at least `minimum_requests`, of which `minimum_failures`
+    failed, or with so many requests that the slowest of them are as many: one bad minute is enough, bad luck is not.
+    Memory and disk are what the CloudWatch agent publishes by Auto Scaling group: mem_used_percent, disk_used_percent.
     """
 
     minimum_requests: Annotated[int, Field(ge=1)] = 20
+    minimum_failures: Annotated[int, Field(ge=1)] = 5
     error_rate_percent: Thresholds = Thresholds(warning=1, critical=5)
     response_time_seconds: Thresholds = Thresholds(warning=1, critical=3)
     response_time_percentile: Annotated[float, Field(ge=50, lt=100)] = 95
@@ -688,6 +700,13 @@ def _every_check_has_its_name(settings: EnvironmentSettings) -> Iterator[Problem
                 yield Problem(f"checks.{kind}[{index}].name", f"{name!r} is used by another check too: rename one")
 
 
+def _probed_checks_exist(settings: EnvironmentSettings) -> Iterator[Problem]:
+    names = [check.name for check in settings.checks.smoke]
+    for index, name in enumerate(settings.checks.probe or ()):
+        if name not in names:
+            yield Problem(f"checks.probe[{index}]", f"{name!r} is no smoke check; there are {', '.join(names)}")
+
+
 def _checks_ask_allowed_hosts(settings: EnvironmentSettings) -> Iterator[Problem]:
     urls = [("checks.live_url", settings.checks.live_url), ("checks.test_url", settings.checks.test_url)]
     urls += [(f"checks.health[{n}].url", check.url) for n, check in enumerate(settings.checks.health)]
@@ -720,6 +739,32 @@ def _critical_is_worse_than_warning(settings: EnvironmentSettings) -> Iterator[P
                 f"alarms.{name}.critical",
                 f"must be more than the warning's {thresholds.warning:g}, not {thresholds.critical:g}",
             )
+
+
+def _one_alarm_can_sum_up_all(settings: EnvironmentSettings) -> Iterator[Problem]:
+    """
+    Refuse more critical alarms than a composite alarm can have children, or than its rule can name.
+
+    `cdk/alarms.py` makes six for a route, at most one for its load balancer, one for a check, and a dozen others.
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutCompositeAlarm.html
+    """
+    most_alarms, most_characters = 100, 10240
+    longest_balancer = 32
+    of_a_route, others = 6, 12
+    around_a_name = len(f'ALARM("{settings.prefix}-rolls-back-database-connections-green") OR ')
+    probed = settings.checks.probed
+    alarms = (of_a_route + 1) * len(settings.routes) + len(probed) + others
+    characters = (
+        alarms * around_a_name
+        + sum(of_a_route * len(route.name) + longest_balancer for route in settings.routes)
+        + sum(len(check.name) for check in probed)
+    )
+    if alarms > most_alarms or characters > most_characters:
+        yield Problem(
+            "checks.probe",
+            f"and routes make {alarms} critical alarms, whose names fill {characters} characters; one that sums them up"
+            f" can have {most_alarms} with {most_characters}: probe fewer checks, or give them shorter names",
+        )
 
 
 def _the_judge_has_evidence(settings: EnvironmentSettings) -> Iterator[Problem]:
@@ -778,10 +823,12 @@ _RULES: tuple[Callable[[EnvironmentSettings], Iterator[Problem]], ...] = (
     _a_release_fits_into_its_history,
     _every_check_is_one_request,
     _every_check_has_its_name,
+    _probed_checks_exist,
     _checks_ask_allowed_hosts,
     _checks_end_in_time,
     _patterns_name_the_version,
     _critical_is_worse_than_warning,
+    _one_alarm_can_sum_up_all,
     _the_judge_has_evidence,
     _arns_are_of_this_environment,
     _parameters_are_apart,

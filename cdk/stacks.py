@@ -3,14 +3,18 @@
 from aws_cdk import Duration, Environment, Stack
 from constructs import Construct
 
+from cdk.alarms import Alarms
+from cdk.dashboard import Dashboard
 from cdk.functions import Functions
 from cdk.machines import Machine
 from cdk.monitoring import LostEventsAlarm, Notices, WatchdogAlarm
 from cdk.names import Names
+from cdk.probes import PROBES, Probes
 from cdk.record import Record
 from cdk.reports import ReportOnEndedExecution, Reports
 from cdk.settings import EnvironmentSettings
-from cdk.triggers import LostEvents, RollbackOnUnfinishedExecution, Watchdog
+from cdk.triggers import LostEvents, RollbackOnAlarm, RollbackOnUnfinishedExecution, Watchdog
+from cdk.warning_notices import TellWarnings
 from statemachines.clean_up import clean_up_definition
 from statemachines.deploy import deploy_definition
 from statemachines.operate import operate_definition
@@ -111,7 +115,12 @@ class EnvironmentStack(Stack):
             rollback=rollback.state_machine,
             lost_events=lost_events.queue,
         )
+        RollbackOnAlarm(self, "RollbackOnAlarm", settings, rollback.state_machine, lost_events.queue)
         ReportOnEndedExecution(self, "ReportOnEndedExecution", settings, holders, report.state_machine)
+        alarms = Alarms(self, "Alarms", settings)
+        Dashboard(self, "Dashboard", settings, alarms)
+        TellWarnings(self, "TellWarnings", settings, functions.version("notices.tell_alarm"))
+        Probes(self, "Probes", settings, {module: functions.version(module) for module in PROBES})
         Watchdog(self, "Watchdog", settings, functions.version("rollback.watchdog"), lost_events.queue)
         WatchdogAlarm(self, "WatchdogAlarm", settings, notices.topic)
         LostEventsAlarm(self, "LostEventsAlarm", lost_events.queue, notices.topic, Names(settings).named("lost-events"))

@@ -3,7 +3,7 @@ What starts a machine when nobody is looking, and what becomes of an event that 
 
 A release's own failure path starts its rollback; but a machine's time-out, an abort in the console or a crash of the
 failure path itself goes past every Catch. Two independent ways find such a release: its execution's last status event,
-and the watchdog, which needs no event at all.
+and the watchdog, which needs no event at all. A release that ended well and serves badly is found by alarms.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,8 +19,10 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from cdk.acknowledgements import acknowledge
+from cdk.alarms import critical_alarms
 from cdk.names import Names
 from cdk.settings import EnvironmentSettings
+from lambdas.judge.alarm_rules import AlarmSettings
 
 UNFINISHED = ("FAILED", "TIMED_OUT", "ABORTED")
 ENDED = ("SUCCEEDED", *UNFINISHED)
@@ -51,18 +53,24 @@ class LostEvents(Construct):
 
 
 @dataclass(frozen=True)
-class StatusRule:
+class StartRule:
     """
-    What starts a machine when an execution of another one gets one of these `statuses`.
+    What starts a machine.
 
     `given` is the machine's input. An event that cannot be delivered is tried again for as long as `for_at_most`.
     """
 
     name: str
     description: str
-    statuses: tuple[str, ...]
     given: Mapping[str, str]
     for_at_most: Duration
+
+
+@dataclass(frozen=True)
+class StatusRule(StartRule):
+    """What starts a machine when an execution of another one gets one of these `statuses`."""
+
+    statuses: tuple[str, ...]
 
 
 def start_on_status(
@@ -70,6 +78,27 @@ def start_on_status(
     settings: EnvironmentSettings,
     rule: StatusRule,
     watched: Sequence[sfn.IStateMachine],
+    machine: sfn.IStateMachine,
+    lost_events: sqs.IQueue | None = None,
+) -> None:
+    """Make the rule for executions of the machines that are watched."""
+    pattern = events.EventPattern(
+        account=[settings.account],
+        source=["aws.states"],
+        detail_type=["Step Functions Execution Status Change"],
+        detail={
+            "stateMachineArn": [each.state_machine_arn for each in watched],
+            "status": list(rule.statuses),
+        },
+    )
+    start_on_event(scope, settings, rule, pattern, machine, lost_events)
+
+
+def start_on_event(
+    scope: Construct,
+    settings: EnvironmentSettings,
+    rule: StartRule,
+    pattern: events.EventPattern,
     machine: sfn.IStateMachine,
     lost_events: sqs.IQueue | None = None,
 ) -> None:
@@ -92,15 +121,7 @@ def start_on_status(
         "Rule",
         rule_name=rule_name,
         description=rule.description,
-        event_pattern=events.EventPattern(
-            account=[settings.account],
-            source=["aws.states"],
-            detail_type=["Step Functions Execution Status Change"],
-            detail={
-                "stateMachineArn": [each.state_machine_arn for each in watched],
-                "status": list(rule.statuses),
-            },
-        ),
+        event_pattern=pattern,
         targets=[
             targets.SfnStateMachine(
                 machine,
@@ -145,6 +166,55 @@ class RollbackOnUnfinishedExecution(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         start_on_status(self, settings, _ROLLBACK, watched, rollback, lost_events)
+
+
+_CRITICAL_ALARM = StartRule(
+    name="critical-alarm",
+    description="Rolls back the release that a critical alarm is about, or pages.",
+    given={
+        "source": "alarm",
+        "alarm": events.EventField.from_path("$.detail.alarmName"),
+        "state": events.EventField.from_path("$.detail.state.value"),
+        "previous_state": events.EventField.from_path("$.detail.previousState.value"),
+        "changed_at": events.EventField.from_path("$.detail.state.timestamp"),
+        "reason": events.EventField.from_path("$.detail.state.reason"),
+    },
+    for_at_most=Duration.hours(1),
+)
+
+
+class RollbackOnAlarm(Construct):
+    """
+    Start the rollback machine when a critical alarm comes on: one on one metric, not one that sums others up.
+
+    What sums up is on already when a processor is busy, and says nothing new when errors come. By the beginning of
+    their names, because a list of all of them would not fit into a pattern of 2048 characters.
+
+    The machine decides from the record whether the alarm is about a release, and reads whether it is still on. So an
+    event may come as late as any other: an alarm that has gone off since does nothing, and one that is still on is as
+    urgent as before.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        settings: EnvironmentSettings,
+        rollback: sfn.IStateMachine,
+        lost_events: sqs.IQueue,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        beginnings = AlarmSettings(settings.prefix, critical_alarms(settings)).name_prefixes()
+        pattern = events.EventPattern(
+            account=[settings.account],
+            source=["aws.cloudwatch"],
+            detail_type=["CloudWatch Alarm State Change"],
+            detail={
+                "alarmName": [{"prefix": each} for each in beginnings],
+                "state": {"value": ["ALARM"]},
+            },
+        )
+        start_on_event(self, settings, _CRITICAL_ALARM, pattern, rollback, lost_events)
 
 
 class Watchdog(Construct):

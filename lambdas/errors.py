@@ -13,6 +13,10 @@ Everything that a step may refuse or fail with.
     ├── SmokeCheckFailed       a version, or the system, does not do what users need
     ├── DataStoreUnreachable   the database or the cache does not answer
     ├── ErrorRateTooHigh       too many requests to a version end in errors
+    ├── AlarmsAreOn            a critical alarm is on before a release has begun
+    ├── AlarmsMissing          not all critical alarms exist
+    ├── ReleaseUnhealthy       a release that is observed is worse than it may be
+    ├── NotTheRelease          something is wrong, and the release is not to blame, or not alone
     ├── PauseExpired           a release was paused, and nobody let it go on in time
     └── AwsCallFailed          an AWS request failed, and trying again may help
 
@@ -67,6 +71,22 @@ class DataStoreUnreachable(RunbackError):
 
 class ErrorRateTooHigh(RunbackError):
     """Too many requests to a version end in errors. The application's log says which; mend them in a new commit."""
+
+
+class AlarmsAreOn(RunbackError):
+    """A critical alarm is on already. Remove its cause first, or release with despite_alarms and the reason."""
+
+
+class AlarmsMissing(RunbackError):
+    """Not all critical alarms exist, and one that is gone is never on. Deploy Runback again: it makes them anew."""
+
+
+class ReleaseUnhealthy(RunbackError):
+    """The new version is worse than it may be: the message has the evidence. Mend it in a new commit."""
+
+
+class NotTheRelease(RunbackError):
+    """The old version is in trouble itself, so going back may not help. Look at what both versions need, and decide."""
 
 
 class PauseExpired(RunbackError):

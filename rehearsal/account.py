@@ -13,18 +13,28 @@ from moto import mock_aws
 
 from rehearsal.circumstances import Circumstances
 from rehearsal.clock import Clock
-from rehearsal.engine import interpreter, template
+from rehearsal.engine import function_metrics, interpreter, template
+from rehearsal.engine.alarms import Alarms
 from rehearsal.engine.calls import Calls
+from rehearsal.engine.custom_metrics import CustomMetrics
 from rehearsal.engine.events import EventBus
+from rehearsal.engine.function_metrics import FunctionMetrics
 from rehearsal.engine.functions import FunctionService
 from rehearsal.engine.interpreter import Interpreter
+from rehearsal.engine.metrics import Metrics
 from rehearsal.settings import Settings
 from rehearsal.staging import Staging
-from rehearsal.world import customer
+from rehearsal.world import customer, load_balancer_metrics
+from rehearsal.world.application_metrics import application_metrics
+from rehearsal.world.counter_readings import CounterReadings
 from rehearsal.world.customer import Cache, World
 from rehearsal.world.database import Database
 from rehearsal.world.fleet import Fleet
+from rehearsal.world.gauge_metrics import GaugeMetrics
+from rehearsal.world.host_metrics import HostMetrics
 from rehearsal.world.load_balancer import LoadBalancer
+from rehearsal.world.load_balancer_metrics import LoadBalancerMetrics
+from rehearsal.world.strain import AGENT, EC2, RDS, Strain
 
 GOOD_WEATHER = Circumstances()
 
@@ -41,6 +51,10 @@ class Account:
     functions: FunctionService
     events: EventBus
     world: World
+    metrics: Metrics
+    alarms: Alarms
+    strain: Strain
+    """How much instances and database bear, for a scenario to change."""
     stack: template.Stack
 
     def client(self, service: str) -> Any:
@@ -103,10 +117,39 @@ def pretend_account(
                     clock, calls, runtime, account=settings.account, session=session, log_dir=folder / "logs"
                 )
             )
+            strain = Strain(settings, world.fleet)
+            metrics = stack.enter_context(_metrics(clock, settings, world, functions, strain))
             events = stack.enter_context(EventBus(clock, account=settings.account, session=session))
+            alarms = stack.enter_context(Alarms(clock, metrics, events, account=settings.account, session=session))
             loaded = template.load(assembly, settings.stack_name, functions, session=session)
+            alarms.assume_well()
             machines.on_status_change(lambda detail: events.put(_status_event(detail)))
-        yield Account(settings, folder, clock, calls, machines, functions, events, world, loaded)
+        yield Account(
+            settings, folder, clock, calls, machines, functions, events, world, metrics, alarms, strain, loaded
+        )
+
+
+@contextmanager
+def _metrics(
+    clock: Clock, settings: Settings, world: World, functions: FunctionService, strain: Strain
+) -> Iterator[Metrics]:
+    """Let everything be measured that publishes metrics."""
+    with ExitStack() as stack:
+        custom = stack.enter_context(CustomMetrics(clock))
+        functions.add_log_observer(custom.read)
+        metrics = stack.enter_context(Metrics(custom))
+        of_functions = FunctionMetrics(clock)
+        functions.add_outcome_observer(of_functions.invoked)
+        metrics.register(function_metrics.NAMESPACE, of_functions)
+        readings = stack.enter_context(CounterReadings(clock, world.counters))
+        metrics.register(load_balancer_metrics.NAMESPACE, LoadBalancerMetrics(clock, readings))
+        if own := application_metrics(clock, readings, settings):
+            metrics.register(*own)
+        hosts = HostMetrics(settings, world.load_balancer)
+        gauges = stack.enter_context(GaugeMetrics(clock, [hosts.look, strain.look]))
+        for namespace in (load_balancer_metrics.NAMESPACE, EC2, AGENT, RDS):
+            metrics.register(namespace, gauges)
+        yield metrics
 
 
 def _status_event(detail: dict[str, Any]) -> dict[str, Any]:

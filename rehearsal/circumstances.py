@@ -15,7 +15,8 @@ class Circumstances:
 
     Versions without a behaviour behave well. `refresh_patience_seconds` is how long an instance refresh waits for an
     instance, in simulated seconds; `idle_instances` is the idle color's size before the release; `sticky_share` is the
-    share of users that keep the load balancer's stickiness cookie.
+    share of users that keep the load balancer's stickiness cookie; `requests_per_second` is how much all of them
+    send, in the users' own seconds (simulated ones for models, else the wall's); None: what the staging is made for.
     """
 
     behaviours: Mapping[str, Behaviour] = field(default_factory=dict)
@@ -23,3 +24,4 @@ class Circumstances:
     refresh_patience_seconds: float = PATIENCE_SECONDS
     idle_instances: int = 0
     sticky_share: float = 0.0
+    requests_per_second: float | None = None

@@ -1,7 +1,7 @@
 """What fate can do to an account: throttle it, cut it off, kill what runs in it, hold a request back, lose events."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rehearsal.account import Account
@@ -36,6 +36,20 @@ def cut_off(account: Account, service: str, seconds: float) -> None:
 
 def _acts_as_role(call: Call) -> bool:
     return call.access_key.startswith(ROLE_KEY)
+
+
+def throttle_function(account: Account, function: str, times: int) -> None:
+    """Refuse the next invocations of a function, by its name without service and environment."""
+    name, left = account.stack.function(function), times
+
+    def refuse(call: Call) -> Refusal | None:
+        nonlocal left
+        if call.service != "lambda" or name not in json.dumps(call.parameters) or left == 0:
+            return None
+        left -= 1
+        return _THROTTLED["lambda"]
+
+    account.calls.add_interceptor(refuse)
 
 
 class HeldCall:
@@ -80,25 +94,60 @@ def kill_applications(account: Account, color: str) -> None:
 
 def lose_status_events(account: Account) -> None:
     """Let no execution's end be heard any more: such events are best effort on AWS."""
-    _disable_rules(account, "EventPattern")
+    _disable_rules(account, lambda rule: _hears(rule, "aws.states"))
+
+
+def lose_alarm_events(account: Account) -> None:
+    """Let no alarm be heard any more."""
+    _disable_rules(account, lambda rule: _hears(rule, "aws.cloudwatch"))
 
 
 def lose_watchdog(account: Account) -> None:
     """Let the watchdog look no more."""
-    _disable_rules(account, "ScheduleExpression")
+    _disable_rules(account, lambda rule: rule["Name"].endswith("-watchdog"))
 
 
-def _disable_rules(account: Account, kind: str) -> None:
+def _hears(rule: Mapping[str, Any], source: str) -> bool:
+    return source in json.loads(rule.get("EventPattern", "{}")).get("source", [])
+
+
+def _disable_rules(account: Account, is_meant: Callable[[Mapping[str, Any]], bool]) -> None:
     events = account.client("events")
     for rule in events.list_rules()["Rules"]:
-        if kind in rule:
+        if is_meant(rule):
             events.disable_rule(Name=rule["Name"])
 
 
 def deliver_again(account: Account, execution_arn: str) -> None:
     """Deliver the events of an execution's end once more, however old they are."""
-    events: list[Mapping[str, Any]] = [delivery.event for delivery in list(account.events.deliveries)]
-    for event in [each for each in events if each.get("detail", {}).get("executionArn") == execution_arn]:
+    _deliver(account, lambda event: event.get("detail", {}).get("executionArn") == execution_arn)
+
+
+def alarms_turned_on(account: Account) -> list[dict[str, str]]:
+    """Return what the rule on alarms would give to the rollback machine for each critical alarm that is on."""
+    prefix = f"{account.settings.service}-{account.settings.environment}-rolls-back-"
+    found = account.client("cloudwatch").describe_alarms(AlarmNamePrefix=prefix, StateValue="ALARM", MaxRecords=100)
+    return [
+        {
+            "source": "alarm",
+            "alarm": each["AlarmName"],
+            "state": "ALARM",
+            "previous_state": "OK",
+            "changed_at": each["StateTransitionedTimestamp"].isoformat(),
+            "reason": each["StateReason"],
+        }
+        for each in found["MetricAlarms"]
+    ]
+
+
+def deliver_alarms_again(account: Account) -> None:
+    """Deliver every alarm that was heard once more, however old it is."""
+    _deliver(account, lambda event: "alarmName" in event.get("detail", {}))
+
+
+def _deliver(account: Account, is_meant: Callable[[Mapping[str, Any]], bool]) -> None:
+    events = {str(delivery.event["id"]): delivery.event for delivery in list(account.events.deliveries)}
+    for event in filter(is_meant, events.values()):
         account.events.put(dict(event))
 
 

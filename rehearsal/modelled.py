@@ -31,7 +31,6 @@ from rehearsal.world.customer import StorePorts, World
 from rehearsal.world.database import Database
 from rehearsal.world.fleet import Fleet
 from rehearsal.world.load_balancer import LoadBalancer
-from rehearsal.world.load_balancer_metrics import LoadBalancerMetrics
 from rehearsal.world.names import Names
 
 
@@ -83,7 +82,6 @@ class Modelled:
             )
             data_plane = ModelDataPlane(clock, applications, seed=self.seed)
             stack.callback(data_plane.stop)
-            stack.enter_context(LoadBalancerMetrics(clock, data_plane))
             network = ModelNetwork(applications)
             load_balancer = stack.enter_context(
                 LoadBalancer(clock, network, data_plane, *place, certificate, probe=probe_of(applications))
@@ -121,7 +119,7 @@ class Modelled:
             calls.add_observer(fleet.observe)
             calls.add_observer(load_balancer.observe)
             self._data_plane = data_plane
-            yield World(load_balancer, fleet, database, cache, certificate, open_doors, Names(), Names())
+            yield World(load_balancer, data_plane, fleet, database, cache, certificate, open_doors, Names(), Names())
 
     @contextmanager
     def runtime(self, session: boto3.Session, world: World) -> Iterator[Runtime]:
@@ -132,7 +130,13 @@ class Modelled:
 
     @contextmanager
     def traffic(
-        self, clock: Clock, world: World, listener: str, samples: Path, sticky_share: float
+        self,
+        clock: Clock,
+        world: World,
+        listener: str,
+        samples: Path,
+        sticky_share: float,
+        requests_per_second: float | None = None,
     ) -> Iterator[ModelTraffic]:
         """Send model requests, at a constant rate in simulated time."""
         del world
@@ -141,7 +145,7 @@ class Modelled:
             self._data_plane,
             listener,
             samples,
-            requests_per_second=self.requests_per_second,
+            requests_per_second=requests_per_second or self.requests_per_second,
             sticky_share=sticky_share,
             seed=self.seed,
         )

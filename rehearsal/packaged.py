@@ -23,7 +23,6 @@ from rehearsal.world.data_plane import DataPlane
 from rehearsal.world.database import Database
 from rehearsal.world.fleet import Fleet
 from rehearsal.world.load_balancer import LoadBalancer
-from rehearsal.world.load_balancer_metrics import LoadBalancerMetrics
 from rehearsal.world.names import Names
 from rehearsal.world.network import Network
 from rehearsal.world.request_logs import LogShipper
@@ -61,7 +60,6 @@ class Packaged:
         with ExitStack() as stack:
             network, data_plane = Network(), DataPlane(logs)
             stack.callback(data_plane.stop)
-            stack.enter_context(LoadBalancerMetrics(clock, data_plane))
             tls_fronts = TlsFronts(certificate, logs)
             stack.callback(tls_fronts.stop)
             database = stack.enter_context(
@@ -100,7 +98,7 @@ class Packaged:
             calls.add_observer(fleet.observe)
             calls.add_observer(load_balancer.observe)
             internet, vpc = (Names(folder / "names" / f"{network}.json") for network in ("internet", "vpc"))
-            yield World(load_balancer, fleet, database, cache, certificate, open_doors, internet, vpc)
+            yield World(load_balancer, data_plane, fleet, database, cache, certificate, open_doors, internet, vpc)
 
     @contextmanager
     def runtime(self, session: boto3.Session, world: World) -> Iterator[Runtime]:
@@ -123,11 +121,18 @@ class Packaged:
 
     @contextmanager
     def traffic(
-        self, clock: Clock, world: World, listener: str, samples: Path, sticky_share: float
+        self,
+        clock: Clock,
+        world: World,
+        listener: str,
+        samples: Path,
+        sticky_share: float,
+        requests_per_second: float | None = None,
     ) -> Iterator[Traffic]:
         """Send real requests, at a constant rate in wall time."""
         del clock
-        traffic = Traffic.start(world.load_balancer.url(listener), self.requests_per_second, samples, sticky_share)
+        rate = requests_per_second or self.requests_per_second
+        traffic = Traffic.start(world.load_balancer.url(listener), rate, samples, sticky_share)
         try:
             yield traffic
         finally:

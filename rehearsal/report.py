@@ -152,7 +152,7 @@ def make_report(
         total_seconds=total_seconds,
         simulated_seconds=account.clock.seconds(),
         clock=staging.as_json(),
-        requests_per_second=staging.requests_per_second,
+        requests_per_second=stage.traffic.requests_per_second,
         samples=stage.traffic.so_far(),
         switch=_switch(stage),
         moves=list(_moves(account)),

@@ -48,6 +48,7 @@ class Database:
     port: int
     name: str
     secret_arn: str
+    maximum_connections: int
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,17 @@ class Checks:
 
 
 @dataclass(frozen=True)
+class ApplicationMetrics:
+    """What the application publishes of itself: two counts and a distribution of seconds, by Auto Scaling group."""
+
+    namespace: str
+    dimension: str
+    requests: str
+    errors: str
+    response_time: str
+
+
+@dataclass(frozen=True)
 class Settings:
     """One environment's resources, and where Runback's stack for it is."""
 
@@ -88,6 +100,8 @@ class Settings:
     log_group: str
     endpoints: dict[str, str]
     """The id of the VPC's endpoint for a service, by the service as boto3 names it."""
+    application_metrics: ApplicationMetrics | None
+    """None for an application that publishes nothing."""
 
     @property
     def database_instance(self) -> str:
@@ -121,6 +135,7 @@ class Settings:
             checks=_checks(given["checks"]),
             log_group=given["logs"]["group"],
             endpoints=_endpoints(given.get("network", {})),
+            application_metrics=_application_metrics(given["judge"].get("metrics")),
         )
 
 
@@ -135,7 +150,14 @@ def _route(given: dict[str, Any]) -> Route:
 
 
 def _database(given: dict[str, Any]) -> Database:
-    return Database(given["instance"], given["host"], given.get("port", 5432), given["name"], given["secret_arn"])
+    return Database(
+        given["instance"],
+        given["host"],
+        given.get("port", 5432),
+        given["name"],
+        given["secret_arn"],
+        given["maximum_connections"],
+    )
 
 
 def _cache(given: dict[str, Any]) -> Cache:
@@ -156,6 +178,18 @@ def _checks(given: dict[str, Any]) -> Checks:
 def _endpoints(given: dict[str, Any]) -> dict[str, str]:
     endpoint = given.get("secrets_manager_endpoint_id")
     return {"secretsmanager": endpoint} if endpoint else {}
+
+
+def _application_metrics(given: dict[str, Any] | None) -> ApplicationMetrics | None:
+    if given is None:
+        return None
+    return ApplicationMetrics(
+        namespace=given["namespace"],
+        dimension=given.get("dimension", "AutoScalingGroupName"),
+        requests=given.get("requests", "Requests"),
+        errors=given.get("errors", "Errors"),
+        response_time=given.get("response_time", "ResponseTime"),
+    )
 
 
 def _host_and_port(url: str) -> tuple[str, int]:

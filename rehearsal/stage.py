@@ -20,6 +20,8 @@ _WAIT_FOR_TIME = frozenset({"clean-up", "report"})
 _ONLY_TELL = frozenset({"report"})
 """Machines that only tell what others did: a bake is a bake, whatever they do meanwhile."""
 
+_BAKE = "Bake at "
+
 
 class Stuck(Exception):
     """Something that a scenario waits for did not happen; the message says what."""
@@ -64,6 +66,8 @@ class Stage:
         self.record = RecordView(account.calls.lock, *place, account.stack.table(), settings.environment)
         self.steps: list[Step] = []
         self.executions: dict[str, Execution] = {}
+        self.fault_at: datetime | None = None
+        """When something turned bad that the release must be judged by."""
         self._listeners: list[Callable[[Step], None]] = []
         self._speeds = staging.speeds
         self._patience_seconds = staging.patience_seconds
@@ -112,6 +116,10 @@ class Stage:
             elbv2.modify_rule(RuleArn=route.arn, Actions=[action])
         else:
             elbv2.modify_listener(ListenerArn=route.arn, DefaultActions=[action])
+
+    def note_fault(self) -> None:
+        """Remember that something turns bad now, the first time: the report says how long it took to be found."""
+        self.fault_at = self.fault_at or self.account.clock.now()
 
     # -- what a scenario waits for
 
@@ -263,13 +271,15 @@ class Stage:
         self._changed.set()
 
     def _pace(self) -> None:
-        """Bakes have a speed of their own: there traffic is what is waited for."""
+        """Bakes have speeds of their own: there traffic is what is waited for."""
         state = next((step.state for step in reversed(self.steps) if step.machine not in _ONLY_TELL), "")
         if self._played and self._only_time_is_missing():
             self.account.clock.pace(self._speeds.idle)
+        elif state.startswith(_BAKE):
+            is_whole = state == f"{_BAKE}100 %"
+            self.account.clock.pace(self._speeds.baking if is_whole else self._speeds.judging)
         elif state:
-            baking = state.startswith("Bake")
-            self.account.clock.pace(self._speeds.baking if baking else self._speeds.waiting)
+            self.account.clock.pace(self._speeds.waiting)
 
     def _only_time_is_missing(self) -> bool:
         running = [each for each in self.executions.values() if not each.ended]

@@ -32,11 +32,13 @@ class Speeds:
     """
     Simulated seconds in a wall second: while everything waits, and while a release bakes under traffic.
 
-    `idle` is for the end of a scenario, when nothing is left but a clean-up that waits for the end of the window.
+    Users who are real live in wall seconds: at `judging`, while the release has a part of the traffic, there are
+    requests enough to judge that part by; at `baking` it has all of it. `idle` is for the end of a scenario, when nothing is left but a clean-up that waits for the end of the window.
     """
 
     waiting: float = 60.0
-    baking: float = 200.0
+    judging: float = 30.0
+    baking: float = 100.0
     idle: float = 1200.0
 
 
@@ -44,6 +46,7 @@ class Traffic(Protocol):
     """Users who send requests, and what they saw."""
 
     samples_path: Path
+    requests_per_second: float
 
     def is_running(self) -> bool:
         """Unless stopped they should be: users that are gone see no failure."""
@@ -92,9 +95,15 @@ class Staging(Protocol):
         ...
 
     def traffic(
-        self, clock: Clock, world: World, listener: str, samples: Path, sticky_share: float
+        self,
+        clock: Clock,
+        world: World,
+        listener: str,
+        samples: Path,
+        sticky_share: float,
+        requests_per_second: float | None = None,
     ) -> AbstractContextManager[Traffic]:
-        """Let users send requests to a listener, or to the listener of a rule."""
+        """Let users send requests to a listener, or to the listener of a rule; as many as usual, unless told."""
         ...
 
     def as_json(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from aws_cdk import aws_stepfunctions as sfn
 
 from lambdas.checks.rules import Scope
-from lambdas.errors import EnvironmentBusy, LeaseLost, ListenerDrifted, RollbackWindowOpen
+from lambdas.errors import EnvironmentBusy, LeaseLost, ListenerDrifted, NotTheRelease, RollbackWindowOpen
 from statemachines.clean_up import start_clean_up
 from statemachines.plan import CHECK_EVERY_SECONDS, ReleasePlan, ShiftStep
 from statemachines.steps import (
@@ -14,6 +14,7 @@ from statemachines.steps import (
     FAILURE,
     FORWARD_SLOW,
     INPUT,
+    JUDGE,
     SWITCH_FORWARD,
     Steps,
     at,
@@ -39,7 +40,7 @@ class _Endings:
     aborted: sfn.IChainable
     rolled_back: sfn.IChainable
     lease_lost: sfn.IChainable
-    drifted: sfn.IChainable
+    left_to_human: sfn.IChainable
     escalated: sfn.IChainable
 
 
@@ -66,9 +67,10 @@ def _claim(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChaina
     validate = steps.task(
         "Validate request",
         "release.validate_request",
-        'Looks at the input before anything happens. A valid one is {"version": "<git commit>"}.',
+        'Looks at the input before anything happens. A valid one is {"version": "<git commit>"}; with'
+        ' "despite_alarms": "<reason>" a critical alarm that is on already does not stop it.',
         given={"input": INPUT, "execution_name": at("$$.Execution.Name")},
-        returns=("version", "release_id", "problem"),
+        returns=("version", "release_id", "problem", "despite_alarms"),
         into="request",
         starts_anew=True,
     )
@@ -94,6 +96,12 @@ def _claim(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChaina
         returns=("version", "capacity"),
         into="way_back",
     )
+    alarms = steps.task(
+        "Check alarms",
+        "judge.check_alarms",
+        "Looks whether a critical alarm is on already: it would not turn on again for this release.",
+        given={**_RELEASE, "despite_alarms": at("$.request.despite_alarms")},
+    )
     current = _smoke_check(
         steps,
         "Check current health",
@@ -110,7 +118,7 @@ def _claim(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChaina
     on_error(validate, unchecked, result_path=sfn.JsonPath.DISCARD)
     on_error(claim, endings.refused, EnvironmentBusy, RollbackWindowOpen, ListenerDrifted)
     on_error(claim, endings.escalated)
-    for task in (record, current):
+    for task in (record, alarms, current):
         on_error(task, endings.lease_lost, LeaseLost)
         on_error(task, endings.aborted)
     valid = sfn.Condition.string_equals("$.request.problem", "")
@@ -124,7 +132,7 @@ def _claim(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChaina
     ours = steps.ask("Is the environment ours?", "Goes on once the environment is claimed.")
     claimed = sfn.Condition.string_equals("$.environment.again_at", "")
     steps.repeat(wait, claim, ours, claimed, yes=record, no=wait)
-    record.next(current).next(then)
+    record.next(alarms).next(current).next(then)
     return validate.next(question)
 
 
@@ -216,12 +224,14 @@ def _try_out(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChai
 
 def _hold(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChainable:
     """Here an operator's pause holds the release while nobody but Runback has seen it."""
-    check = _check_bake(
-        steps,
+    check = steps.task(
         "Check for hold",
-        ShiftStep(weight=0, bake_seconds=0),
+        "release.check_bake",
         "Looks whether an operator has paused the release before it receives traffic. Fails when a pause is over its"
         " deadline.",
+        given={**_RELEASE, "percent": 0, "bake_seconds": 0},
+        returns=("done", "again_at"),
+        into="bake",
     )
     wait = steps.wait_until(
         "Hold before shift", "The release is paused, and has no traffic yet: look again then.", _BAKED_AGAIN_AT
@@ -263,42 +273,50 @@ def _switch(
         patience=SWITCH_FORWARD,
     )
     on_error(switch, endings.lease_lost, LeaseLost)
-    on_error(switch, endings.drifted, ListenerDrifted)
+    on_error(switch, endings.left_to_human, ListenerDrifted)
     on_error(switch, endings.rolled_back)
     return switch.next(then)
 
 
 def _bake(steps: Steps, shift: ShiftStep, endings: _Endings, then: sfn.IChainable) -> sfn.IChainable:
-    """A bake is many short waits, so that an order is obeyed while it lasts, and a lost lease is noticed."""
+    """
+    A bake is many short waits: after each one the release is judged, orders are obeyed, and a lost lease is noticed.
+
+    A human is asked once when there is not enough to judge by, and the release waits for the answer as in a pause.
+    """
     percent = f"{shift.weight} %"
-    check = _check_bake(
-        steps,
-        f"Check bake at {percent}",
-        shift,
-        f"Looks whether the release was observed at {percent} for {shift.bake_seconds} s, and what an operator has"
-        " ordered: a pause holds it, promote ends the bake. Fails when a pause is over its deadline.",
+    judge = steps.task(
+        f"Judge at {percent}",
+        "judge.judge_bake",
+        f"Compares both colors by alarms, errors and response times since the release has {percent}. Goes on once it"
+        f" was good for {shift.bake_seconds} s and nobody has paused it. Fails when it is worse than the old version,"
+        " or when a pause is over its deadline.",
+        given={
+            **_RELEASE,
+            "version": at("$.request.version"),
+            "color": _IDLE,
+            "percent": shift.weight,
+            "bake_seconds": shift.bake_seconds,
+        },
+        returns=("done", "again_at", "asks", "reason"),
+        into="bake",
+        patience=JUDGE,
     )
     wait = steps.wait_until(
         f"Bake at {percent}",
         f"Observes the release at {percent}, in short waits. The old color stays alive.",
         _BAKED_AGAIN_AT,
     )
-    question = steps.ask(f"Has it baked at {percent}?", "Goes on when the bake is over, and the release is not paused.")
+    ask = steps.tell(f"Ask a human at {percent}", "undecided", _RELEASE_ID, reason=at("$.bake.reason"))
+    question = steps.ask(f"Has it baked at {percent}?", "Goes on when the release was observed and found good.")
+    question.when(sfn.Condition.boolean_equals("$.bake.asks", value=True), ask)
     done = sfn.Condition.boolean_equals("$.bake.done", value=True)
-    on_error(check, endings.lease_lost, LeaseLost)
-    on_error(check, endings.rolled_back)
-    return steps.repeat(wait, check, question, done, yes=then, no=wait)
-
-
-def _check_bake(steps: Steps, name: str, shift: ShiftStep, comment: str) -> sfn.TaskStateBase:
-    return steps.task(
-        name,
-        "release.check_bake",
-        comment,
-        given={**_RELEASE, "percent": shift.weight, "bake_seconds": shift.bake_seconds},
-        returns=("done", "again_at"),
-        into="bake",
-    )
+    on_error(judge, endings.lease_lost, LeaseLost)
+    on_error(judge, endings.left_to_human, NotTheRelease)
+    on_error(judge, endings.rolled_back)
+    on_error(ask, wait, result_path=sfn.JsonPath.DISCARD)
+    ask.next(wait)
+    return steps.repeat(wait, judge, question, done, yes=then, no=wait)
 
 
 def _validate_live(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChainable:
@@ -379,7 +397,7 @@ def _accept(steps: Steps, clean_up: sfn.IStateMachine, endings: _Endings) -> sfn
     )
     live = _live(steps, clean_up)
     on_error(promote, endings.lease_lost, LeaseLost)
-    on_error(promote, endings.drifted, ListenerDrifted)
+    on_error(promote, endings.left_to_human, ListenerDrifted)
     on_error(promote, endings.rolled_back)
     on_error(resume, endings.lease_lost, LeaseLost)
     on_error(resume, release)
@@ -418,7 +436,7 @@ def _endings(steps: Steps, rollback: sfn.IStateMachine) -> _Endings:
         aborted=_aborted(steps, lease_lost, escalated),
         rolled_back=_rolled_back(steps, rollback, escalated),
         lease_lost=lease_lost,
-        drifted=_drifted(steps, lease_lost, escalated),
+        left_to_human=_left_to_human(steps, lease_lost, escalated),
         escalated=escalated,
     )
 
@@ -504,9 +522,11 @@ def _rolled_back(steps: Steps, rollback: sfn.IStateMachine, escalated: sfn.IChai
     return start.next(handed_over)
 
 
-def _drifted(steps: Steps, lease_lost: sfn.Fail, escalated: sfn.IChainable) -> sfn.IChainable:
+def _left_to_human(steps: Steps, lease_lost: sfn.Fail, escalated: sfn.IChainable) -> sfn.IChainable:
     """
-    A human has moved the listener: give the lease back, so that no rollback moves it once more, and page.
+    Give the lease back, so that no rollback moves the listener, and page.
+
+    Either a human has moved it, or both versions are in trouble and going back would help nobody.
 
     Before the first shift the old color is no way back yet, and need not stay as large as one.
     """
@@ -518,8 +538,8 @@ def _drifted(steps: Steps, lease_lost: sfn.Fail, escalated: sfn.IChainable) -> s
     )
     release = steps.release_environment(
         "Leave the listener to a human",
-        "Somebody else moved the listener during the release. Runback does not fight over it: it lets the environment"
-        " go and tells a human.",
+        "Somebody else moved the listener, or the old version is in trouble itself. Runback lets the environment go,"
+        " with the traffic where it is, and tells a human.",
         _RELEASE,
         "escalated",
         failure=object_at(FAILURE),

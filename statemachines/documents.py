@@ -172,7 +172,12 @@ def _ways(state: State) -> list[tuple[str, str]]:
     rules = state["Choices"]
     if len(rules) == 1:
         return [("yes", rules[0]["Next"]), ("no", state["Default"])]
-    return [(rule["StringEquals"], rule["Next"]) for rule in rules] + [("otherwise", state["Default"])]
+    return [(_case(rule), rule["Next"]) for rule in rules] + [("otherwise", state["Default"])]
+
+
+def _case(rule: State) -> str:
+    """Name a case by the text that is asked for, or by what is true."""
+    return str(rule.get("StringEquals") or rule["Variable"].rpartition(".")[2])
 
 
 def _road(states: States, start: str) -> list[str]:

@@ -71,6 +71,7 @@ def rollback_definition(steps: Steps, clean_up: sfn.IStateMachine) -> sfn.IChain
     question.when(_decided(Action.FINISH), _finish(steps, clean_up, endings))
     question.when(_decided(Action.LET_GO), _let_go(steps, endings))
     question.when(_decided(Action.ESCALATE), _nothing_to_go_back_to(steps, endings))
+    question.when(_decided(Action.PAGE), _left_to_human(steps))
     question.when(_decided(Action.IMPOSSIBLE), _impossible(steps))
     question.when(_decided(Action.INVALID), steps.reject("$.claim.reason"))
     question.otherwise(
@@ -256,6 +257,15 @@ def _nothing_to_go_back_to(steps: Steps, endings: _Endings) -> sfn.IChainable:
         {"Error": "NoWayBack", "Cause": at("$.claim.reason")},
     )
     return explain.next(endings.escalated)
+
+
+def _left_to_human(steps: Steps) -> sfn.IChainable:
+    """A message that cannot be sent leaves the alarm itself, which humans see in the console and on the dashboard."""
+    tell = _tell(steps, "Page about the alarm", "critical_alarm", at("$.claim.reason"))
+    paged = steps.succeed("Left to a human", "A critical alarm is on, and it is not for Runback to move traffic.")
+    on_error(tell, paged, result_path=sfn.JsonPath.DISCARD)
+    tell.next(paged)
+    return tell
 
 
 def _impossible(steps: Steps) -> sfn.IChainable:

@@ -63,9 +63,11 @@ FORWARD_SLOW = Patience(seconds=65, attempts=5, first_pause_seconds=2)
 """For functions that may take a minute: they make a dozen requests, or ask others who take their time."""
 SWITCH_FORWARD = Patience(seconds=12, attempts=5, first_pause_seconds=2)
 """A writer of the listener may be tried often, but each try is short: a rollback waits for its end."""
-BACK = Patience(seconds=12, attempts=2, first_pause_seconds=1)
+JUDGE = Patience(seconds=17, attempts=5, first_pause_seconds=2)
+"""A judgement outlasts a short throttling, too; but while it is tried, users meet what it would find."""
+BACK = Patience(seconds=9, attempts=2, first_pause_seconds=1)
 """On the way back two short attempts are better than a long wait: the watchdog starts anew within a minute."""
-BACK_AT_LAST = Patience(seconds=12, attempts=41, first_pause_seconds=15, backoff_rate=1)
+BACK_AT_LAST = Patience(seconds=9, attempts=41, first_pause_seconds=15, backoff_rate=1)
 """On the way back, after a human was told that it does not work: every 15 s for ten minutes and more."""
 BACK_SLOW = Patience(seconds=65, attempts=2, first_pause_seconds=1)
 """On the way back, but after traffic is safe."""

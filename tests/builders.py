@@ -82,6 +82,25 @@ CHECKS: dict[str, Any] = {
         },
     ],
 }
+ALARMS = {"prefix": "receipts-test", "critical": 3}
+JUDGE: dict[str, Any] = {
+    "source": "application",
+    "metrics": {
+        "namespace": "Receipts",
+        "dimension": "AutoScalingGroupName",
+        "requests": "Requests",
+        "errors": "Errors",
+        "response_time": "ResponseTime",
+        "period_seconds": 10,
+    },
+    "minimum_requests": 20,
+    "maximum_error_percent": 5,
+    "slow_seconds": 3,
+    "maximum_slow_percent": 5,
+    "false_alarms_percent": 0.1,
+    "longest_extension_seconds": 600,
+    "when_inconclusive": "hold",
+}
 PARAMETERS = {
     "target_group": "/receipts/test/target-group-arn",
     "previous_target_group": "/receipts/test/previous-target-group",

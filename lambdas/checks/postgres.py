@@ -4,6 +4,7 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from socket import create_connection
+from time import monotonic
 
 from pg8000.exceptions import DatabaseError, InterfaceError
 from pg8000.native import Connection
@@ -22,8 +23,12 @@ class Postgres:
     address: DatabaseAddress
     files: Path
 
-    def answer(self, credentials: Credentials) -> None:
-        """Run `SELECT 1`. Raises DataStoreUnreachable, without the server's words: they may quote what was sent."""
+    def answer(self, credentials: Credentials) -> float:
+        """
+        Run `SELECT 1`; return how many seconds that took, without connecting.
+
+        Raises DataStoreUnreachable, without the server's words: they may quote what was sent.
+        """
         address, trusted = self.address, self._trusted()
         try:
             # a connection of our own, because the driver leaves one that fails before TLS open
@@ -39,7 +44,9 @@ class Postgres:
                     application_name="runback",
                 ) as connection,
             ):
+                began = monotonic()
                 connection.run("SELECT 1")
+                return monotonic() - began
         except (DatabaseError, InterfaceError, OSError, ScramException) as error:
             message = f"The database {address.host}:{address.port} does not answer SELECT 1: {_explain(error)}."
             raise DataStoreUnreachable(message) from None

@@ -9,6 +9,9 @@ from typing import Any, Self
 
 from lambdas.errors import ErrorRateTooHigh, SmokeCheckFailed
 
+PROBE_NAMESPACE = "Runback/Probe"
+"""Where what is asked every minute is published."""
+
 
 class Scope(StrEnum):
     """On which occasion checks run, and so which of them, and through which listener."""
@@ -49,13 +52,18 @@ class Check:
 
 @dataclass(frozen=True)
 class Checks:
-    """All checks of an environment. `smoke` ones have the path of their URL only."""
+    """
+    All checks of an environment. `smoke` ones have the path of their URL only.
+
+    `probe` names the smoke checks that are asked every minute, and is None for all of them.
+    """
 
     live_url: str
     test_url: str
     allowed_hosts: frozenset[str]
     health: tuple[Check, ...]
     smoke: tuple[Check, ...]
+    probe: frozenset[str] | None = None
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -67,6 +75,7 @@ class Checks:
             allowed_hosts=frozenset(given["allowed_hosts"]),
             health=tuple(Check(**check) for check in given["health"]),
             smoke=tuple(Check(**_with_url(check)) for check in given["smoke"]),
+            probe=frozenset(given["probe"]) if "probe" in given else None,
         )
 
     def of(self, scope: Scope) -> tuple[Check, ...]:
@@ -76,6 +85,11 @@ class Checks:
         if scope is Scope.NEW_VERSION:
             return _below(self.test_url, self.smoke)
         return (*self.health, *_below(self.live_url, self.smoke))
+
+    @property
+    def probed(self) -> tuple[Check, ...]:
+        """What is asked every minute of whatever is live."""
+        return _below(self.live_url, [check for check in self.smoke if self.probe is None or check.name in self.probe])
 
 
 def _with_url(check: Mapping[str, Any]) -> dict[str, Any]:
@@ -219,6 +233,7 @@ class LogRules:
     maximum_error_percent: float
     minimum_requests: int
     window_seconds: int
+    slow_pattern: str | None = None
 
     @classmethod
     def from_json(cls, text: str) -> Self:

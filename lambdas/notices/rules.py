@@ -25,6 +25,10 @@ class Kind(StrEnum):
     ABORT_ORDERED = "abort_ordered"
     WINDOW_ENDED = "window_ended"
     ENVIRONMENT_FREED = "environment_freed"
+    MAINTENANCE_BEGUN = "maintenance_begun"
+    MAINTENANCE_ENDED = "maintenance_ended"
+    CRITICAL_ALARM = "critical_alarm"
+    UNDECIDED = "undecided"
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,10 @@ _HEADLINES: Mapping[Kind, str] = {
     Kind.ABORT_ORDERED: "Release {release_id} is given up by an operator",
     Kind.WINDOW_ENDED: "Release {release_id} can no longer be rolled back",
     Kind.ENVIRONMENT_FREED: "The environment was freed from {release_id}",
+    Kind.MAINTENANCE_BEGUN: "Maintenance has begun",
+    Kind.MAINTENANCE_ENDED: "Maintenance is over",
+    Kind.CRITICAL_ALARM: "ACTION NEEDED: a critical alarm is on, traffic was not moved",
+    Kind.UNDECIDED: "ACTION NEEDED: release {release_id} cannot be judged",
 }
 
 _ADVICE: Mapping[Kind, str] = {
@@ -90,6 +98,20 @@ _ADVICE: Mapping[Kind, str] = {
     Kind.ENVIRONMENT_FREED: (
         "Nothing was scaled and no traffic was moved: look after the size of both colors before the next release"
         " begins (operator guide, The size of the live color)."
+    ),
+    Kind.MAINTENANCE_BEGUN: (
+        'To end it before its time, start {operate_machine} with the input {{"action": "end-maintenance", "reason":'
+        ' "…"}}.'
+    ),
+    Kind.MAINTENANCE_ENDED: "The next release may begin.",
+    Kind.CRITICAL_ALARM: (
+        "Runback does not move traffic for it. Look at the environment's dashboard. If traffic should go back to the"
+        " old version, start {rollback_machine} with the input {{}}; it changes nothing when there is no way back."
+    ),
+    Kind.UNDECIDED: (
+        'Look at it yourself. If it is good, start {operate_machine} with the input {{"action": "promote",'
+        ' "release_id": "{release_id}", "reason": "…"}}; if not, with {{"action": "abort", "release_id":'
+        ' "{release_id}", "reason": "…"}}. If nobody decides before the deadline, it is rolled back.'
     ),
 }
 

@@ -75,7 +75,9 @@ def give_order(request: OrderRequest, execution: str, now: str) -> dict[str, Any
         history = record.release(release_id) if release_id else {}
         decision = decide(request, found, history, execution, now, settings.limits)
         try:
-            if decision.order:
+            if decision.maintenance:
+                record.note_maintenance(decision.maintenance)
+            elif decision.order:
                 _write(found, decision.order, release_id, history.get("orders", []))
         except EnvironmentBusy:
             continue

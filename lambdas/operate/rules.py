@@ -11,6 +11,7 @@ from lambdas.release.rules import (
     OUTCOMES,
     EnvironmentRecord,
     Live,
+    Maintenance,
     Order,
     OrderAction,
     Phase,
@@ -42,7 +43,12 @@ KINDS: Mapping[OrderAction, Kind] = {
     OrderAction.ABORT: Kind.ABORT_ORDERED,
     OrderAction.END_WINDOW: Kind.WINDOW_ENDED,
     OrderAction.RELEASE_ENVIRONMENT: Kind.ENVIRONMENT_FREED,
+    OrderAction.BEGIN_MAINTENANCE: Kind.MAINTENANCE_BEGUN,
+    OrderAction.END_MAINTENANCE: Kind.MAINTENANCE_ENDED,
 }
+
+_MAINTENANCE = frozenset({OrderAction.BEGIN_MAINTENANCE, OrderAction.END_MAINTENANCE})
+_MAINTENANCE_MINUTES, _LONGEST_MAINTENANCE_MINUTES = 120, 480
 
 
 class Verdict(StrEnum):
@@ -75,12 +81,14 @@ class Decision:
     """
     What becomes of an order, and why or with which consequence, in words.
 
-    `order` is what has to be written, and None when that has been done before, or nothing is to be done.
+    `order` is what has to be written, and None when that has been done before, or nothing is to be done; `maintenance`
+    is the same of an order that is about no release.
     """
 
     verdict: Verdict
     reason: str
     order: Order | None = None
+    maintenance: Maintenance | None = None
 
 
 @dataclass(frozen=True)
@@ -149,8 +157,10 @@ def _problem_of_order(given: Mapping[str, str]) -> str:
 def _problem_of_minutes(given: Mapping[str, Any], longest_minutes: int) -> str:
     if "minutes" not in given:
         return ""
-    if given["action"] != OrderAction.PAUSE:
-        return "Field 'minutes' goes with a pause only."
+    if given["action"] not in (OrderAction.PAUSE, OrderAction.BEGIN_MAINTENANCE):
+        return f"Field 'minutes' goes with {OrderAction.PAUSE} and {OrderAction.BEGIN_MAINTENANCE} only."
+    if given["action"] == OrderAction.BEGIN_MAINTENANCE:
+        longest_minutes = _LONGEST_MAINTENANCE_MINUTES
     minutes = given["minutes"]
     if isinstance(minutes, bool) or not isinstance(minutes, int) or not 1 <= minutes <= longest_minutes:
         return (
@@ -161,6 +171,8 @@ def _problem_of_minutes(given: Mapping[str, Any], longest_minutes: int) -> str:
 
 def addressed(request: OrderRequest, record: EnvironmentRecord) -> str:
     """Return the release in whose history the order belongs: the named one, or else the one at work or live."""
+    if request.action in _MAINTENANCE:
+        return ""
     if request.action is OrderAction.END_WINDOW:
         meant = record.live.release_id if record.live else ""
     else:
@@ -201,6 +213,8 @@ def decide(
         return Decision(Verdict.INVALID, request.problem)
     if request.action is OrderAction.RELEASE_ENVIRONMENT:
         return Decision(Verdict.FREE, "Whether the environment can be freed is decided from its holder and listener.")
+    if request.action in _MAINTENANCE:
+        return _decide_maintenance(request, record, execution, now)
     release_id = addressed(request, record)
     if done := given_before(history.get("orders", []), execution):
         return replace(_carried_out(release_id, done), order=None)
@@ -208,6 +222,23 @@ def decide(
     if request.action is OrderAction.END_WINDOW:
         return _decide_window(request, record, order)
     return _decide_at_work(request, record, history, order, limits)
+
+
+def _decide_maintenance(request: OrderRequest, record: EnvironmentRecord, execution: str, now: str) -> Decision:
+    """Maintenance begins between releases only: a release under way would lose its automatic rollback."""
+    present = record.maintained(now)
+    if request.action is OrderAction.END_MAINTENANCE:
+        if present is None:
+            return Decision(Verdict.ALREADY_SO, "There is no maintenance.")
+        ended = Maintenance(until=as_timestamp(now), reason=request.reason, by=execution)
+        reason = "Releases may begin again, and critical alarms roll back again."
+        return Decision(Verdict.CARRIED_OUT, reason, maintenance=ended)
+    if record.work.holder is not None and record.work.phase in AT_WORK:
+        return Decision(Verdict.REFUSED, f"A release is under way. {_what_is_possible(record, now)}")
+    until = as_timestamp(later(now, (request.minutes or _MAINTENANCE_MINUTES) * _MINUTE))
+    begun = Maintenance(until=until, reason=request.reason, by=execution)
+    reason = f"Until {until} no release begins, and critical alarms page instead of rolling back."
+    return Decision(Verdict.CARRIED_OUT, reason, maintenance=begun)
 
 
 def _decide_at_work(

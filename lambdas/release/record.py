@@ -6,6 +6,7 @@ The release record in DynamoDB: one partition per environment.
 | `lease` | who works on the environment (`rules.Work`) |
 | `live` | which release serves, and its rollback point (`rules.Live`) |
 | `health` | the last reading of the way back's health (`rules.HealthReading`) |
+| `maintenance` | until when people work on what the environment stands on (`rules.Maintenance`) |
 | `release#<id>` | the history of one release |
 | `color#<color>` | the version that was last brought up on a color |
 
@@ -27,6 +28,7 @@ from lambdas.release.rules import (
     HealthReading,
     Lease,
     Live,
+    Maintenance,
     Order,
     OrderAction,
     Phase,
@@ -68,15 +70,18 @@ class ReleaseRecord:
     environment: str
 
     def read(self) -> EnvironmentRecord:
-        """Read lease, live release and last health reading in one consistent request. Raises AwsCallFailed."""
-        keys = [self._key(item) for item in ("lease", "live", "health")]
+        """Read all that decides about the environment in one consistent request. Raises AwsCallFailed."""
+        keys = [self._key(item) for item in ("lease", "live", "health", "maintenance")]
         answer = self.dynamodb.batch_get_item(RequestItems={self.table: {"Keys": keys, "ConsistentRead": True}})
         if answer.get("UnprocessedKeys"):
             message = "DynamoDB returned a part of the record only, which must not be taken for the whole"
             raise AwsCallFailed(message)
         items = {item["item"]: item for item in map(_from_dynamodb, answer["Responses"][self.table])}
         return EnvironmentRecord(
-            work=_work(items.get("lease")), live=_live(items.get("live")), health=_health(items.get("health"))
+            work=_work(items.get("lease")),
+            live=_live(items.get("live")),
+            health=_health(items.get("health")),
+            maintenance=_maintenance(items.get("maintenance")),
         )
 
     def release(self, release_id: str) -> Item:
@@ -332,6 +337,11 @@ class ReleaseRecord:
         item = {**self._plain_key("health"), **asdict(reading)}
         self.dynamodb.put_item(TableName=self.table, Item=_to_dynamodb(item))
 
+    def note_maintenance(self, maintenance: Maintenance) -> None:
+        """Write down until when there is maintenance; one that was noted before is over. Safe to repeat."""
+        item = {**self._plain_key("maintenance"), **asdict(maintenance)}
+        self.dynamodb.put_item(TableName=self.table, Item=_to_dynamodb(item))
+
     def _lease_update(
         self, lease: Lease, changes: Item, *, remove: list[str] | None = None
     ) -> "TransactWriteItemTypeDef":
@@ -475,3 +485,7 @@ def _health(item: Item | None) -> HealthReading | None:
     if item is None:
         return None
     return HealthReading(color=item["color"], healthy=int(item["healthy"]), at=item["at"])
+
+
+def _maintenance(item: Item | None) -> Maintenance | None:
+    return Maintenance(until=item["until"], reason=item["reason"], by=item["by"]) if item else None

@@ -69,6 +69,10 @@ class OrderAction(StrEnum):
     """Give up the way back of the live release before the end of its window."""
     RELEASE_ENVIRONMENT = "release-environment"
     """Take the lease from an execution that is dead."""
+    BEGIN_MAINTENANCE = "begin-maintenance"
+    """For some time no release begins, and critical alarms page instead of rolling back."""
+    END_MAINTENANCE = "end-maintenance"
+    """End that before its time."""
 
 
 def parse_moment(text: str) -> datetime:
@@ -208,15 +212,34 @@ class HealthReading:
 
 
 @dataclass(frozen=True)
+class Maintenance:
+    """Until when people work on what the environment stands on, and why. `by` is the execution that said so."""
+
+    until: str
+    reason: str
+    by: str
+
+    def lasts(self, now: str) -> bool:
+        """Say whether it is not over yet."""
+        return seconds_since(self.until, now) < 0
+
+
+@dataclass(frozen=True)
 class EnvironmentRecord:
     """Everything that decides about the environment, read at once and consistently."""
 
     work: Work = field(default_factory=Work)
     live: Live | None = None
     health: HealthReading | None = None
+    maintenance: Maintenance | None = None
+
+    def maintained(self, now: str) -> Maintenance | None:
+        """Return the maintenance that is under way."""
+        return self.maintenance if self.maintenance and self.maintenance.lasts(now) else None
 
 
 VERSION_FORM = r"[0-9a-f]{7,40}"
+_LONGEST_REASON = 1000
 _REQUEST_EXAMPLE = '{"version": "4f2c1e9"}'
 
 
@@ -227,6 +250,8 @@ class ReleaseRequest:
     version: str = ""
     release_id: str = ""
     problem: str = ""
+    despite_alarms: str = ""
+    """Why it is to be released although a critical alarm is on; empty when it is not."""
 
 
 def read_request(given: Any, execution_name: str) -> ReleaseRequest:  # noqa: ANN401  an operator can type anything
@@ -241,13 +266,15 @@ def read_request(given: Any, execution_name: str) -> ReleaseRequest:  # noqa: AN
         return ReleaseRequest(problem=f"{problem} Example of a valid input: {_REQUEST_EXAMPLE}")
     version = given["version"]
     digest = sha256(execution_name.encode()).hexdigest()[:8]
-    return ReleaseRequest(version=version, release_id=f"{version[:12]}-{digest}")
+    return ReleaseRequest(
+        version=version, release_id=f"{version[:12]}-{digest}", despite_alarms=given.get("despite_alarms", "").strip()
+    )
 
 
 def _problem_of(given: Any) -> str:  # noqa: ANN401
     if not isinstance(given, dict):
         return f"The input must be a JSON object, but it is {describe_json(given)}."
-    unknown = sorted(set(given) - {"version"})
+    unknown = sorted(set(given) - {"version", "despite_alarms"})
     if unknown:
         return f"Field {unknown[0]!r} is not known."
     if "version" not in given:
@@ -257,6 +284,15 @@ def _problem_of(given: Any) -> str:  # noqa: ANN401
         return (
             f"Field 'version' must be a git commit of 7 to 40 lower-case hexadecimal digits,"
             f" but it is {describe_json(version)}."
+        )
+    return _problem_of_reason(given["despite_alarms"]) if "despite_alarms" in given else ""
+
+
+def _problem_of_reason(reason: Any) -> str:  # noqa: ANN401
+    if not isinstance(reason, str) or not reason.strip() or len(reason) > _LONGEST_REASON:
+        return (
+            f"Field 'despite_alarms' must be the reason, in 1 to {_LONGEST_REASON} characters, to release while a"
+            f" critical alarm is on, but it is {describe_json(reason)}."
         )
     return ""
 
@@ -293,6 +329,11 @@ def check_deploy_claim(record: EnvironmentRecord, execution: str, now: str, *, i
     work = record.work
     if work.holder == execution:
         return ""
+    if maintenance := record.maintained(now):
+        raise EnvironmentBusy(
+            f"Maintenance is under way until {maintenance.until} ({maintenance.reason}). Start again after it, or end"
+            f" it with the order end-maintenance."
+        )
     if in_window is InWindow.WAIT and work.phase is Phase.CLEANING_UP and work.holder is not None:
         return as_timestamp(later(now, WINDOW_PAUSE_SECONDS))
     if work.holder is not None:

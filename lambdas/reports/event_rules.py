@@ -27,6 +27,7 @@ _SOURCES: Mapping[str, str] = {
     "deployment": "the deployment",
     "execution-status": "the rule on executions that end early",
     "watchdog": "the watchdog",
+    "alarm": "a critical alarm",
 }
 _CHECKED: Mapping[str, str] = {
     "system": "The system was healthy before the release",
@@ -56,7 +57,7 @@ def stretches_of(history: History) -> list[Stretch]:
 
 
 def _name(visit: Visit) -> str:
-    bake = fullmatch(r"(?:Check bake|Bake) at (\d+ %)", visit.state)
+    bake = fullmatch(r"(?:Judge|Bake) at (\d+ %)", visit.state)
     return f"Bake at {bake.group(1)}" if bake else _PART_OF.get(visit.state, visit.state)
 
 
@@ -127,6 +128,8 @@ def request_of(history: History) -> str:
     if history.execution.machine == "clean-up":
         return "The clean-up began."
     failure = {"Error": str(given["reason"]), "Cause": str(given.get("cause", ""))} if given.get("reason") else {}
+    if given.get("alarm"):
+        return _sentence(f"Alarm {given['alarm']} turned on: {given.get('reason', '')}")
     why = explain_failure(failure) or (f"the execution has {given['status']}" if given.get("status") else "")
     source = _SOURCES.get(str(given.get("source", "operator")), "somebody")
     return _sentence(
@@ -227,11 +230,20 @@ def _switched(visit: Visit) -> str:
     return " ".join(filter(None, [f"All traffic is back on {visit.given['color']}.", visit.answer.get("concern")]))
 
 
-def _baking(visit: Visit) -> str:
-    percent = int(visit.given["percent"])
-    if percent == 0:
-        return "" if visit.answer["done"] else "The release is paused before its first shift."
-    return f"Bake at {percent} % is over." if visit.answer["done"] else f"Bake at {percent} % began."
+def _alarms(visit: Visit) -> str:
+    on = visit.answer["on"]
+    return f"It was released although {', '.join(on)} was on." if on else "No critical alarm was on."
+
+
+def _held(visit: Visit) -> str:
+    return "" if visit.answer["done"] else "The release is paused before its first shift."
+
+
+def _judged(visit: Visit) -> str:
+    percent, answer = visit.given["percent"], visit.answer
+    if answer["asks"]:
+        return f"A human was asked at {percent} %: {answer['reason']}"
+    return f"Bake at {percent} % is over: {answer['reason']}" if answer["done"] else f"Bake at {percent} % began."
 
 
 def _counted(visit: Visit) -> str:
@@ -277,7 +289,9 @@ _SENTENCES: Mapping[str, Sentence] = {
     "check-idle-color": _is_up,
     "hold-old-color": lambda visit: f"{_color(visit)} keeps its size, because it is the way back.",
     SWITCH: _switched,
-    "check-bake": _baking,
+    "check-alarms": _alarms,
+    "check-bake": _held,
+    "judge-bake": _judged,
     "check-error-rate": _counted,
     "promote": _promoted,
     "release-environment": _freed,

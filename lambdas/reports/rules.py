@@ -10,7 +10,6 @@ from typing import Any
 from lambdas.notices.rules import Kind, Notice, compose, waits_for_somebody
 from lambdas.release.rules import OrderAction, Phase, other_color, parse_moment
 from lambdas.reports.event_rules import (
-    SWITCH,
     TELL,
     decisions_of,
     events_of,
@@ -20,6 +19,7 @@ from lambdas.reports.event_rules import (
     weights_of,
 )
 from lambdas.reports.history_rules import Failure, History, plain
+from lambdas.reports.recovery_rules import Recovery, recovery_of
 from lambdas.reports.story import Decision, Event, Figure, Story, Told, Tone, Traffic, Weights
 from lambdas.reports.traffic_rules import NOBODY
 
@@ -210,7 +210,7 @@ def _order(order: Item, evidence: Evidence) -> Event:
 
 
 def _figures(evidence: Evidence, weights: Sequence[Weights]) -> Iterator[Figure]:
-    yield from _durations(evidence)
+    yield from _durations(evidence, weights)
     traffic = evidence.traffic or {}
     during = [each for samples in traffic.values() for each in samples if _touches(each, evidence)]
     if requests := sum(each.requests for each in during):
@@ -219,29 +219,32 @@ def _figures(evidence: Evidence, weights: Sequence[Weights]) -> Iterator[Figure]
     yield from _latencies(evidence, weights, traffic)
 
 
-def _durations(evidence: Evidence) -> Iterator[Figure]:
+def _durations(evidence: Evidence, weights: Sequence[Weights]) -> Iterator[Figure]:
     if promoted_at := _promoted_at(evidence):
         yield Figure("From request to promotion", _lasted(parse_moment(promoted_at) - evidence.began))
     elif evidence.deployment and evidence.deployment.end:
         yield Figure("From request to the end of the deployment", _lasted(evidence.deployment.ended - evidence.began))
-    back = _back(evidence.histories)
-    if back:
+    if recovery := recovery_of(evidence.histories):
+        yield from _way_back(recovery, weights)
+
+
+def _way_back(recovery: Recovery, weights: Sequence[Weights]) -> Iterator[Figure]:
+    """Tell how long it took to notice, to switch and to verify, each by itself: who is slow is mended elsewhere."""
+    shifts = [each.at for each in weights[1:] if each.at <= recovery.noticed]
+    if shifts:
+        yield Figure("Detection: from the last shift before", _lasted(recovery.noticed - shifts[-1]))
+    yield Figure("Reaction: from there to the start of the rollback", _lasted(recovery.began - recovery.noticed))
+    back = recovery.safe - recovery.began
+    yield Figure(
+        "Switch: from the start of the rollback to all traffic back",
+        _lasted(back),
+        f"at most {MOST_SECONDS_BACK} s",
+        met=back.total_seconds() <= MOST_SECONDS_BACK,
+    )
+    if recovery.verified:
         yield Figure(
-            "From the start of the rollback to all traffic back",
-            _lasted(back),
-            f"at most {MOST_SECONDS_BACK} s",
-            met=back.total_seconds() <= MOST_SECONDS_BACK,
+            "Verification: from there to an old version that was checked", _lasted(recovery.verified - recovery.safe)
         )
-
-
-def _back(histories: Iterable[History]) -> timedelta | None:
-    """Return how long the way back took, from the first rollback that went it: another one may have finished it."""
-    rollbacks = [each for each in histories if each.execution.machine == "rollback"]
-    going = [each.began for each in rollbacks if any(visit.answer.get("action") == "switch" for visit in each.visits)]
-    safe = [
-        visit.answered for each in rollbacks for visit in each.visits if visit.function == SWITCH and visit.answered
-    ]
-    return min(safe) - min(going) if going and safe else None
 
 
 def _errors_of_steps(evidence: Evidence, weights: Sequence[Weights], traffic: TrafficByColor) -> Iterator[Figure]:

@@ -5,12 +5,16 @@ from os import environ
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import BotoCoreError, ClientError
 
 from lambdas.clients import client
 from lambdas.errors import EnvironmentBusy
-from lambdas.observability import step
+from lambdas.judge.alarm_rules import AlarmSettings
+from lambdas.judge.alarms import Alarms
+from lambdas.observability import logger, step
 from lambdas.release.record import ReleaseRecord
 from lambdas.release.rules import EnvironmentRecord, Lease
+from lambdas.rollback.alarm_rules import UNASKED, CriticalAlarms
 from lambdas.rollback.executions import Executions
 from lambdas.rollback.rules import (
     CLAIMING,
@@ -35,9 +39,15 @@ class Settings:
     environment: str
     table: str
     routes: tuple[Route, ...]
+    alarms: AlarmSettings
 
 
-settings = Settings(environ["ENVIRONMENT"], environ["RECORD_TABLE"], Route.all_from_json(environ["ROUTES"]))
+settings = Settings(
+    environ["ENVIRONMENT"],
+    environ["RECORD_TABLE"],
+    Route.all_from_json(environ["ROUTES"]),
+    AlarmSettings.from_json(environ["ALARMS"]),
+)
 record = ReleaseRecord(client("dynamodb"), settings.table, settings.environment)
 executions = Executions(client("stepfunctions"))
 
@@ -60,9 +70,10 @@ def claim_rollback(request: RollbackRequest, execution: str, now: str) -> dict[s
 
     When somebody else claims in between, the decision is taken anew. Safe to repeat.
     """
+    critical = _critical_alarms(request)
     for _ in range(_CLAIM_ATTEMPTS):
         found = record.read()
-        verdict = _decide(request, found, execution, now)
+        verdict = _decide(request, found, critical, execution, now)
         if verdict.action not in CLAIMING:
             return _answer(found, verdict, Lease("", 0), now)
         if found.work.lease and found.work.holder == execution:
@@ -76,10 +87,24 @@ def claim_rollback(request: RollbackRequest, execution: str, now: str) -> dict[s
     raise EnvironmentBusy(message)
 
 
-def _decide(request: RollbackRequest, found: EnvironmentRecord, execution: str, now: str) -> Verdict:
+def _critical_alarms(request: RollbackRequest) -> CriticalAlarms:
+    """Ask CloudWatch only for an alarm, and only once and briefly: no rollback waits for it."""
+    if request.alarm is None:
+        return UNASKED
+    try:
+        described = Alarms(client("cloudwatch", read_seconds=1, attempts=1), settings.alarms).that_roll_back()
+    except (ClientError, BotoCoreError) as error:
+        logger.warning("Alarms cannot be read: the event decides alone", error=str(error))
+        return CriticalAlarms(settings.alarms.prefix)
+    return CriticalAlarms(settings.alarms.prefix, described)
+
+
+def _decide(
+    request: RollbackRequest, found: EnvironmentRecord, critical: CriticalAlarms, execution: str, now: str
+) -> Verdict:
     asks = asks_about_holder(request, found, execution)
     holder_runs = executions.runs(str(found.work.holder)) if asks else False
-    verdict = decide(request, found, execution, now, holder_runs=holder_runs)
+    verdict = decide(request, found, execution, now, holder_runs=holder_runs, critical=critical)
     checked = check_target_groups(verdict, found.live.rollback_point if found.live else None, settings.routes)
     return with_why(checked, request)
 

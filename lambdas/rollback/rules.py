@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC
 from enum import StrEnum
 from typing import Any
 
@@ -14,8 +15,10 @@ from lambdas.release.rules import (
     Work,
     describe_json,
     explain_failure,
+    parse_moment,
     seconds_since,
 )
+from lambdas.rollback.alarm_rules import UNASKED, AlarmEvent, CriticalAlarms, refuse_alarm
 from lambdas.traffic.rules import Route
 
 STALE_AFTER_SECONDS = 300
@@ -36,6 +39,8 @@ class Source(StrEnum):
     """The event that an execution failed, timed out or was aborted."""
     WATCHDOG = "watchdog"
     """The watchdog, when such an event did not arrive."""
+    ALARM = "alarm"
+    """The event that a critical alarm turned on, or the watchdog, when it did not arrive."""
 
 
 class Action(StrEnum):
@@ -53,6 +58,8 @@ class Action(StrEnum):
     """A rollback is needed, and there is nothing to go back to: a human must decide."""
     IMPOSSIBLE = "impossible"
     """An operator asks for what cannot be done; nothing is claimed."""
+    PAGE = "page"
+    """A critical alarm is on for which no traffic is moved: a human must look; nothing is claimed."""
     NOTHING = "nothing"
     """There is nothing to roll back, or it is being done already."""
     INVALID = "invalid"
@@ -61,7 +68,20 @@ class Action(StrEnum):
 
 _DEPLOYING = frozenset({Phase.PREPARING, Phase.SHIFTING, Phase.BAKING, Phase.COMMITTED})
 CLAIMING = frozenset({Action.SWITCH, Action.ABORT, Action.FINISH, Action.LET_GO, Action.ESCALATE})
-_FIELDS = ("cause", "execution_arn", "reason", "release_id", "source", "status")
+_FIELDS = (
+    "alarm",
+    "cause",
+    "changed_at",
+    "execution_arn",
+    "previous_state",
+    "reason",
+    "release_id",
+    "source",
+    "state",
+    "status",
+)
+_ABOUT_LIVE = frozenset({Source.OPERATOR, Source.ALARM})
+"""Who asks about what serves; all others ask about one execution."""
 _LONGEST_REASON = 1000
 _EXAMPLE = '{} or {"reason": "checkout is broken"}'
 
@@ -69,7 +89,7 @@ _EXAMPLE = '{} or {"reason": "checkout is broken"}'
 @dataclass(frozen=True)
 class RollbackRequest:
     """
-    Who asks, why, and about which execution or release. `problem` is empty for a valid request.
+    Who asks, why, and about which execution, release or alarm. `problem` is empty for a valid request.
 
     `asked_at` is when the execution of the machine began, which may be long before it can decide anything.
     """
@@ -80,6 +100,7 @@ class RollbackRequest:
     why: str = ""
     problem: str = ""
     asked_at: str = ""
+    alarm: AlarmEvent | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +121,9 @@ def read_rollback_request(given: Any) -> RollbackRequest:  # noqa: ANN401  an op
         execution_arn=given.get("execution_arn", ""),
         release_id=given.get("release_id", ""),
         why=_why(given),
+        alarm=AlarmEvent(given["alarm"], given.get("previous_state", ""), given["changed_at"])
+        if given.get("source") == Source.ALARM
+        else None,
     )
 
 
@@ -121,8 +145,19 @@ def _problem_of(given: Any) -> str:  # noqa: ANN401
     source = given.get("source", Source.OPERATOR)
     if source not in list(Source):
         return f"Field 'source' must be one of {', '.join(Source)}, but it is {describe_json(source)}."
-    if source != Source.OPERATOR and not given.get("execution_arn"):
+    if source not in _ABOUT_LIVE and not given.get("execution_arn"):
         return f"Field 'execution_arn' is missing: source {source} is about one execution."
+    return _problem_of_alarm(given) if source == Source.ALARM else ""
+
+
+def _problem_of_alarm(given: Mapping[str, str]) -> str:
+    for name in ("alarm", "changed_at"):
+        if not given.get(name):
+            return f"Field {name!r} is missing: source {Source.ALARM} is about one alarm."
+    try:
+        parse_moment(given["changed_at"]).astimezone(UTC)
+    except ValueError:
+        return f"Field 'changed_at' must be a moment, but it is {describe_json(given['changed_at'])}."
     return ""
 
 
@@ -144,20 +179,29 @@ def asks_about_holder(request: RollbackRequest, record: EnvironmentRecord, execu
 
 
 def decide(
-    request: RollbackRequest, record: EnvironmentRecord, execution: str, now: str, *, holder_runs: bool
+    request: RollbackRequest,
+    record: EnvironmentRecord,
+    execution: str,
+    now: str,
+    *,
+    holder_runs: bool,
+    critical: CriticalAlarms = UNASKED,
 ) -> Verdict:
     """
-    Decide what a rollback may do. `holder_runs` matters only where `asks_about_holder` says so.
+    Decide what a rollback may do.
 
-    An automatic request names the execution that it is about, and acts only while that one holds the environment: an
-    event of an older release that arrives late changes nothing. An operator's `{}` means what was there when it was
-    given: a claim that could not be made for minutes must not hit a release that began since.
+    `holder_runs` matters only where `asks_about_holder` says so, and `critical` only where an alarm asks. A request
+    about an execution acts only while that one holds the environment: an event of an older release that arrives late
+    changes nothing. An operator's `{}` means what was there when it was given: a claim that could not be made for
+    minutes must not hit a release that began since.
     """
     if request.problem:
         return Verdict(Action.INVALID, request.problem)
     work, live = record.work, record.live
     if work.holder == execution:
         return _resume(work, "This execution holds the environment already.")
+    if refusal := refuse_alarm(request.alarm, critical, record, now) if request.alarm else None:
+        return Verdict(Action.PAGE if refusal.pages else Action.NOTHING, refusal.reason)
     if too_late := _why_too_late(request, work, live):
         return Verdict(Action.NOTHING, too_late)
     if work.holder is None:
@@ -214,7 +258,7 @@ def _resume(work: Work, reason: str) -> Verdict:
 
 
 def _decide_when_free(live: Live | None) -> Verdict:
-    """Only an operator comes here: every automatic request is about a holder."""
+    """Only an operator or an alarm comes here: every other request is about a holder."""
     point = live.rollback_point if live else None
     if live is None or point is None:
         return Verdict(Action.NOTHING, "There is no release to roll back.")
@@ -246,12 +290,12 @@ def _decide_over_rollback(request: RollbackRequest, work: Work, now: str, *, hol
 
 
 def _decide_over_deployment(request: RollbackRequest, work: Work, live: Live | None) -> Verdict:
-    by_hand = request.source is Source.OPERATOR
+    about_live = request.source in _ABOUT_LIVE
     point = live.rollback_point if live else None
-    if work.phase is Phase.COMMITTED and not by_hand:
+    if work.phase is Phase.COMMITTED and not about_live:
         return Verdict(Action.FINISH, f"Release {work.release_id} is promoted; only its execution ended early.")
     named = request.release_id != "" and request.release_id == work.release_id
-    if work.phase is Phase.PREPARING and (named or not by_hand or not _is_valid(point)):
+    if work.phase is Phase.PREPARING and (named or not about_live or not _is_valid(point)):
         return Verdict(Action.ABORT, f"Release {work.release_id} received no traffic yet, and is given up.")
     if live is None or point is None or not _is_valid(point):
         return Verdict(Action.ESCALATE, f"Release {work.release_id} receives traffic, and has nothing to go back to.")
@@ -277,7 +321,8 @@ def claimed_work(record: EnvironmentRecord, verdict: Verdict, execution: str, no
     """Return the lease item of a rollback, which keeps what settle has to know about the execution that it beats."""
     work, live = record.work, record.live
     loser: Mapping[str, Any] = work.loser if work.phase is Phase.ROLLING_BACK else _loser(work)
-    release_id = live.release_id if verdict.action is Action.SWITCH and live else work.release_id
+    is_about_live = verdict.action in (Action.SWITCH, Action.PAGE)
+    release_id = live.release_id if is_about_live and live else work.release_id
     return Work(
         holder=execution,
         phase=Phase.ROLLING_BACK,

@@ -1,4 +1,4 @@
-"""Ask every minute, without any event, whether the environment's holder is dead and the way back healthy."""
+"""Ask every minute, without any event, whether the holder is dead, an alarm unheard, and the way back healthy."""
 
 from dataclasses import dataclass
 from os import environ
@@ -7,13 +7,19 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.clients import client
+from lambdas.judge.alarm_rules import AlarmSettings
+from lambdas.judge.alarms import Alarms
 from lambdas.observability import logger, step
 from lambdas.release.record import ReleaseRecord
-from lambdas.release.rules import HealthReading, Live, Phase, PointStatus, Work, seconds_since
+from lambdas.release.rules import EnvironmentRecord, HealthReading, Live, Phase, PointStatus, Work, seconds_since
+from lambdas.rollback.alarm_rules import AlarmEvent, CriticalAlarms, refuse_alarm
 from lambdas.rollback.executions import Executions
 from lambdas.rollback.rules import STALE_AFTER_SECONDS, Source
 from lambdas.traffic.load_balancer import LoadBalancer
 from lambdas.traffic.rules import Route
+
+_EVENT_SECONDS = 60
+"""How long an alarm's event has to start the rollback by itself."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +30,7 @@ class Settings:
     table: str
     routes: tuple[Route, ...]
     rollback_machine: str
+    alarms: AlarmSettings
 
 
 settings = Settings(
@@ -31,7 +38,9 @@ settings = Settings(
     environ["RECORD_TABLE"],
     Route.all_from_json(environ["ROUTES"]),
     environ["ROLLBACK_MACHINE_ARN"],
+    AlarmSettings.from_json(environ["ALARMS"]),
 )
+alarms = Alarms(client("cloudwatch"), settings.alarms)
 load_balancer = LoadBalancer(client("elbv2"))
 record = ReleaseRecord(client("dynamodb"), settings.table, settings.environment)
 executions = Executions(client("stepfunctions"))
@@ -39,30 +48,68 @@ executions = Executions(client("stepfunctions"))
 
 @step
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
-    """Read the scheduled event's "time"; return {"recovering": execution ARN of the dead holder, or ""}."""
-    return {"recovering": watch(event["time"])}
-
-
-def watch(now: str) -> str:
     """
-    Start the rollback machine for a holder that is dead or stuck; it decides from the record what there is to undo.
+    Read the scheduled event's "time".
 
-    The name of that execution holds token and minute: repeated events start it once, and a recovery that failed is
-    tried again a minute later.
+    Return {"recovering": execution ARN of the dead holder, or "", "alarm": name of the one that rolls back, or ""}.
+    """
+    return watch(event["time"])
+
+
+def watch(now: str) -> dict[str, str]:
+    """
+    Start the rollback machine for a holder that is dead or stuck, or else for an alarm whose event did not arrive.
+
+    It decides from the record what there is to undo. The name of that execution holds token and minute: repeated events
+    start it once, and a recovery that failed is tried again a minute later.
     """
     found = record.read()
     holder = _lost_holder(found.work, now)
     if holder:
         logger.warning("The holder of the environment is dead or stuck", holder=holder)
-        minute = now[:16].replace(":", "-")
-        executions.start(
-            settings.rollback_machine,
-            f"watchdog-{found.work.token}-{minute}",
-            {"source": Source.WATCHDOG.value, "execution_arn": holder},
-        )
+        _start_rollback("watchdog", found, {"source": Source.WATCHDOG.value, "execution_arn": holder}, now)
     if found.live:
         _read_way_back(found.live, now)
-    return holder
+    return {"recovering": holder, "alarm": "" if holder else _act_on_alarm(found, now)}
+
+
+def _start_rollback(why: str, found: EnvironmentRecord, given: dict[str, str], now: str) -> None:
+    minute = now[:16].replace(":", "-")
+    executions.start(settings.rollback_machine, f"{why}-{found.work.token}-{minute}", given)
+
+
+def _act_on_alarm(found: EnvironmentRecord, now: str) -> str:
+    """
+    Find an alarm that would have rolled back, if its event had arrived in time, and do what the event would have done.
+
+    Only where the rollback machine would move traffic: it must not page every minute for what it pages once.
+    """
+    point = found.live.rollback_point if found.live else None
+    if point is None or not point.in_window(now) or found.work.phase is Phase.ROLLING_BACK:
+        return ""
+    described = alarms.that_roll_back()
+    critical = CriticalAlarms(settings.alarms.prefix, described)
+    for alarm in described:
+        if not alarm.is_on or seconds_since(alarm.since, now) < _EVENT_SECONDS:
+            continue
+        event = AlarmEvent(alarm.name.full(settings.alarms.prefix), previous_state="OK", changed_at=alarm.since)
+        if refuse_alarm(event, critical, found, now) is None:
+            logger.warning("The event of an alarm did not arrive", alarm=event.full_name)
+            _start_rollback("watchdog-alarm", found, _as_input(event, alarm.reason), now)
+            return event.full_name
+    return ""
+
+
+def _as_input(event: AlarmEvent, reason: str) -> dict[str, str]:
+    """Return what the rule on alarms gives to the rollback machine."""
+    return {
+        "source": Source.ALARM.value,
+        "alarm": event.full_name,
+        "state": "ALARM",
+        "previous_state": event.previous_state,
+        "changed_at": event.changed_at,
+        "reason": reason,
+    }
 
 
 def _lost_holder(work: Work, now: str) -> str:

@@ -27,6 +27,7 @@ ASYNC_THROTTLE_RETRY_SECONDS = (1.0, 300.0)
 ASYNC_LONGEST_AGE_SECONDS = 6 * 3600
 
 LogObserver = Callable[[str, str], None]
+OutcomeObserver = Callable[[str, Outcome], None]
 
 Moment = Literal["before its work", "after its work"]
 """When an invocation is killed: in both cases who invoked it cannot know whether it has done anything."""
@@ -67,6 +68,7 @@ class FunctionService:
         self._runtime = runtime
         self._log_dir = log_dir
         self._log_observers: list[LogObserver] = []
+        self._outcome_observers: list[OutcomeObserver] = []
         self._log_lock = threading.Lock()
         self._logs: dict[str, TextIO] = {}
         self._lock = threading.Lock()
@@ -168,6 +170,10 @@ class FunctionService:
         """Call `observer(function_name, line)` for every line that a function prints."""
         self._log_observers.append(observer)
 
+    def add_outcome_observer(self, observer: OutcomeObserver) -> None:
+        """Call `observer(function_name, outcome)` after every invocation, of whatever kind."""
+        self._outcome_observers.append(observer)
+
     def log_to(self, directory: Path) -> None:
         """Let all logs be in another directory from now on."""
         with self._log_lock:
@@ -221,6 +227,8 @@ class FunctionService:
                 sandbox = self._borrow(function)
                 outcome = self._invoke(sandbox, event, arn)
             self._give_back(sandbox)
+            for observer in self._outcome_observers:
+                observer(function.name, outcome)
             return outcome
         finally:
             with self._lock:

@@ -570,10 +570,40 @@ ALARM_PROPERTIES = [
 
 @creates("AWS::CloudWatch::Alarm", handles=[*ALARM_PROPERTIES, "AlarmName"])
 def cloudwatch_alarm(wanted: Wanted, make: Maker) -> Created:
-    """Only kept: moto evaluates no alarm, so its state changes when somebody sets it."""
+    """Properties have the API's names; what could not be evaluated is refused by the request."""
     name = make.name(wanted, "AlarmName", 255)
     make.client("cloudwatch").put_metric_alarm(AlarmName=name, **wanted.some(*ALARM_PROPERTIES))
     return Created(name, {"Arn": make.arn("cloudwatch", f"alarm:{name}")})
+
+
+COMPOSITE_ALARM_PROPERTIES = [
+    "ActionsEnabled",
+    "ActionsSuppressor",
+    "ActionsSuppressorExtensionPeriod",
+    "ActionsSuppressorWaitPeriod",
+    "AlarmActions",
+    "AlarmDescription",
+    "AlarmRule",
+    "InsufficientDataActions",
+    "OKActions",
+    "Tags",
+]
+
+
+@creates("AWS::CloudWatch::CompositeAlarm", handles=[*COMPOSITE_ALARM_PROPERTIES, "AlarmName"])
+def cloudwatch_composite_alarm(wanted: Wanted, make: Maker) -> Created:
+    """Properties have the API's names."""
+    name = make.name(wanted, "AlarmName", 255)
+    make.client("cloudwatch").put_composite_alarm(AlarmName=name, **wanted.some(*COMPOSITE_ALARM_PROPERTIES))
+    return Created(name, {"Arn": make.arn("cloudwatch", f"alarm:{name}")})
+
+
+@creates("AWS::CloudWatch::Dashboard", handles=["DashboardBody", "DashboardName"])
+def cloudwatch_dashboard(wanted: Wanted, make: Maker) -> Created:
+    """Nobody looks at it in a rehearsal; that its body is JSON is all that can be told."""
+    name = make.name(wanted, "DashboardName", 255)
+    make.client("cloudwatch").put_dashboard(DashboardName=name, DashboardBody=document(wanted["DashboardBody"]))
+    return Created(name)
 
 
 @creates("AWS::SSM::Parameter", handles=["Name", "Type", "Value", "Description", "Tier", "AllowedPattern", "Tags"])

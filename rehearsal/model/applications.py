@@ -77,6 +77,10 @@ class ModelApplication:
         """Say whether nothing has ended it."""
         return self._running.get(self._port) is self._application
 
+    def behave(self, behaviour: Behaviour) -> None:
+        """Do so from the next request on."""
+        self._application.behave(behaviour)
+
     def kill(self) -> None:
         """Let its port refuse connections from now on; safe to repeat."""
         if self.is_running():

@@ -42,7 +42,7 @@ class ModelTraffic:
     ) -> None:
         self.samples_path = samples_path
         self._clock = clock
-        self._requests_per_second = requests_per_second
+        self.requests_per_second = requests_per_second
         self._first_seconds = random.Random(seed).uniform(0.0, 1.0)
         self._users = ModelUsers(ask, clock.stamp, sticky_share, seed)
         self._tally, self._tallied = Tally(), 0
@@ -109,7 +109,7 @@ class ModelTraffic:
             yield max(0.0, first + second - self._clock.seconds())
             if self._stopped.is_set():
                 return
-            due = int((second + 1) * self._requests_per_second)
+            due = int((second + 1) * self.requests_per_second)
             while self._users.sent < due:
                 self._users.send()
 

@@ -4,7 +4,7 @@ What can be rehearsed.
 They stand in the order in which a newcomer should see them; the first is what `make rehearse` plays.
 """
 
-from rehearsal.scenarios import drift, operators, outages, races, releases, rollbacks
+from rehearsal.scenarios import alarms, drift, judged, operators, outages, races, releases, rollbacks
 from rehearsal.scenarios.scenario import NEW_VERSION, OLD_VERSION, Scenario
 
 __all__ = ["NEW_VERSION", "OLD_VERSION", "SCENARIOS", "Scenario"]
@@ -12,6 +12,8 @@ __all__ = ["NEW_VERSION", "OLD_VERSION", "SCENARIOS", "Scenario"]
 SCENARIOS: tuple[Scenario, ...] = (
     *releases.SCENARIOS,
     *rollbacks.SCENARIOS,
+    *judged.SCENARIOS,
+    *alarms.SCENARIOS,
     *operators.SCENARIOS,
     *races.SCENARIOS,
     *outages.SCENARIOS,

@@ -2,6 +2,10 @@
 
 from rehearsal.scenarios.scenario import NEW_VERSION
 from rehearsal.stage import Stage
+from rehearsal.world.application import Behaviour
+
+_PATHS = ("/auth/login", "/api/v2/receipts")
+_SLOW_SECONDS = 3.5
 
 
 def release(stage: Stage) -> None:
@@ -18,3 +22,19 @@ def release_that_is_rolled_back(stage: Stage) -> None:
 def bakes(stage: Stage) -> list[str]:
     """Name the states in which the release is observed, in their order."""
     return [name for name in stage.states_of("deploy") if name.startswith("Bake")]
+
+
+def bad(failing_share: float = 0.0, slow_share: float = 0.0) -> Behaviour:
+    """Return a behaviour that users suffer from, and no smoke check: a share of requests fails, or takes seconds."""
+    return Behaviour(
+        live_error_rates=dict.fromkeys(_PATHS, failing_share),
+        delay_seconds=dict.fromkeys(_PATHS, _SLOW_SECONDS) if slow_share else {},
+        slow_share=slow_share or 1.0,
+    )
+
+
+def turn_bad(stage: Stage, behaviour: Behaviour, *versions: str) -> None:
+    """Let the new version, or these versions, behave so from now on, and remember when that was."""
+    stage.note_fault()
+    for version in versions or (NEW_VERSION,):
+        stage.account.fleet.behave(version, behaviour)

@@ -51,13 +51,16 @@ class Behaviour:
     health_status: what /health answers; not 200 is a version that never becomes healthy.
     error_rates: path → share (0 to 1) of its requests answered with 500, `{"/auth/login": 1.0}` is a broken log-in;
     live_error_rates: the same, but of what came through the live listener only: a fault that no smoke check finds.
-    delay_seconds: path → wall seconds before its answer.
+    delay_seconds: path → wall seconds before its answer; slow_share: the share of the path's requests that wait so.
+    memory_percent_per_minute: how much more of an instance's memory the version needs with every simulated minute.
     """
 
     health_status: int = 200
     error_rates: Mapping[str, float] = field(default_factory=dict)
     live_error_rates: Mapping[str, float] = field(default_factory=dict)
     delay_seconds: Mapping[str, float] = field(default_factory=dict)
+    slow_share: float = 1.0
+    memory_percent_per_minute: float = 0.0
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -222,7 +225,7 @@ class ReceiptApplication:
     ) -> None:
         identity_headers = {"X-Version": identity.version, "X-Color": identity.color, "X-Instance": identity.instance}
         self._headers = {each: {"Content-Type": each, **identity_headers} for each in (_TEXT, _JSON)}
-        self._behaviour = behaviour
+        self._version = identity.version
         self._services = services
         self._receipts = receipts
         self._sessions = sessions
@@ -230,8 +233,7 @@ class ReceiptApplication:
         self._complain = complain
         self._statistics = Statistics()
         self._dice = random.Random(identity.instance)
-        word = "ok" if behaviour.health_status == HTTPStatus.OK else "failing"
-        self._healthy = Answer(behaviour.health_status, {"status": word, "version": identity.version})
+        self.behave(behaviour)
         self._routes: Mapping[tuple[str, str], Callable[[Headers, bytes], Answer]] = {
             ("GET", "/health"): self._health,
             ("GET", "/metrics"): self._metrics,
@@ -240,13 +242,21 @@ class ReceiptApplication:
             ("POST", "/api/v2/receipts"): self._add_receipt,
         }
 
+    def behave(self, behaviour: Behaviour) -> None:
+        """Behave otherwise, from the next request on."""
+        word = "ok" if behaviour.health_status == HTTPStatus.OK else "failing"
+        self._healthy = Answer(behaviour.health_status, {"status": word, "version": self._version})
+        self._behaviour = behaviour
+
     def headers_of(self, answer: Answer) -> Mapping[str, str]:
         """Say what an answer is, and who answers. Not to be changed."""
         return self._headers[answer.content_type]
 
     def delay_seconds(self, path: str) -> float:
-        """How long the version is declared to take for an answer, which is for the caller to wait."""
-        return self._behaviour.delay_seconds.get(path, 0.0)
+        """Draw how long the version is declared to take for an answer, which is for the caller to wait."""
+        behaviour = self._behaviour
+        seconds = behaviour.delay_seconds.get(path, 0.0)
+        return seconds if seconds and self._dice.random() < behaviour.slow_share else 0.0
 
     def answer(self, method: str, path: str, headers: Headers, body: bytes) -> Answer:
         """Do what is asked; `path` is without the query. Raises nothing."""
@@ -419,7 +429,7 @@ def main() -> None:
     server = ReceiptServer(options.port, application)
     # shutdown() waits for serve_forever to return: called in this thread, it would wait for itself
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
-    end_with_parent()
+    end_with_parent(lambda told: application.behave(Behaviour(**told)))
     server.serve_forever(poll_interval=0.1)
     server.server_close()
 

@@ -1,6 +1,7 @@
 """An instance's application as a process of its own."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +15,10 @@ class RunningApplication(Protocol):
 
     def is_running(self) -> bool:
         """Say whether it has not ended, of itself or because it had to."""
+        ...
+
+    def behave(self, behaviour: Behaviour) -> None:
+        """Let it behave otherwise, from its next request on. Raises ChildFailed for a process that has ended."""
         ...
 
     def begin_to_stop(self) -> None:
@@ -34,7 +39,11 @@ StartApplication = Callable[[int, Identity, Behaviour, Services, Path], RunningA
 
 
 class ApplicationProcess(ChildProcess):
-    """A process that can be killed."""
+    """A process that can be killed, and told to behave otherwise."""
+
+    def behave(self, behaviour: Behaviour) -> None:
+        """Return when it does."""
+        self.ask(asdict(behaviour))
 
     def kill(self) -> None:
         """End it without any warning; safe to repeat."""

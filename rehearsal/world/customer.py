@@ -17,6 +17,7 @@ from rehearsal.settings import Color, Settings
 from rehearsal.world import traffic
 from rehearsal.world.application import Services
 from rehearsal.world.certificates import Certificate
+from rehearsal.world.counter_readings import Counting
 from rehearsal.world.database import Database
 from rehearsal.world.fleet import Fleet
 from rehearsal.world.launch_templates import VERSION_TAG
@@ -66,13 +67,14 @@ class Cache(Protocol):
 @dataclass(frozen=True)
 class World:
     """
-    What stands behind the resources: routing, applications, a database and a cache.
+    What stands behind the resources: routing, its counters, applications, a database and a cache.
 
     `open_doors` lets functions in: it is called once, after everything was built, and in the process that goes on.
     `internet` and `vpc` are the two networks that a function can be in, each with the names that it finds there.
     """
 
     load_balancer: LoadBalancer
+    counters: Counting
     fleet: Fleet
     database: Database
     cache: Cache

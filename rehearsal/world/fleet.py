@@ -79,7 +79,7 @@ class Fleet:
         self._log_directory = log_directory
         self._start_application = start
         self._colors = colors
-        self._behaviours = behaviours or {}
+        self._behaviours = dict(behaviours or {})
         self._services = services
         self._overlay = Overlay()
         self._running: dict[str, RunningInstance] = {}
@@ -166,6 +166,18 @@ class Fleet:
             self._load_balancer.health(arn, instance_id).state == "healthy" for arn in in_use
         )
 
+    def behaviour(self, version: str) -> Behaviour:
+        """Return how a version behaves now."""
+        return self._behaviours.get(version, Behaviour())
+
+    def behave(self, version: str, behaviour: Behaviour) -> None:
+        """Let a version behave otherwise from now on: on the instances that run it, and on those that will."""
+        with self._account_lock:
+            self._behaviours[version] = behaviour
+            for instance in self._running.values():
+                if instance.version == version and instance.application.is_running():
+                    instance.application.behave(behaviour)
+
     def launch(self, group: FakeAutoScalingGroup, count: int) -> list[str]:
         """Launch instances as the group's launch template now says, and register them. Returns their ids."""
         with self._account_lock:
@@ -192,7 +204,7 @@ class Fleet:
         color = self._colors.get(group.name, UNKNOWN)
         port = self._network.reserve(instance.id)
         identity = Identity(version, color, instance.id)
-        behaviour = self._behaviours.get(version, Behaviour())
+        behaviour = self.behaviour(version)
         application = self._start_application(port, identity, behaviour, self._services(), self._log_directory)
         started = RunningInstance(instance.id, group.name, color, version, port, application)
         if not self._network.answers(instance.id):

@@ -7,6 +7,7 @@ it finds into the data plane before that call returns to its caller.
 
 import inspect
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol, Self
 
@@ -169,6 +170,14 @@ class LoadBalancer:
         with self._lock:
             instances = self._registered.get(target_group_arn, set())
             return sum(self.health(target_group_arn, each).state == "healthy" for each in instances)
+
+    def states(self, target_group_arn: str) -> Counter[str]:
+        """How many registered targets are in which state; none of a group that no listener names."""
+        with self._lock:
+            if not self.in_use(target_group_arn):
+                return Counter()
+            instances = self._registered.get(target_group_arn, set())
+            return Counter(self.health(target_group_arn, each).state for each in instances)
 
     def may_stop(self, instance_id: str) -> bool:
         """

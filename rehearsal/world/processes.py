@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,17 +101,23 @@ class ChildProcess:
         return ChildFailed(f"{self._module} (process {self.pid}) {how}; its log is {self._log}")
 
 
-def end_with_parent() -> None:
+def end_with_parent(obey: Callable[[dict[str, Any]], object] = lambda _: None) -> None:
     """
     To be called by a child: SIGTERM itself when its parent is gone, and leave Ctrl-C to the parent.
+
+    obey: does what the parent asks; its answer is that it was done.
 
     Reads the file descriptor, not sys.stdin: a thread blocked in that would keep its lock at interpreter exit.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def wait_for_end_of_input() -> None:
-        while os.read(0, 4096):
-            pass
+        unread = b""
+        while received := os.read(0, 1 << 16):
+            *lines, unread = (unread + received).split(b"\n")
+            for line in lines:
+                obey(json.loads(line))
+                _write_all(sys.stdout.fileno(), b"{}\n")
         continue_siblings()
         os.kill(os.getpid(), signal.SIGTERM)
 

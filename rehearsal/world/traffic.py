@@ -201,9 +201,10 @@ class Tally:
 class Traffic:
     """The parent's end of the process."""
 
-    def __init__(self, process: ChildProcess, samples_path: Path) -> None:
+    def __init__(self, process: ChildProcess, samples_path: Path, requests_per_second: float) -> None:
         self._process = process
         self.samples_path = samples_path
+        self.requests_per_second = requests_per_second
         self._read_to = 0
         self._tally = Tally()
 
@@ -218,7 +219,8 @@ class Traffic:
         samples_path.write_bytes(b"")
         arguments = ["--url", url, "--requests-per-second", str(requests_per_second), "--samples", str(samples_path)]
         arguments += ["--sticky-share", str(sticky_share)]
-        return cls(ChildProcess("rehearsal.world.traffic", arguments, samples_path.with_suffix(".log")), samples_path)
+        process = ChildProcess("rehearsal.world.traffic", arguments, samples_path.with_suffix(".log"))
+        return cls(process, samples_path, requests_per_second)
 
     @property
     def pid(self) -> int:

@@ -33,9 +33,14 @@ def machines(resources: Resources) -> dict[str, tuple[str, dict[str, Any]]]:
     }
 
 
+def policies(resources: Resources) -> dict[str, dict[str, Any]]:
+    """Return all policies of roles. The CDK puts into a managed one what is too long for a role's own."""
+    return of_type(resources, "AWS::IAM::Policy") | of_type(resources, "AWS::IAM::ManagedPolicy")
+
+
 def statements(resources: Resources, role: str) -> Iterator[dict[str, Any]]:
     """Yield what a role may do: its policy statements, with actions and resources always as lists."""
-    for policy in of_type(resources, "AWS::IAM::Policy").values():
+    for policy in policies(resources).values():
         if {"Ref": role} in policy["Roles"]:
             for statement in policy["PolicyDocument"]["Statement"]:
                 yield {

@@ -10,8 +10,15 @@ import pytest
 
 from cdk.assembly import SETTINGS_FOLDER
 from cdk.functions import FUNCTIONS, VARIABLES, FunctionSpec
-from cdk.permissions import READ_SECRETS_OF_CHECKS, READ_SECRETS_OF_DATA_STORES
+from cdk.permissions import (
+    READ_SECRET_OF_DATABASE,
+    READ_SECRETS_OF_CHECKS,
+    READ_SECRETS_OF_DATA_STORES,
+    READ_SECRETS_OF_PROBE,
+)
 from cdk.settings import EnvironmentSettings, load_settings
+from lambdas.checks.rules import LogRules
+from lambdas.judge.evidence_rules import JudgeSettings
 from tests.infrastructure.template import Resources, functions, of_type, role_of, statements
 
 ROOT = Path(__file__).parents[2]
@@ -32,6 +39,7 @@ RESIZE = {"autoscaling:UpdateAutoScalingGroup"}
 TEMPLATES = {"ec2:DescribeLaunchTemplateVersions"}
 LAUNCH = {"ec2:CreateTags", "ec2:RunInstances", "iam:PassRole"}
 METRICS = {"cloudwatch:GetMetricData"}
+ALARMS = {"cloudwatch:DescribeAlarms"}
 SECRETS = {"secretsmanager:GetSecretValue"}
 INTERFACES = {
     "ec2:AssignPrivateIpAddresses",
@@ -50,15 +58,19 @@ ACTIONS: dict[str, set[str]] = {
     "release-environment": READ | UPDATE,
     "claim-clean-up": READ | REPLACE | LISTENERS,
     "record-rollback-point": READ | READ_RELEASE | UPDATE | REPLACE | HEALTH | GROUPS | TEMPLATES,
-    "claim-rollback": READ | REPLACE | {"states:DescribeExecution"},
+    "claim-rollback": READ | REPLACE | ALARMS | {"states:DescribeExecution"},
     "stop-deployment": UPDATE | {"states:DescribeExecution", "states:StopExecution"},
     "record-rollback": READ | UPDATE | REPLACE | {"ssm:PutParameter"},
-    "watchdog": READ | REPLACE | HEALTH | {"states:DescribeExecution", "states:StartExecution"},
+    "watchdog": READ | REPLACE | HEALTH | ALARMS | {"states:DescribeExecution", "states:StartExecution"},
     "take-snapshot": UPDATE | {"rds:AddTagsToResource", "rds:CreateDBSnapshot"},
     "check-snapshot": UPDATE | {"rds:DescribeDBSnapshots"},
     "run-smoke-checks": UPDATE | SECRETS,
     "check-data-stores": SECRETS | INTERFACES,
+    "probe": SECRETS,
+    "probe-database": SECRETS | INTERFACES,
     "check-error-rate": UPDATE | {"logs:FilterLogEvents"},
+    "check-alarms": UPDATE | ALARMS,
+    "judge-bake": READ | READ_RELEASE | UPDATE | ALARMS | METRICS | {"logs:FilterLogEvents"},
     "prepare-idle-color": {"ssm:PutParameter"}
     | READ
     | READ_RELEASE
@@ -82,7 +94,7 @@ ACTIONS: dict[str, set[str]] = {
     | {"autoscaling:ResumeProcesses", "ssm:PutParameter"},
     "switch-listener": READ | READ_RELEASE | UPDATE | REPLACE | LISTENERS | HEALTH | SHIFT,
     "settle": READ | UPDATE | LISTENERS | SHIFT,
-    "give-order": READ | READ_RELEASE | UPDATE | CHECK,
+    "give-order": READ | READ_RELEASE | UPDATE | REPLACE | CHECK,
     "free-environment": READ
     | READ_RELEASE
     | UPDATE
@@ -90,6 +102,7 @@ ACTIONS: dict[str, set[str]] = {
     | LISTENERS
     | {"states:DescribeExecution", "ssm:PutParameter"},
     "notify": {"sns:Publish", "ssm:GetParameter"},
+    "tell-alarm": READ | {"sns:Publish"},
     "write-report": READ_RELEASE | UPDATE | METRICS | {"states:GetExecutionHistory", "s3:PutObject"},
 }
 
@@ -98,6 +111,8 @@ WITHOUT_RESOURCES = LISTENERS | HEALTH | GROUPS | REFRESHES | TEMPLATES | METRIC
 
 HERE = "eu-west-1:111122223333"
 SECRET = f"arn:aws:secretsmanager:{HERE}:secret:receipt-vault/production"
+IN_NETWORK = ("check-data-stores", "probe-database")
+THROUGH_ENDPOINT = {"StringEquals": {"aws:SourceVpce": "vpce-0f1e2d3c4b5a69788"}}
 
 
 def test_every_function_of_the_table_is_in_the_template(resources: Resources) -> None:
@@ -161,21 +176,25 @@ def test_launching_is_limited_to_the_two_launch_templates(resources: Resources) 
     assert pass_role["Resource"] == ["arn:aws:iam::111122223333:role/receipt-vault-production-instance"]
 
 
-def test_only_the_function_that_asks_database_and_cache_is_in_the_network(resources: Resources) -> None:
+def test_only_what_asks_database_and_cache_is_in_the_network(resources: Resources) -> None:
     """In there it reaches what settings name, and AWS only where somebody has made a way for it."""
     connected = {name: each["VpcConfig"] for name, each in functions(resources).items() if "VpcConfig" in each}
-
-    assert connected == {
-        "check-data-stores": {
-            "SubnetIds": ["subnet-0b6f3c1d2e4a59687", "subnet-0c7a4d2e3f5b6a798"],
-            "SecurityGroupIds": ["sg-0a1b2c3d4e5f60718"],
-        }
+    network = {
+        "SubnetIds": ["subnet-0b6f3c1d2e4a59687", "subnet-0c7a4d2e3f5b6a798"],
+        "SecurityGroupIds": ["sg-0a1b2c3d4e5f60718"],
     }
 
+    assert connected == dict.fromkeys(IN_NETWORK, network)
 
-def test_the_function_in_the_network_is_made_after_its_rights(resources: Resources) -> None:
+
+@pytest.mark.parametrize("name", IN_NETWORK)
+def test_a_function_in_the_network_is_made_after_its_rights(name: str, resources: Resources) -> None:
     """Lambda refuses to make it without the right to connect it."""
-    (function,) = [each for each in resources.values() if "VpcConfig" in each["Properties"]]
+    (function,) = [
+        each
+        for each in resources.values()
+        if each["Properties"].get("FunctionName") == f"receipt-vault-production-{name}"
+    ]
     role = role_of(function["Properties"])
     policies = [
         name
@@ -187,9 +206,10 @@ def test_the_function_in_the_network_is_made_after_its_rights(resources: Resourc
     assert {role, *policies} <= set(function["DependsOn"])
 
 
-def test_the_rights_to_connect_are_lambda_s_and_not_the_code_s(resources: Resources) -> None:
-    function = f"arn:aws:lambda:{HERE}:function:receipt-vault-production-check-data-stores"
-    found = statements(resources, role_of(functions(resources)["check-data-stores"]))
+@pytest.mark.parametrize("name", IN_NETWORK)
+def test_the_rights_to_connect_are_lambda_s_and_not_the_code_s(name: str, resources: Resources) -> None:
+    function = f"arn:aws:lambda:{HERE}:function:receipt-vault-production-{name}"
+    found = statements(resources, role_of(functions(resources)[name]))
     connecting = [each for each in found if INTERFACES & set(each["Action"])]
 
     assert [set(each["Action"]) - TRACE for each in connecting] == [INTERFACES, INTERFACES]
@@ -207,18 +227,16 @@ def test_nothing_is_denied_to_anybody_else(resources: Resources) -> None:
         if statement["Effect"] == "Deny"
     }
 
-    assert denied == {"check-data-stores"}
+    assert denied == set(IN_NETWORK)
 
 
 @pytest.mark.parametrize(
     ("name", "expected", "condition"),
     [
         ("run-smoke-checks", [f"{SECRET}/smoke-login-b4TzKd", f"{SECRET}/smoke-token-Lr8YnP"], None),
-        (
-            "check-data-stores",
-            [f"{SECRET}/database-check-Q7mXw2"],
-            {"StringEquals": {"aws:SourceVpce": "vpce-0f1e2d3c4b5a69788"}},
-        ),
+        ("probe", [f"{SECRET}/smoke-login-b4TzKd", f"{SECRET}/smoke-token-Lr8YnP"], None),
+        ("check-data-stores", [f"{SECRET}/database-check-Q7mXw2"], THROUGH_ENDPOINT),
+        ("probe-database", [f"{SECRET}/database-check-Q7mXw2"], THROUGH_ENDPOINT),
     ],
 )
 def test_a_check_reads_the_secrets_that_settings_name_for_it_and_no_others(
@@ -231,6 +249,21 @@ def test_a_check_reads_the_secrets_that_settings_name_for_it_and_no_others(
 
     assert expected == reading["Resource"]
     assert condition == reading.get("Condition")
+
+
+def test_the_probe_reads_the_secrets_of_what_it_asks_alone() -> None:
+    """A customer whose upload is not probed has no token that the probe could lose."""
+    checks = production().checks.model_copy(update={"probe": ("login",)})
+    (statement,) = READ_SECRETS_OF_PROBE.statements(production(checks=checks))
+
+    assert statement.resources == [f"{SECRET}/smoke-login-b4TzKd"]
+
+
+def test_the_probe_of_the_database_reads_no_other_secret() -> None:
+    cache = production().cache.model_copy(update={"secret_arn": f"{SECRET}/cache-AbCdEf"})
+    (statement,) = READ_SECRET_OF_DATABASE.statements(production(cache=cache))
+
+    assert statement.resources == [f"{SECRET}/database-check-Q7mXw2"]
 
 
 def test_errors_are_counted_in_the_application_s_log_alone(resources: Resources) -> None:
@@ -336,7 +369,8 @@ def test_only_what_asks_the_product_has_drivers(resources: Resources) -> None:
     libraries = "Powertools for AWS Lambda, for Runback's functions"
     drivers = "Clients of HTTP, PostgreSQL and Redis, for Runback's checks"
 
-    assert {name for name, found in layers.items() if drivers in found} == {"run-smoke-checks", "check-data-stores"}
+    asking = {"run-smoke-checks", "check-data-stores", "probe", "probe-database"}
+    assert {name for name, found in layers.items() if drivers in found} == asking
     assert all(set(found) <= {libraries, drivers} and libraries in found for found in layers.values())
 
 
@@ -418,3 +452,13 @@ def _source(spec: FunctionSpec) -> str:
 
 def _parse(spec: FunctionSpec) -> ast.Module:
     return ast.parse(_source(spec))
+
+
+@pytest.mark.parametrize("settings", load_settings(SETTINGS_FOLDER), ids=lambda settings: settings.environment)
+def test_what_the_judge_is_told_can_be_read_by_it(settings: EnvironmentSettings) -> None:
+    """It reads everything when it starts: what is missing or too much there would fail at the first look."""
+    told = JudgeSettings.from_json(VARIABLES["JUDGE"](settings))
+
+    assert told.source == settings.judge.source
+    assert (told.metrics is None) == (settings.judge.metrics is None)
+    assert LogRules.from_json(VARIABLES["LOGS"](settings)).slow_pattern == settings.logs.slow_pattern

@@ -45,7 +45,7 @@ def test_the_code_is_the_lambdas_package_and_the_files_of_settings_and_nothing_e
 
 def test_functions_find_the_files_of_settings_where_they_are_uploaded(code: Path) -> None:
     """Here they would find them anyway."""
-    for module in ("run_smoke_checks", "check_data_stores"):
+    for module in ("product", "check_data_stores", "probe_database"):
         shipped = code / "lambdas" / "checks" / f"{module}.py"
         assert '_FILES = Path(__file__).parents[2] / "environments" / "files"' in shipped.read_text(encoding="utf-8")
         assert (shipped.parents[2] / "environments" / "files" / "test-receipt.jpg").is_file()

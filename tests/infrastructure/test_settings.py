@@ -22,7 +22,7 @@ API = "https://api.receiptvault.pro"
 
 TOO_LONG = "release: may take {} s, which is {} events of Step Functions, and 20000 are allowed: shorten one of "
 WAITS = "database.snapshot_timeout_seconds (3600 s), release.prepare_timeout_seconds (1800 s)"
-BAKES = "release.steps (2400 s)"
+BAKES = "release.steps with judge.longest_extension_seconds each (4200 s)"
 PAUSE = "release.longest_pause_seconds (3600 s)"
 
 Edit = Callable[[str], str]
@@ -92,7 +92,7 @@ def test_a_release_is_as_careful_as_production_unless_it_says_otherwise(tmp_path
     ) == (1800, 3600, "refuse", 3600)
 
 
-@pytest.mark.parametrize(("choice", "longest"), [("refuse", 11400), ("expire", 11400), ("wait", 15000)])
+@pytest.mark.parametrize(("choice", "longest"), [("refuse", 13200), ("expire", 13200), ("wait", 16800)])
 def test_a_release_is_given_the_time_in_which_it_waits_for_a_window(tmp_path: Path, choice: str, longest: int) -> None:
     """Its execution would otherwise be ended in the middle of the release."""
     settings = load_edited(tmp_path, replacing('"refuse"', f'"{choice}"'))
@@ -105,6 +105,16 @@ def test_a_route_may_be_a_rule_instead_of_a_listener(tmp_path: Path) -> None:
 
     assert settings.routes[0].rule_arn == RULE
     assert settings.routes[0].listener_arn is None
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [("", ["health", "login", "upload"]), ('probe = ["upload", "health"]\n', ["health", "upload"])],
+)
+def test_every_smoke_check_is_probed_unless_settings_say_which(tmp_path: Path, line: str, expected: list[str]) -> None:
+    settings = load_edited(tmp_path, replacing("allowed_hosts = [", f"{line}allowed_hosts = ["))
+
+    assert [check.name for check in settings.checks.probed] == expected
 
 
 MISTAKES = {
@@ -235,13 +245,13 @@ MISTAKES = {
     ),
     "a release has more events than an execution may have": (
         replacing("bake_seconds = 1800", "bake_seconds = 108000"),
-        f"{TOO_LONG.format(117600, 21520)}{WAITS}, release.steps (108600 s), {PAUSE}",
+        f"{TOO_LONG.format(119400, 21880)}{WAITS}, {BAKES.replace('4200', '110400')}, {PAUSE}",
     ),
     "a release waits too long for a window": (
         lambda text: text.replace('"refuse"', '"wait"').replace(
             "rollback_window_seconds = 3600", "rollback_window_seconds = 108000"
         ),
-        f"{TOO_LONG.format(119400, 21790)}release.rollback_window_seconds (108000 s), {WAITS}, {BAKES}, {PAUSE}",
+        f"{TOO_LONG.format(121200, 22150)}release.rollback_window_seconds (108000 s), {WAITS}, {BAKES}, {PAUSE}",
     ),
     "an unknown choice": (
         replacing('"refuse"', '"ignore"'),
@@ -357,6 +367,14 @@ MISTAKES = {
         replacing('$.path != "/health"', f'$.path != "/{"health" * 170}"'),
         "logs.request_pattern: must have at most 1024 characters, with a whole commit as its version",
     ),
+    "a check is probed that does not exist": (
+        replacing("allowed_hosts = [", 'probe = ["login", "uplaod"]\nallowed_hosts = ['),
+        "checks.probe[1]: 'uplaod' is no smoke check; there are health, login, upload",
+    ),
+    "nothing is probed": (
+        replacing("allowed_hosts = [", "probe = []\nallowed_hosts = ["),
+        "checks.probe: must have at least one entry",
+    ),
     "all may be errors and more": (
         replacing("maximum_error_percent = 5", "maximum_error_percent = 500"),
         "logs.maximum_error_percent: must be less than or equal to 100, not 500",
@@ -471,6 +489,96 @@ MISTAKES = {
     "a GET has a body": (
         in_check("health", 'body = "{}"'),
         'checks.smoke[0].method: is GET, which carries no body: write "POST"',
+    ),
+    "it is not said how many connections the database allows": (
+        replacing("maximum_connections = 500\n", ""),
+        "database.maximum_connections: is missing: add it",
+    ),
+    "a database allows no connection": (
+        replacing("maximum_connections = 500", "maximum_connections = 0"),
+        "database.maximum_connections: must be greater than or equal to 1, not 0",
+    ),
+    "a critical threshold is no worse than the warning": (
+        replacing("cpu_percent = { warning = 70, critical = 90 }", "cpu_percent = { warning = 70, critical = 70 }"),
+        "alarms.cpu_percent.critical: must be more than the warning's 70, not 70",
+    ),
+    "a critical threshold is better than the warning": (
+        replacing("{ warning = 1, critical = 3 }", "{ warning = 1.5, critical = 0.5 }"),
+        "alarms.response_time_seconds.critical: must be more than the warning's 1.5, not 0.5",
+    ),
+    "a threshold is missing": (
+        replacing("memory_percent = { warning = 80, critical = 95 }", "memory_percent = { warning = 80 }"),
+        "alarms.memory_percent.critical: is missing: add it",
+    ),
+    "a threshold is nothing": (
+        replacing("disk_percent = { warning = 80", "disk_percent = { warning = 0"),
+        "alarms.disk_percent.warning: must be greater than 0, not 0",
+    ),
+    "a threshold is misspelt": (
+        replacing("query_milliseconds", "query_miliseconds"),
+        "alarms.query_miliseconds: is not a setting of Runback: remove it, or did you mean 'query_milliseconds'?",
+    ),
+    "a rate is judged by no request": (
+        replacing("[alarms]\nminimum_requests = 20", "[alarms]\nminimum_requests = 0"),
+        "alarms.minimum_requests: must be greater than or equal to 1, not 0",
+    ),
+    "more than all log-ins must succeed": (
+        replacing("login_success_percent = 99", "login_success_percent = 101"),
+        "alarms.login_success_percent: must be less than or equal to 100, not 101",
+    ),
+    "no upload has to succeed": (
+        replacing("upload_success_percent = 95", "upload_success_percent = 0"),
+        "alarms.upload_success_percent: must be greater than 0, not 0",
+    ),
+    "response times are judged by the slowest request": (
+        replacing("query_milliseconds = 100", "query_milliseconds = 100\nresponse_time_percentile = 100"),
+        "alarms.response_time_percentile: must be less than 100, not 100",
+    ),
+    "nobody says what a release is judged by": (
+        replacing('source = "application"\n', ""),
+        "judge.source: is missing: add it",
+    ),
+    "a release is judged by what there is not": (
+        replacing('source = "application"', 'source = "users"'),
+        "judge.source: must be 'application', 'logs' or 'load_balancer', not 'users'",
+    ),
+    "a release is judged by metrics of the application that are not named": (
+        replacing('[judge.metrics]\nnamespace = "ReceiptVault"\n', ""),
+        'judge.metrics: goes with source = "application": give both or neither',
+    ),
+    "metrics of the application are named and not used": (
+        replacing('source = "application"', 'source = "load_balancer"'),
+        'judge.metrics: goes with source = "application": give both or neither',
+    ),
+    "the application publishes as AWS": (
+        replacing('namespace = "ReceiptVault"', 'namespace = "AWS/EC2"'),
+        "judge.metrics.namespace: must be a namespace of CloudWatch, not one of AWS, not 'AWS/EC2'",
+    ),
+    "a metric has a name that is none": (
+        replacing('namespace = "ReceiptVault"', 'namespace = "ReceiptVault"\nerrors = "All errors"'),
+        "judge.metrics.errors: must be the name of a metric or of a dimension, not 'All errors'",
+    ),
+    "the application publishes every minute": (
+        replacing('namespace = "ReceiptVault"', 'namespace = "ReceiptVault"\nperiod_seconds = 60'),
+        "judge.metrics.period_seconds: must be 10 or 30, not 60",
+    ),
+    "slow requests are to be found in the log by nothing": (
+        lambda text: text.replace('source = "application"', 'source = "logs"').replace(
+            '[judge.metrics]\nnamespace = "ReceiptVault"\n', ""
+        ),
+        'logs.slow_pattern: is missing: with judge.source = "logs", slow requests are found by it',
+    ),
+    "more good releases may be rolled back than anybody would bear": (
+        replacing("longest_extension_seconds = 600", "longest_extension_seconds = 600\nfalse_alarms_percent = 6"),
+        "judge.false_alarms_percent: must be less than or equal to 5, not 6",
+    ),
+    "a bake may be extended for half a day": (
+        replacing("longest_extension_seconds = 600", "longest_extension_seconds = 43200"),
+        "judge.longest_extension_seconds: must be less than or equal to 3600, not 43200",
+    ),
+    "a release that nothing speaks against or for is rolled back": (
+        replacing('when_inconclusive = "hold"', 'when_inconclusive = "rollback"'),
+        "judge.when_inconclusive: must be 'hold' or 'proceed', not 'rollback'",
     ),
     "a form has no file": (
         in_check("login", 'form = { category = "test" }'),
@@ -603,6 +711,27 @@ def test_more_checks_than_a_function_can_be_told_are_refused(tmp_path: Path) -> 
         load_edited(tmp_path, in_check("health", posting, f'body = "{"x" * (3001 - told - added)}"'))
     with pytest.raises(SettingsError, match="checks: take 3"):
         load_edited(tmp_path, in_check("health", posting, f'body = "{"ß" * 500}"'))
+
+
+def test_thresholds_are_those_of_the_runbook_unless_told_otherwise(tmp_path: Path) -> None:
+    """An environment that says nothing of alarms is watched all the same."""
+    shipped = load_edited(tmp_path, lambda text: text)
+    silent = load_edited(tmp_path, lambda text: re.sub(r"\[alarms\]\n(?:.+\n)+", "", text))
+
+    assert silent.alarms == shipped.alarms
+
+
+def test_a_threshold_may_have_a_fraction(tmp_path: Path) -> None:
+    settings = load_edited(tmp_path, replacing("{ warning = 1, critical = 5 }", "{ warning = 0.5, critical = 1.5 }"))
+
+    assert (settings.alarms.error_rate_percent.warning, settings.alarms.error_rate_percent.critical) == (0.5, 1.5)
+
+
+def test_metrics_of_an_application_are_by_auto_scaling_group_unless_told_otherwise(tmp_path: Path) -> None:
+    metrics = load_edited(tmp_path, lambda text: text).judge.metrics
+
+    assert metrics is not None
+    assert (metrics.dimension, metrics.period_seconds) == ("AutoScalingGroupName", 10)
 
 
 def test_a_cache_speaks_tls_unless_told_otherwise(tmp_path: Path) -> None:

@@ -5,13 +5,19 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from moto.events.models import EventPattern
 
+from cdk.alarms import alarm_specs
+from cdk.assembly import SETTINGS_FOLDER
 from cdk.functions import FUNCTIONS
+from cdk.settings import load_settings
+from lambdas.judge.alarm_rules import AlarmName
 from tests.infrastructure.template import Resources, functions, machines, of_type, only, role_of, statements
 
 HOLDERS = ("deploy", "rollback", "clean-up")
 """The machines that can hold the environment: whoever of them dies is found, and what it left is cleared."""
 MACHINES = (*HOLDERS, "operate", "report")
+ALARMS = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
 
 
 def test_every_environment_has_a_stack_of_its_own(templates: Mapping[str, dict[str, Any]]) -> None:
@@ -50,11 +56,11 @@ def test_a_machine_logs_its_states_without_their_data(name: str, resources: Reso
     assert machine["TracingConfiguration"] == {"Enabled": True}
 
 
-@pytest.mark.parametrize(("environment", "longest"), [("production", 12300), ("staging", 10200)])
+@pytest.mark.parametrize(("environment", "longest"), [("production", 14100), ("staging", 10800)])
 def test_a_release_that_hangs_is_ended_by_the_time_that_its_plan_allows(
     environment: str, longest: int, templates: Mapping[str, dict[str, Any]]
 ) -> None:
-    """Snapshot, preparing, all bake times and the longest pause, and a quarter of an hour for everything else."""
+    """Snapshot, preparing, all bakes and their extensions, the longest pause, and a quarter of an hour for all else."""
     found = [
         json.dumps(each["DefinitionString"])
         for each in of_type(templates[environment]["Resources"], "AWS::StepFunctions::StateMachine").values()
@@ -233,7 +239,97 @@ def test_an_execution_that_ends_badly_starts_the_rollback_machine(resources: Res
     }
 
 
-@pytest.mark.parametrize("name", ["unfinished-execution", "report"])
+def test_a_critical_alarm_starts_the_rollback_machine(resources: Resources) -> None:
+    """The machine decides what that means for the release, or pages."""
+    rule = _rule(resources, "critical-alarm")
+    (target,) = rule["Targets"]
+
+    assert rule["State"] == "ENABLED"
+    assert rule["EventPattern"]["account"] == ["111122223333"]
+    assert rule["EventPattern"]["source"] == ["aws.cloudwatch"]
+    assert target["Arn"] == {"Ref": machines(resources)["rollback"][0]}
+    assert _given(target, _change("receipt-vault-production-pages-cpu-blue")) == {
+        "source": "alarm",
+        "alarm": "receipt-vault-production-pages-cpu-blue",
+        "state": "ALARM",
+        "previous_state": "OK",
+        "changed_at": "2026-03-01T10:00:00.000+0000",
+        "reason": "Threshold Crossed",
+    }
+
+
+@pytest.mark.parametrize("environment", ["production", "staging"])
+def test_every_critical_alarm_and_no_other_starts_it(environment: str, templates: Mapping[str, dict[str, Any]]) -> None:
+    """An alarm that sums others up is on already when the one comes on that a release is rolled back for."""
+    resources = templates[environment]["Resources"]
+    names = {each["AlarmName"] for kind in ALARMS for each in of_type(resources, kind).values()}
+    critical = {
+        each for each in names if AlarmName.read(each, f"receipt-vault-{environment}") in _critical(environment)
+    }
+    pattern = _pattern(resources, f"receipt-vault-{environment}-critical-alarm")
+
+    assert len(critical) > 10
+    assert {each for each in names if pattern.matches_event(_change(each))} == critical
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"detail": {"alarmName": "receipt-vault-production-pages-cpu-blue", "state": {"value": "OK"}}},
+        {"detail": {"alarmName": "receipt-vault-production-pages-cpu-blue", "state": {"value": "INSUFFICIENT_DATA"}}},
+        {"account": "444455556666"},
+        {"source": "somebody.else"},
+        {"detail-type": "CloudWatch Alarm Configuration Change"},
+        {"detail": {"alarmName": "receipt-vault-staging-pages-cpu-blue", "state": {"value": "ALARM"}}},
+    ],
+    ids=["it goes off", "it has no data", "another account", "another source", "another event", "another environment"],
+)
+def test_other_events_start_nothing(change: dict[str, Any], resources: Resources) -> None:
+    pattern = _pattern(resources, "receipt-vault-production-critical-alarm")
+    event = _change("receipt-vault-production-pages-cpu-blue")
+
+    assert pattern.matches_event(event)
+    assert not pattern.matches_event({**event, **change})
+
+
+def _critical(environment: str) -> set[AlarmName]:
+    (settings,) = load_settings(SETTINGS_FOLDER, (environment,))
+    return {spec.name for spec in alarm_specs(settings) if spec.is_critical}
+
+
+def _pattern(resources: Resources, name: str) -> EventPattern:
+    (rule,) = [each for each in of_type(resources, "AWS::Events::Rule").values() if each["Name"] == name]
+    return EventPattern.load(json.dumps(rule["EventPattern"]))
+
+
+def _change(alarm: str) -> dict[str, Any]:
+    """Return what CloudWatch sends when an alarm comes on."""
+    return {
+        "version": "0",
+        "source": "aws.cloudwatch",
+        "account": "111122223333",
+        "detail-type": "CloudWatch Alarm State Change",
+        "detail": {
+            "alarmName": alarm,
+            "state": {"value": "ALARM", "reason": "Threshold Crossed", "timestamp": "2026-03-01T10:00:00.000+0000"},
+            "previousState": {"value": "OK", "timestamp": "2026-03-01T09:00:00.000+0000"},
+        },
+    }
+
+
+def _given(target: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the input that EventBridge makes of an event."""
+    text = target["InputTransformer"]["InputTemplate"]
+    for name, path in target["InputTransformer"]["InputPathsMap"].items():
+        value: Any = event
+        for key in path.removeprefix("$.").split("."):
+            value = value[key]
+        text = text.replace(f"<{name}>", json.dumps(value))
+    made: dict[str, Any] = json.loads(text)
+    return made
+
+
+@pytest.mark.parametrize("name", ["unfinished-execution", "critical-alarm", "report"])
 def test_a_rule_may_start_its_machine_and_nobody_else_may_use_its_role(name: str, resources: Resources) -> None:
     (target,) = _rule(resources, name)["Targets"]
     role = target["RoleArn"]["Fn::GetAtt"][0]
@@ -249,19 +345,56 @@ def test_a_rule_may_start_its_machine_and_nobody_else_may_use_its_role(name: str
     assert allowed["Resource"] == [target["Arn"]]
 
 
-def test_the_watchdog_looks_every_minute_and_only_its_rule_may_wake_it(resources: Resources) -> None:
-    rule = _rule(resources, "watchdog")
+def test_a_warning_is_told_and_starts_no_machine(resources: Resources) -> None:
+    rule = _rule(resources, "warning")
     (target,) = rule["Targets"]
-    permission = only(resources, "AWS::Lambda::Permission")
+    woken = resources[target["Arn"]["Ref"]]["Properties"]["FunctionName"]["Ref"]
+
+    assert rule["State"] == "ENABLED"
+    assert rule["EventPattern"] == {
+        "account": ["111122223333"],
+        "source": ["aws.cloudwatch"],
+        "detail-type": ["CloudWatch Alarm State Change"],
+        "detail": {"alarmName": [{"prefix": "receipt-vault-production-warns-"}], "state": {"value": ["ALARM"]}},
+    }
+    assert functions(resources)["tell-alarm"] == resources[woken]["Properties"]
+
+
+def test_a_lost_warning_calls_for_no_rollback(resources: Resources) -> None:
+    """The queue of lost events has an alarm that does; a warning is tried for an hour, and the alarm stays on."""
+    (target,) = _rule(resources, "warning")["Targets"]
+
+    assert "DeadLetterConfig" not in target
+    assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": 3600, "MaximumRetryAttempts": 185}
+
+
+@pytest.mark.parametrize("name", ["watchdog", "probe", "probe-database"])
+def test_what_looks_every_minute_is_woken_by_its_rule_alone(name: str, resources: Resources) -> None:
+    rule = _rule(resources, name)
+    (target,) = rule["Targets"]
+    permissions = of_type(resources, "AWS::Lambda::Permission").values()
+    (permission,) = [each for each in permissions if each["FunctionName"] == target["Arn"]]
+    woken = resources[target["Arn"]["Ref"]]
 
     assert rule["ScheduleExpression"] == "rate(1 minute)"
-    assert resources[target["Arn"]["Ref"]]["Type"] == "AWS::Lambda::Version"
-    assert permission["FunctionName"] == target["Arn"]
+    assert woken["Type"] == "AWS::Lambda::Version"
+    assert functions(resources)[name] == resources[woken["Properties"]["FunctionName"]["Ref"]]["Properties"]
     assert permission["Principal"] == "events.amazonaws.com"
     assert resources[permission["SourceArn"]["Fn::GetAtt"][0]]["Properties"] == rule
 
 
-@pytest.mark.parametrize(("name", "oldest_seconds"), [("unfinished-execution", 3600), ("watchdog", 60)])
+@pytest.mark.parametrize("name", ["probe", "probe-database"])
+def test_a_lost_round_of_a_probe_wakes_nobody(name: str, resources: Resources) -> None:
+    """The alarm on lost events says that a rollback may be missing; a probe's silence has alarms of its own."""
+    (target,) = _rule(resources, name)["Targets"]
+
+    assert "DeadLetterConfig" not in target
+    assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": 60, "MaximumRetryAttempts": 0}
+
+
+@pytest.mark.parametrize(
+    ("name", "oldest_seconds"), [("unfinished-execution", 3600), ("critical-alarm", 3600), ("watchdog", 60)]
+)
 def test_an_event_that_cannot_be_delivered_is_kept_and_told(
     name: str, oldest_seconds: int, resources: Resources
 ) -> None:

@@ -12,7 +12,8 @@ with warnings.catch_warnings():
     from parliament import analyze_policy_string
 
 from rehearsal.engine.intrinsics import Intrinsics
-from tests.infrastructure.template import Resources, of_type
+from tests.infrastructure import template
+from tests.infrastructure.template import Resources
 from tests.statemachines.definitions import ENVIRONMENTS
 
 PLACE = "eu-west-1:111122223333"
@@ -36,7 +37,7 @@ def policies(resources: Resources) -> Iterator[tuple[str, dict[str, Any]]]:
         return "aws" if kind == "AWS::Partition" else ARNS[kind]
 
     resolve = Intrinsics(arn_of, arn_of, conditions={}, no_value=None).resolve
-    for name, properties in of_type(resources, "AWS::IAM::Policy").items():
+    for name, properties in template.policies(resources).items():
         yield name, resolve(properties["PolicyDocument"])
 
 

@@ -37,7 +37,7 @@ STAGINGS: Mapping[str, Callable[[], Staging]] = {
     "packaged": Packaged,
 }
 
-IN_A_HURRY = Packaged(Speeds(waiting=100.0, baking=300.0))
+IN_A_HURRY = Packaged(Speeds(waiting=100.0, judging=40.0, baking=300.0))
 """For an account of real processes without users: nobody has to have the time to send requests."""
 
 _NO_USERS = cast("Traffic", None)

@@ -58,7 +58,7 @@ FIELDS: dict[str, Any] = {
     "rehearsed_on": str,
 }
 CLOCKS: dict[str, dict[str, Any]] = {
-    "packaged": {"mode": str, "speeds": {"working": float, "waiting": float, "baking": float, "idle": float}},
+    "packaged": {"mode": str, "speeds": {"working": float, "waiting": float, "judging": float, "baking": float, "idle": float}},
     "virtual": {"mode": str, "seed": int},
 }
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rehearsal.settings import Cache, Checks, Database, Settings, UnknownEnvironment
+from rehearsal.settings import ApplicationMetrics, Cache, Checks, Database, Settings, UnknownEnvironment
 
 MINIMAL = """
 service = "receipts"
@@ -20,6 +20,7 @@ instance = "receipts-test"
 host = "database.receipts.test"
 name = "receipts"
 secret_arn = "database"
+maximum_connections = 100
 
 [cache]
 host = "cache.receipts.test"
@@ -34,6 +35,9 @@ smoke = [
     { name = "upload", path = "/upload", token_secret_arn = "token" },
     { name = "list", path = "/list", token_secret_arn = "token" },
 ]
+
+[judge]
+source = "load_balancer"
 """
 
 
@@ -46,9 +50,18 @@ def test_what_is_left_out_is_as_the_stack_takes_it(tmp_path: Path) -> None:
     """The same defaults as in cdk/settings.py, or functions would knock at other doors than the world opens."""
     settings = read(tmp_path, MINIMAL)
     assert Cache("cache.receipts.test", 6379, tls=True, secret_arn=None) == settings.cache
-    assert Database("receipts-test", "database.receipts.test", 5432, "receipts", "database") == settings.database
+    assert Database("receipts-test", "database.receipts.test", 5432, "receipts", "database", 100) == settings.database
     assert "receipts-test" == settings.database_instance
     assert "/receipts/test" == settings.log_group
+
+
+def test_an_application_publishes_as_the_stack_expects_it(tmp_path: Path) -> None:
+    """The same defaults as in cdk/settings.py, or its alarms would look at what nobody publishes."""
+    assert read(tmp_path, MINIMAL).application_metrics is None
+    names = read(tmp_path, MINIMAL + '[judge.metrics]\nnamespace = "Receipts"\n').application_metrics
+    assert ApplicationMetrics("Receipts", "AutoScalingGroupName", "Requests", "Errors", "ResponseTime") == names
+    given = '[judge.metrics]\nnamespace = "R"\ndimension = "D"\nrequests = "a"\nerrors = "b"\nresponse_time = "c"\n'
+    assert ApplicationMetrics("R", "D", "a", "b", "c") == read(tmp_path, MINIMAL + given).application_metrics
 
 
 def test_what_is_given_counts(tmp_path: Path) -> None:

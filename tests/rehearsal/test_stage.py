@@ -94,16 +94,18 @@ def console() -> Console:
 
 @pytest.fixture
 def stage(console: Console) -> Stage:
-    return Stage(cast("Account", console), cast("Traffic", None), Packaged(Speeds(waiting=60, baking=120, idle=1200)))
+    return Stage(
+        cast("Account", console), cast("Traffic", None), Packaged(Speeds(waiting=60, judging=30, baking=120, idle=1200))
+    )
 
 
 def test_bakes_have_a_speed_of_their_own(console: Console, stage: Stage) -> None:
-    """There traffic is what is waited for, and it is as slow as it is."""
+    """There traffic is what is waited for, and it is as slow as it is: a part of it more so than all of it."""
     deployment = stage.start_deployment({})
-    for state in ("Shift 10 % of traffic", "Bake at 10 %", "Shift 50 % of traffic"):
+    for state in ("Shift 10 % of traffic", "Bake at 10 %", "Shift 50 % of traffic", "Bake at 100 %"):
         console.enter(deployment, state)
 
-    assert [60, 120, 60] == console.paces
+    assert [60, 30, 60, 120] == console.paces
 
 
 def test_only_the_end_of_a_scenario_hurries_through_the_window(console: Console, stage: Stage) -> None:
@@ -127,7 +129,7 @@ def test_a_bake_is_a_bake_whatever_tells_of_others_meanwhile(console: Console, s
     console.enter(report, "Write report")
     console.enter(report, "Wait for metrics")
 
-    assert {120} == set(console.paces)
+    assert {30} == set(console.paces)
 
 
 def test_the_metrics_of_a_report_are_not_waited_for_as_users_are(console: Console, stage: Stage) -> None:

@@ -8,6 +8,7 @@ from lambdas.errors import (
     IdleColorNotReady,
     LeaseLost,
     ListenerDrifted,
+    NotTheRelease,
     SmokeCheckFailed,
     TargetGroupUnhealthy,
 )
@@ -44,6 +45,9 @@ NOT_READY = {"ready": False, "percent": 50, "healthy": 1}
 READY = {"ready": True, "percent": 100, "healthy": 2}
 NOT_BAKED = {"done": False, "again_at": "2026-03-01T10:00:10Z"}
 BAKED = {"done": True, "again_at": ""}
+JUDGED_YET = {**NOT_BAKED, "asks": False, "reason": "It is good so far."}
+JUDGED_GOOD = {**BAKED, "asks": False, "reason": "It is good."}
+ASKS = {**NOT_BAKED, "asks": True, "reason": "There are too few requests."}
 IN_WINDOW = {
     "lease": {"holder": "", "token": 0},
     "active": "",
@@ -74,7 +78,7 @@ ROADS: Mapping[str, tuple[Road, ...]] = {
             {
                 "Claim environment": [IN_WINDOW, CLAIMED],
                 "Check for hold": [NOT_BAKED, BAKED],
-                **{f"Check bake at {percent} %": [NOT_BAKED, BAKED] for percent in (10, 50, 100)},
+                **{f"Judge at {percent} %": [JUDGED_YET, ASKS, JUDGED_GOOD] for percent in (10, 50, 100)},
             },
         ),
         Road("Release is live", {"Start clean-up": UNFORESEEN}),
@@ -86,6 +90,7 @@ ROADS: Mapping[str, tuple[Road, ...]] = {
         Road("Lease lost", {"Promote release": error(LeaseLost)}),
         Road("Escalated", {"Claim environment": UNFORESEEN}),
         Road("Escalated", {"Shift 50 % of traffic": error(ListenerDrifted)}),
+        Road("Escalated", {"Judge at 10 %": error(NotTheRelease)}),
     ),
     "rollback": (
         Road("Rolled back", {"Settle listener": [{"settled": False}, {"settled": True}]}),
@@ -96,6 +101,7 @@ ROADS: Mapping[str, tuple[Road, ...]] = {
         Road("Clean-up given up", {"Claim rollback": claimed("let_go")}),
         Road("Escalated", {"Claim rollback": claimed("escalate")}),
         Road("Rollback not possible", {"Claim rollback": claimed("impossible")}),
+        Road("Left to a human", {"Claim rollback": claimed("page")}),
         Road("Reject request", {"Claim rollback": claimed("invalid")}),
         Road("Nothing to roll back", {"Claim rollback": claimed("nothing")}),
         Road("Lease lost", {"Switch listener back": error(LeaseLost)}),

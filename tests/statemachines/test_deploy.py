@@ -6,10 +6,13 @@ from itertools import pairwise
 import pytest
 
 from lambdas.errors import (
+    AlarmsAreOn,
     EnvironmentBusy,
     ListenerDrifted,
+    NotTheRelease,
     PauseExpired,
     RefreshFailed,
+    ReleaseUnhealthy,
     RollbackWindowOpen,
     TargetGroupUnhealthy,
 )
@@ -17,10 +20,21 @@ from lambdas.release.rules import read_clean_up_request, read_request
 from lambdas.rollback.rules import Source, read_rollback_request
 from tests.rehearsal.engine.state_machines import FunctionError
 from tests.statemachines.machines import DEPLOY_LEASE, REQUEST, UNFORESEEN, VERSION, Answer, Json, Machines, Run
-from tests.statemachines.roads import BAKED, CLAIMED, IN_WINDOW, NOT_BAKED, NOT_READY, READY, error
+from tests.statemachines.roads import (
+    BAKED,
+    CLAIMED,
+    IN_WINDOW,
+    JUDGED_GOOD,
+    JUDGED_YET,
+    NOT_BAKED,
+    NOT_READY,
+    READY,
+    error,
+)
 
 BEFORE_FIRST_SHIFT = [
     "Record rollback point",
+    "Check alarms",
     "Check current health",
     "Take snapshot",
     "Check snapshot",
@@ -33,14 +47,14 @@ BEFORE_FIRST_SHIFT = [
 ]
 FROM_FIRST_SHIFT = [
     "Shift 10 % of traffic",
-    "Check bake at 10 %",
+    "Judge at 10 %",
     "Shift 50 % of traffic",
-    "Check bake at 50 %",
+    "Judge at 50 %",
     "Shift 100 % of traffic",
     "Check live database and cache",
     "Validate live version",
     "Check error rate",
-    "Check bake at 100 %",
+    "Judge at 100 %",
     "Check error rate after bake",
     "Promote release",
 ]
@@ -50,18 +64,18 @@ ABORT = ["Scale idle color back", "Resume scaling of old color", "Release enviro
 @pytest.fixture(scope="module")
 def live(account: Machines) -> Run:
     """Return a release that went well, after its idle color was not ready at once, nor any bake over."""
-    bakes = {f"Check bake at {percent} %": [still_bakes(account), BAKED] for percent in (10, 50, 100)}
+    bakes = {f"Judge at {percent} %": [still_bakes(account), JUDGED_GOOD] for percent in (10, 50, 100)}
     return account.run("deploy", {"Check idle color": [NOT_READY, NOT_READY, READY], **bakes}, speed=2000)
 
 
 def still_bakes(account: Machines, seconds: int = 30) -> Answer:
     """Return an answer: look again after so many seconds."""
-    return lambda _: {**NOT_BAKED, "again_at": (account.now() + timedelta(seconds=seconds)).isoformat()}
+    return lambda _: {**JUDGED_YET, "again_at": (account.now() + timedelta(seconds=seconds)).isoformat()}
 
 
 def baked(percent: int) -> list[str]:
     """Return the states of a bake that is not over at the first look."""
-    look = [f"Check bake at {percent} %", f"Has it baked at {percent} %?"]
+    look = [f"Judge at {percent} %", f"Has it baked at {percent} %?"]
     return [*look, f"Bake at {percent} %", *look]
 
 
@@ -90,6 +104,7 @@ def test_a_release_goes_through_the_runbook_in_its_order(live: Run) -> None:
         "Claim environment",
         "Is the environment ours?",
         "Record rollback point",
+        "Check alarms",
         "Check current health",
         "Take snapshot",
         "Wait for snapshot",
@@ -182,13 +197,13 @@ def test_a_live_release_is_promoted_released_and_told(live: Run) -> None:
 
 @pytest.mark.parametrize(("percent", "seconds"), [(10, 300), (50, 300), (100, 1800)])
 def test_every_step_is_observed_for_as_long_as_the_settings_say(percent: int, seconds: int, live: Run) -> None:
-    expected = under_lease(live, percent=percent, bake_seconds=seconds)
-    assert [expected] * 2 == [call.given for call in live.calls_of(f"Check bake at {percent} %")]
+    expected = under_lease(live, version=VERSION, color="green", percent=percent, bake_seconds=seconds)
+    assert [expected] * 2 == [call.given for call in live.calls_of(f"Judge at {percent} %")]
 
 
 @pytest.mark.parametrize("percent", [10, 50, 100])
 def test_a_bake_is_looked_at_again_when_the_last_look_said(percent: int, live: Run) -> None:
-    first, second = live.calls_of(f"Check bake at {percent} %")
+    first, second = live.calls_of(f"Judge at {percent} %")
     assert second.now - first.now >= timedelta(seconds=30)
 
 
@@ -218,15 +233,57 @@ def test_a_release_that_waited_can_still_be_refused(account: Machines) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "ending"),
-    [("Check for hold", "ReleaseAborted"), ("Check bake at 10 %", "ReleaseRolledBack")],
+    ("state", "waiting", "ending"),
+    [("Check for hold", NOT_BAKED, "ReleaseAborted"), ("Judge at 10 %", JUDGED_YET, "ReleaseRolledBack")],
 )
-def test_a_pause_over_its_deadline_ends_the_release(state: str, ending: str, account: Machines) -> None:
+def test_a_pause_over_its_deadline_ends_the_release(state: str, waiting: Json, ending: str, account: Machines) -> None:
     """Nobody looks after it any more, so it does not stay half-way."""
-    run = account.run("deploy", {state: [NOT_BAKED, error(PauseExpired, "nobody let it go on")]})
+    run = account.run("deploy", {state: [waiting, error(PauseExpired, "nobody let it go on")]})
 
     assert run.ending[:2] == ("FAILED", ending)
     assert "PauseExpired" in str(run.ending[2])
+
+
+@pytest.mark.parametrize("percent", [10, 50, 100])
+def test_a_release_that_is_worse_is_rolled_back(percent: int, account: Machines) -> None:
+    run = account.run("deploy", {f"Judge at {percent} %": error(ReleaseUnhealthy, "41 of 512 requests failed")})
+
+    assert run.ending[:2] == ("FAILED", "ReleaseRolledBack")
+    assert "41 of 512 requests failed" in str(run.ending[2])
+
+
+def test_trouble_of_the_old_version_too_is_left_to_a_human_with_the_traffic_where_it_is(account: Machines) -> None:
+    run = account.run("deploy", {"Judge at 50 %": error(NotTheRelease, "blue fails, too")})
+
+    assert run.ending[:2] == ("FAILED", "Escalated")
+    assert "Start rollback" not in run.called
+    assert run.given("Leave the listener to a human")["phase"] == "escalated"
+    assert run.given("Page a human")["failure"]["Error"] == "NotTheRelease"
+
+
+def test_a_human_is_asked_once_and_the_release_waits_for_the_answer(account: Machines) -> None:
+    asks = {**JUDGED_YET, "asks": True, "reason": "7 requests in 15 minutes"}
+    run = account.run("deploy", {"Judge at 10 %": [asks, JUDGED_YET, JUDGED_GOOD]})
+
+    assert run.given("Ask a human at 10 %") == notice(run, "undecided", "7 requests in 15 minutes")
+    assert run.entered[-1] == "Release is live"
+
+
+def test_a_question_that_cannot_be_sent_delays_nothing(account: Machines) -> None:
+    asks = {**JUDGED_YET, "asks": True}
+    run = account.run("deploy", {"Judge at 10 %": [asks, JUDGED_GOOD], "Ask a human at 10 %": UNFORESEEN})
+
+    assert run.entered[-1] == "Release is live"
+
+
+def test_a_critical_alarm_stops_a_release_before_it_begins_unless_it_has_a_reason(account: Machines) -> None:
+    refused = account.run("deploy", {"Check alarms": error(AlarmsAreOn, "cpu is on")})
+    assert refused.ending[:2] == ("FAILED", "ReleaseAborted")
+    assert "Take snapshot" not in refused.called
+    assert refused.given("Check alarms") == under_lease(refused, despite_alarms="")
+
+    despite = account.run("deploy", given={**REQUEST, "despite_alarms": "it mends them"})
+    assert despite.given("Check alarms") == under_lease(despite, despite_alarms="it mends them")
 
 
 def test_the_idle_color_is_looked_at_again_after_a_pause(live: Run) -> None:

@@ -21,6 +21,7 @@ ENDINGS = {
     Action.FINISH: ("Release was live already", "SUCCEEDED", None),
     Action.LET_GO: ("Clean-up given up", "SUCCEEDED", None),
     Action.ESCALATE: ("Escalated", "FAILED", "Escalated"),
+    Action.PAGE: ("Left to a human", "SUCCEEDED", None),
     Action.IMPOSSIBLE: ("Rollback not possible", "FAILED", "RollbackNotPossible"),
     Action.NOTHING: ("Nothing to roll back", "SUCCEEDED", None),
     Action.INVALID: ("Reject request", "FAILED", "InvalidRequest"),
@@ -67,6 +68,19 @@ def test_no_decision_is_forgotten() -> None:
 def test_who_claims_nothing_changes_nothing(action: Action, account: Machines) -> None:
     """Without a lease, not even a message is sent: the operator looks at this very execution."""
     assert deciding(account, action).called == ["Claim rollback"]
+
+
+def test_an_alarm_that_moves_no_traffic_is_told_and_changes_nothing(account: Machines) -> None:
+    run = deciding(account, Action.PAGE)
+
+    assert run.called == ["Claim rollback", "Page about the alarm"]
+    assert run.given("Page about the alarm") == notice(run, "critical_alarm", "because the record says so")
+
+
+def test_a_page_that_cannot_be_sent_fails_nothing(account: Machines) -> None:
+    run = deciding(account, Action.PAGE, **{"Page about the alarm": UNFORESEEN})
+
+    assert run.ending == ("SUCCEEDED", None, None)
 
 
 @pytest.mark.parametrize("action", [Action.IMPOSSIBLE, Action.INVALID])

@@ -25,6 +25,8 @@ os.environ.update(
         "LOGS": json.dumps(builders.LOGS),
         "PARAMETERS": json.dumps(builders.PARAMETERS),
         "REPORTS": json.dumps(builders.REPORTS),
+        "ALARMS": json.dumps(builders.ALARMS),
+        "JUDGE": json.dumps(builders.JUDGE),
         "TOPIC_ARN": builders.TOPIC_ARN,
         "ROLLBACK_MACHINE_ARN": builders.ROLLBACK_MACHINE_ARN,
         "POWERTOOLS_SERVICE_NAME": "receipts-test",

@@ -9,15 +9,16 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 OUTSIDE = {"boto3", "botocore", "pg8000", "redis", "scramp", "urllib3"}
-ROOMS = ("release", "traffic", "fleet", "database", "checks", "rollback", "notices", "operate", "reports")
+ROOMS = ("release", "traffic", "fleet", "database", "checks", "judge", "rollback", "notices", "operate", "reports")
 STANDS_ON = {
     "release": set(),
     "traffic": {"release"},
     "fleet": {"release", "traffic"},
     "database": {"release"},
     "checks": {"release"},
-    "rollback": {"release", "traffic", "fleet", "database", "checks"},
-    "notices": {"release"},
+    "judge": {"release", "traffic", "fleet", "database", "checks"},
+    "rollback": {"release", "traffic", "fleet", "database", "checks", "judge"},
+    "notices": {"release", "judge"},
     "operate": {"release", "traffic", "rollback", "notices"},
     "reports": {"release", "traffic", "notices"},
 }

@@ -211,6 +211,17 @@ def test_failures_carry_lambdas_own_error_names(
     assert payload["errorMessage"].endswith(expected_message)
 
 
+def test_who_observes_outcomes_is_told_of_every_invocation(functions: Lambda) -> None:
+    """Metrics of functions count them."""
+    seen: list[tuple[str, str | None]] = []
+    functions.service.add_outcome_observer(lambda name, outcome: seen.append((name, outcome.function_error)))
+    functions.deploy("echo", ECHO)
+    functions.deploy("faulty", "def handler(event, context): raise KeyError('color')")
+    functions.invoke("echo")
+    functions.invoke("faulty")
+    assert seen == [("echo", None), ("faulty", "Unhandled")]
+
+
 def test_a_handlers_exception_tells_where_it_was_raised(functions: Lambda) -> None:
     """Step Functions passes this payload on as the error's cause."""
     functions.deploy("faulty", "def handler(event, context): raise ValueError('no color')")

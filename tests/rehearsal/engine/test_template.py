@@ -11,9 +11,12 @@ import pytest
 from moto import mock_aws
 
 from rehearsal.clock import TwoSpeedClock
+from rehearsal.engine.alarms import Alarms
 from rehearsal.engine.calls import Calls
+from rehearsal.engine.events import EventBus
 from rehearsal.engine.functions import FunctionService
 from rehearsal.engine.intrinsics import Intrinsics, UnknownIntrinsic
+from rehearsal.engine.metrics import Metrics
 from rehearsal.engine.sandbox import Processes
 from rehearsal.engine.template import Stack, UnsupportedTemplate, load
 
@@ -207,6 +210,75 @@ def test_a_rule_keeps_its_target_with_transformer_retries_and_dead_letter_queue(
     assert kept == target | {"Arn": stack.resources["Version"].physical_id, "DeadLetterConfig": {"Arn": queue_arn}}
     assert events.describe_rule(Name="stack-EveryMinute")["ScheduleExpression"] == "rate(1 minute)"
     assert stack.resources["Version"].attributes["Version"] == "1"
+
+
+def test_alarms_on_alarms_and_a_dashboard_are_created(assembly: Path, functions: FunctionService) -> None:
+    """As CDK writes them: rules and widgets are put together from the names of others."""
+    queries = [
+        {"Id": "expr_1", "Expression": "FILL(errors, 0)", "Label": "Errors", "ReturnData": True},
+        {
+            "Id": "errors",
+            "MetricStat": {
+                "Metric": {
+                    "Namespace": "Receipts",
+                    "MetricName": "Errors",
+                    "Dimensions": [{"Name": "Group", "Value": "green"}],
+                },
+                "Period": 10,
+                "Stat": "p95",
+            },
+            "ReturnData": False,
+        },
+    ]
+    properties: dict[str, Any] = {
+        "ComparisonOperator": "GreaterThanThreshold",
+        "Threshold": 5,
+        "EvaluationPeriods": 3,
+        "DatapointsToAlarm": 2,
+        "TreatMissingData": "notBreaching",
+        "ActionsEnabled": False,
+    }
+    plain = {"Namespace": "Receipts", "MetricName": "Time", "ExtendedStatistic": "p95", "Period": 10}
+    rule = {"Fn::Join": ["", ['(ALARM("', attribute("Leaf"), '") OR ALARM("', attribute("Math"), '"))']]}
+    widget = {"type": "alarm", "width": 6, "height": 6, "properties": {"title": "Alarms", "alarms": ["ARN"]}}
+    before, after = json.dumps({"widgets": [widget]}).split("ARN")
+    clock = TwoSpeedClock()
+    bus = EventBus(clock, account=ACCOUNT, session=SESSION)
+    with Alarms(clock, Metrics(), bus, account=ACCOUNT, session=SESSION):
+        stack = create(
+            assembly,
+            functions,
+            {
+                "Leaf": resource("AWS::CloudWatch::Alarm", AlarmName="leaf", **plain, **properties),
+                "Math": resource("AWS::CloudWatch::Alarm", Metrics=queries, **properties),
+                "Any": resource(
+                    "AWS::CloudWatch::CompositeAlarm",
+                    AlarmName="any",
+                    AlarmRule=rule,
+                    AlarmDescription="Either",
+                    ActionsSuppressor={"Ref": "Leaf"},
+                    ActionsSuppressorWaitPeriod=60,
+                    ActionsSuppressorExtensionPeriod=60,
+                ),
+                "Dashboard": resource(
+                    "AWS::CloudWatch::Dashboard",
+                    DashboardName="receipts",
+                    DashboardBody={"Fn::Join": ["", [before, attribute("Any"), after]]},
+                ),
+            },
+        )
+        cloudwatch = SESSION.client("cloudwatch")
+        described = cloudwatch.describe_alarms(AlarmTypes=["MetricAlarm", "CompositeAlarm"])
+
+    leaf, math = described["MetricAlarms"]
+    assert (leaf["ExtendedStatistic"], leaf["Period"], leaf["ActionsEnabled"]) == ("p95", 10, False)
+    assert math["Metrics"] == queries
+    [composite] = described["CompositeAlarms"]
+    arns = [stack.resources[name].attributes["Arn"] for name in ("Leaf", "Math")]
+    assert composite["AlarmRule"] == f'(ALARM("{arns[0]}") OR ALARM("{arns[1]}"))'
+    assert (composite["AlarmDescription"], composite["ActionsSuppressor"]) == ("Either", "leaf")
+    dashboard = json.loads(cloudwatch.get_dashboard(DashboardName="receipts")["DashboardBody"])
+    assert dashboard["widgets"][0]["properties"]["alarms"] == [stack.resources["Any"].attributes["Arn"]]
 
 
 def test_notices_alarms_parameters_keys_and_buckets_are_created(assembly: Path, functions: FunctionService) -> None:

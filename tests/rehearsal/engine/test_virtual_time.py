@@ -33,7 +33,7 @@ from rehearsal.engine.virtual import Deadlock, NotTakingPart, Stuck, ThreadsLeft
 from tests.rehearsal.engine.state_machines import PASS, FunctionError, Json, StateMachines, States, task
 from tests.statemachines.definitions import golden
 from tests.statemachines.machines import Answers, Machines, Run
-from tests.statemachines.roads import NOT_READY, READY
+from tests.statemachines.roads import JUDGED_GOOD, JUDGED_YET, NOT_READY, READY
 
 HOUR = 3600
 
@@ -821,10 +821,7 @@ def release(account: VirtualStateMachines, definition: dict[str, Any]) -> Run:
     """Bake until 10:10, 10:20 and 11:00; virtual time begins at 10:00."""
     bakes = {10: "10:10", 50: "10:20", 100: "11:00"}
     baking: Answers = {
-        f"Check bake at {percent} %": [
-            {"done": False, "again_at": f"2026-03-01T{at}:00Z"},
-            {"done": True, "again_at": ""},
-        ]
+        f"Judge at {percent} %": [{**JUDGED_YET, "again_at": f"2026-03-01T{at}:00Z"}, JUDGED_GOOD]
         for percent, at in bakes.items()
     }
     opened = VirtualMachines(account, {"deploy": definition})

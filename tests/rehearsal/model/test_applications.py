@@ -1,6 +1,7 @@
 """Applications on their network and in their fleet, and how healthy they are found: as processes, and as models."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,6 +118,17 @@ def test_an_answer_that_comes_too_late_is_none(instances: Instances) -> None:
     assert clock.seconds() - before >= CHECK.timeout_seconds
 
 
+def test_a_running_application_can_be_told_to_behave_otherwise(instances: Instances) -> None:
+    """A fault begins while a version serves; a process is told through its standard input."""
+    application = instances.start("i-1")
+    eventually(lambda: instances.network.answers("i-1"))
+    assert HEALTHY is instances.check("i-1")
+    application.behave(Behaviour(health_status=503))
+    assert answered_with(503) == instances.check("i-1")
+    application.behave(Behaviour())
+    assert HEALTHY is instances.check("i-1")
+
+
 # -- what stands behind the model's applications
 
 
@@ -207,6 +219,17 @@ def test_an_instance_misbehaves_in_the_same_way_every_time(tmp_path: Path) -> No
         return [reply.answer.status for reply in replies if reply]
 
     assert statuses("i-1") == statuses("i-1") != statuses("i-2")
+
+
+def test_only_a_share_of_the_requests_is_slow(tmp_path: Path) -> None:
+    """So that the median is as it was, and the tail is not."""
+    applications = model_applications()
+    behaviour = Behaviour(delay_seconds={"/health": 4.0}, slow_share=0.1)
+    applications.start(1, Identity("sha", "blue", "i-1"), behaviour, Services(), tmp_path)
+    replies = [applications.ask(1, "GET", "/health", {}, b"") for _ in range(500)]
+    seconds = Counter(reply.seconds for reply in replies if reply)
+    assert {0.0, 4.0} == set(seconds)
+    assert 30 <= seconds[4.0] <= 70
 
 
 # -- health over virtual time

@@ -136,6 +136,22 @@ def test_a_killed_application_becomes_unhealthy_and_is_not_replaced(modelled: Mo
     assert world.fleet.is_ready(alive.instance_id)
 
 
+def test_a_version_can_begin_to_misbehave(modelled: Modelled) -> None:
+    """On the instances that run it, and on those that are launched later; other versions go on as before."""
+    world = modelled.world
+    modelled.both_colors_serve()
+    world.refresh("green", world.new_version(NEW_SHA), MinHealthyPercentage=50, InstanceWarmup=10)
+    modelled.ended("green")
+    world.fleet.behave(NEW_SHA, Behaviour(health_status=503))
+    assert 503 == world.fleet.behaviour(NEW_SHA).health_status
+    modelled.until(lambda: world.load_balancer.healthy_targets(GREEN) == 0)
+    world.scale("green", 3)
+    modelled.until(lambda: len(world.target_health(GREEN)) == 3)
+    modelled.until(lambda: {"unhealthy"} == {state for state, _ in world.target_health(GREEN)})
+    assert {"unhealthy": 3} == world.load_balancer.states(GREEN)
+    assert {"healthy": 2} == world.load_balancer.states(BLUE)
+
+
 def test_what_scales_in_is_deregistered_and_stops(modelled: Modelled) -> None:
     world = modelled.world
     modelled.serve("blue", BLUE, 2)

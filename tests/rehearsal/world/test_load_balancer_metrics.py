@@ -1,16 +1,18 @@
 """What CloudWatch tells of the load balancer is what its data plane saw, a minute at a time and a minute late."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 from moto import mock_aws
 
+from rehearsal.clock import Clock
+from rehearsal.engine.metrics import Metrics
 from rehearsal.engine.virtual import VirtualTime
 from rehearsal.engine.virtual.virtual_time import START
+from rehearsal.world.counter_readings import CounterReadings, Counting
 from rehearsal.world.load_balancer_metrics import LoadBalancerMetrics
 from rehearsal.world.routing import Choice, Dispatcher, Request, Respond, Routing
 from tests.rehearsal.world.conftest import BLUE, GREEN, LISTENER, TEST_LISTENER, World, client
@@ -62,9 +64,8 @@ class DataPlane:
 class CloudWatch:
     """An account in virtual time that has nothing but a data plane."""
 
-    def __init__(self, time: VirtualTime, metrics: LoadBalancerMetrics, data_plane: DataPlane) -> None:
+    def __init__(self, time: VirtualTime, data_plane: DataPlane) -> None:
         self.time = time
-        self.metrics = metrics
         self.data_plane = data_plane
         self.client = client("cloudwatch")
 
@@ -97,9 +98,16 @@ def cloudwatch() -> Iterator[CloudWatch]:
         time = stack.enter_context(VirtualTime(seed=1))
         stack.enter_context(mock_aws())
         data_plane = DataPlane()
-        metrics = stack.enter_context(LoadBalancerMetrics(time.clock, data_plane))
+        stack.enter_context(measured(time.clock, data_plane))
         time.sleep(1)  # what comes just as a minute ends is of the one or of the next
-        yield CloudWatch(time, metrics, data_plane)
+        yield CloudWatch(time, data_plane)
+
+
+@contextmanager
+def measured(clock: Clock, data_plane: Counting) -> Iterator[None]:
+    with Metrics() as metrics, CounterReadings(clock, data_plane) as readings:
+        metrics.register(NAMESPACE, LoadBalancerMetrics(clock, readings))
+        yield
 
 
 def test_requests_are_told_by_target_group_and_for_the_load_balancer_minute_by_minute(cloudwatch: CloudWatch) -> None:
@@ -204,53 +212,6 @@ def test_a_count_is_of_ones(cloudwatch: CloudWatch, stat: str, value: float) -> 
     assert [7.0] == cloudwatch.values("RequestCount", OF_BLUE, "SampleCount")
 
 
-def test_minutes_are_chosen_by_their_beginning(cloudwatch: CloudWatch) -> None:
-    """The start is rounded down to its minute; what begins at the end is left out."""
-    for _ in range(5):
-        cloudwatch.data_plane.answer(BLUE)
-        cloudwatch.time.sleep(60)
-    cloudwatch.time.sleep(61)
-
-    def minutes(start: float, end: float) -> list[float]:
-        given = {"StartTime": START + start * MINUTE, "EndTime": START + end * MINUTE}
-        return [(at - START) / MINUTE for at, _ in cloudwatch.told("RequestCount", OF_BLUE, **given)]
-
-    assert [1, 2] == minutes(1, 3)
-    assert [1, 2, 3] == minutes(1.9, 3.5)
-    with pytest.raises(ClientError, match=r"ValidationError.*EndTime must be greater than StartTime"):
-        minutes(3, 3)
-
-
-@pytest.mark.parametrize("order", ["TimestampAscending", "TimestampDescending"])
-@pytest.mark.parametrize("most", [1, 2, 3, 5, 7, 100])
-def test_pages_hold_together_what_one_would(cloudwatch: CloudWatch, order: str, most: int) -> None:
-    for _ in range(4):
-        cloudwatch.data_plane.answer(BLUE)
-        cloudwatch.data_plane.answer(GREEN)
-        cloudwatch.time.sleep(60)
-    cloudwatch.time.sleep(61)
-    asked = [{**query(dimensions=of), "Id": name} for name, of in {"b": OF_BLUE, "g": OF_GREEN}.items()]
-    whole = cloudwatch.ask(*asked, ScanBy=order)
-
-    found: dict[str, list[datetime]] = {"b": [], "g": []}
-    statuses, more = [], {}
-    while True:
-        page = cloudwatch.ask(*asked, ScanBy=order, MaxDatapoints=most, **more)
-        assert sum(len(result["Values"]) for result in page["MetricDataResults"]) <= most
-        for result in page["MetricDataResults"]:
-            found[result["Id"]] += result["Timestamps"]
-            statuses.append(result["StatusCode"])
-        if "NextToken" not in page:
-            break
-        more = {"NextToken": page["NextToken"]}
-
-    assert found == {result["Id"]: result["Timestamps"] for result in whole["MetricDataResults"]}
-    assert sorted(found["b"], reverse=order == "TimestampDescending") == found["b"]
-    assert 4 == len(found["b"]) == len(found["g"])
-    assert ("PartialData" in statuses) is (most < 8)
-    assert ["Complete", "Complete"] == statuses[-2:]
-
-
 def test_another_unit_finds_nothing(cloudwatch: CloudWatch) -> None:
     cloudwatch.data_plane.answer(BLUE)
     cloudwatch.time.sleep(120)
@@ -263,35 +224,23 @@ def test_another_unit_finds_nothing(cloudwatch: CloudWatch) -> None:
     assert [0, 1] == [found("TargetResponseTime", unit) for unit in ("Count", "Seconds")]
 
 
-@pytest.mark.parametrize(
-    ("queries", "said"),
-    [
-        ([{"Id": "m", "Expression": "SUM(METRICS())"}], "metric math"),
-        ([query(stat="tm99")], "statistic tm99"),
-        ([query(Period=300)], "not 300"),
-        (
-            [query(), {"Id": "x", "MetricStat": {"Metric": {"Namespace": "X"}, "Period": 60, "Stat": "Sum"}}],
-            "at once",
-        ),
-    ],
-    ids=["expression", "statistic", "period", "namespaces"],
-)
-def test_what_is_not_known_is_not_answered(cloudwatch: CloudWatch, queries: list[dict[str, Any]], said: str) -> None:
-    """AWS would have answered, so that the rehearsal must fail."""
+def test_minutes_are_added_up_to_longer_periods(cloudwatch: CloudWatch) -> None:
+    for _ in range(5):
+        cloudwatch.data_plane.answer(BLUE)
+        cloudwatch.time.sleep(60)
+    cloudwatch.time.sleep(61)
+
+    (result,) = cloudwatch.ask(query(Period=120))["MetricDataResults"]
+    assert [2.0, 2.0, 1.0] == result["Values"]
+    assert [START + minutes * MINUTE for minutes in (0, 2, 4)] == result["Timestamps"]
+
+
+def test_nothing_is_finer_than_a_minute(cloudwatch: CloudWatch) -> None:
+    """AWS: 10, 20 and 30 s are for high-resolution metrics only."""
     cloudwatch.data_plane.answer(BLUE)
     cloudwatch.time.sleep(120)
-    with pytest.raises(NotImplementedError, match=said):
-        cloudwatch.ask(*queries)
-
-
-def test_other_ways_to_ask_are_not_answered_with_nothing(cloudwatch: CloudWatch) -> None:
-    asked = {"Namespace": NAMESPACE, "MetricName": "RequestCount"}
-    with pytest.raises(NotImplementedError):
-        cloudwatch.client.list_metrics(**asked)
-    with pytest.raises(NotImplementedError):
-        cloudwatch.client.get_metric_statistics(
-            **asked, StartTime=START, EndTime=START + MINUTE, Period=60, Statistics=["Sum"]
-        )
+    with pytest.raises(NotImplementedError, match="by 60 s, not 10"):
+        cloudwatch.ask(query(Period=10))
 
 
 def test_two_load_balancers_are_not_mixed_up(cloudwatch: CloudWatch) -> None:
@@ -303,32 +252,11 @@ def test_two_load_balancers_are_not_mixed_up(cloudwatch: CloudWatch) -> None:
         cloudwatch.told("RequestCount", OF_BLUE)
 
 
-def test_metrics_of_others_are_motos(cloudwatch: CloudWatch) -> None:
-    now = cloudwatch.time.clock.now()
-    cloudwatch.client.put_metric_data(
-        Namespace="Receipts", MetricData=[{"MetricName": "Uploads", "Value": 3.0, "Timestamp": now}]
-    )
-    asked = query()
-    asked["MetricStat"]["Metric"] = {"Namespace": "Receipts", "MetricName": "Uploads"}
-
-    (result,) = cloudwatch.ask(asked, StartTime=now - MINUTE, EndTime=now + MINUTE)["MetricDataResults"]
-    assert [3.0] == result["Values"]
-
-
-def test_afterwards_moto_is_as_it_was(cloudwatch: CloudWatch) -> None:
-    cloudwatch.data_plane.answer(BLUE)
-    cloudwatch.time.sleep(120)
-    cloudwatch.metrics.uninstall()
-
-    assert [] == cloudwatch.told("RequestCount", OF_BLUE, EndTime=START + 5 * MINUTE)
-    assert [] == cloudwatch.client.list_metrics(Namespace=NAMESPACE)["Metrics"]
-
-
 @pytest.mark.rehearsed
 def test_what_real_users_got_is_what_is_told(world: World) -> None:
     """From a process that serves real requests, on the clock that hurries."""
     world.serve_from("blue")
-    with LoadBalancerMetrics(world.clock, world.data_plane):
+    with measured(world.clock, world.data_plane):
         begun = world.clock.now()
         for _ in range(20):
             assert 200 == get(world, LISTENER)[0]

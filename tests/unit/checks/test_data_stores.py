@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
+from typing import Self
 
 import pytest
 
@@ -167,3 +168,28 @@ def test_cache_that_refuses_is_not_quoted() -> None:
             Cache(CacheAddress("localhost", port, tls=False)).answer(AUTH)
         assert str(raised.value) == f"The cache localhost:{port} does not answer PING: ResponseError."
     assert "canary" not in "".join(traceback.format_exception(raised.value))
+
+
+def test_time_of_the_query_is_without_that_of_connecting(
+    certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection with TLS takes longer than most queries, and the alarm is on slow queries."""
+    seconds = [0.0]
+
+    class Slow:
+        def __init__(self, *_: object, **__: object) -> None:
+            seconds[0] += 10
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            seconds[0] += 100
+
+        def run(self, _: str) -> None:
+            seconds[0] += 0.25
+
+    monkeypatch.setattr(postgres_module, "Connection", Slow)
+    monkeypatch.setattr(postgres_module, "monotonic", lambda: seconds[0])
+    with answering() as port:
+        assert database(port, certificate).answer(USER) == 0.25

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lambdas.checks import run_smoke_checks as function
+from lambdas.checks.product import Product
 from lambdas.checks.rules import Answer, Checks, Scope
 from lambdas.checks.web import Request
 from lambdas.errors import AwsCallFailed, LeaseLost, SmokeCheckFailed
@@ -48,8 +49,7 @@ def web(record: ReleaseRecord, vault: Vault, monkeypatch: pytest.MonkeyPatch) ->
     tell(monkeypatch, {**CHECKS, "smoke": smoke})
     fake = FakeWeb()
     monkeypatch.setattr(function, "record", record)
-    monkeypatch.setattr(function, "secrets", vault.secrets)
-    monkeypatch.setattr(function, "web", fake)
+    monkeypatch.setattr(function, "product", Product(fake, vault.secrets))
     return fake
 
 

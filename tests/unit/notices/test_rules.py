@@ -34,7 +34,12 @@ def test_input_to_paste_is_given_with_the_machine_to_start(kind: Kind, machine: 
 
 @pytest.mark.parametrize(
     ("kind", "actions"),
-    [(Kind.PAUSED, ["resume", "abort"]), (Kind.RESUMED, ["pause"]), (Kind.PROMOTE_ORDERED, ["pause"])],
+    [
+        (Kind.PAUSED, ["resume", "abort"]),
+        (Kind.RESUMED, ["pause"]),
+        (Kind.PROMOTE_ORDERED, ["pause"]),
+        (Kind.UNDECIDED, ["promote", "abort"]),
+    ],
 )
 def test_order_to_paste_is_one_that_is_understood(kind: Kind, actions: list[str]) -> None:
     body = compose(Notice(kind, "2222222-abcd", "", "arn"), "receipts", "production").body

@@ -265,3 +265,14 @@ def test_order_that_is_beaten_every_time_is_refused(record: ReleaseRecord, monke
     assert answer["verdict"] == "refused"
     assert "give it again" in answer["reason"]
     assert orders(record) == []
+
+
+def test_maintenance_stands_in_the_record_until_it_is_ended(record: ReleaseRecord) -> None:
+    begun = order("begin-maintenance", minutes=30)
+    assert (begun["verdict"], begun["kind"], begun["release_id"]) == ("carried_out", "maintenance_begun", "")
+    maintenance = record.read().maintained(at(6))
+    assert maintenance is not None
+    assert (maintenance.until, maintenance.reason) == ("2026-03-01T10:35:00Z", "because")
+    assert order("begin-maintenance", minutes=30) == begun
+    assert order("end-maintenance", OTHER_OPERATE, at(7))["kind"] == "maintenance_ended"
+    assert record.read().maintained(at(7)) is None

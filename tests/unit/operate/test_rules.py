@@ -20,6 +20,7 @@ from lambdas.release.rules import (
     Bake,
     EnvironmentRecord,
     Live,
+    Maintenance,
     Order,
     OrderAction,
     Phase,
@@ -67,7 +68,7 @@ def ordered(
         (None, "null"),
         (
             {},
-            "'action' must be one of pause, resume, promote, abort, end-window, release-environment, but it is missing",
+            "promote, abort, end-window, release-environment, begin-maintenance, end-maintenance, but it is missing",
         ),
         ({"action": "stop", "reason": "x"}, "but it is text 'stop'"),
         ({"action": 1, "reason": "x"}, "'action' must be text"),
@@ -83,7 +84,8 @@ def ordered(
         ({"action": "pause", "reason": "x", "minutes": True}, "but it is a boolean"),
         ({"action": "pause", "reason": "x", "minutes": 1.5}, "'minutes' must be a whole number"),
         ({"action": "pause", "reason": "x", "minutes": "5"}, "'minutes' must be a whole number"),
-        ({"action": "resume", "reason": "x", "minutes": 5}, "'minutes' goes with a pause only"),
+        ({"action": "resume", "reason": "x", "minutes": 5}, "'minutes' goes with pause and begin-maintenance only"),
+        ({"action": "begin-maintenance", "reason": "x", "minutes": 481}, "must be a whole number from 1 to 480"),
     ],
 )
 def test_bad_order_names_field_and_shows_example(given: object, named: str) -> None:
@@ -321,3 +323,30 @@ def test_history_forgets_the_oldest_orders() -> None:
     orders = [asdict(replace(PAUSED, by=str(number))) for number in range(20)]
     kept = remembered(orders, PROMOTED)
     assert [each["by"] for each in kept] == [*(str(number) for number in range(1, 20)), OTHER_OPERATE]
+
+
+# Maintenance
+
+
+BEGUN = Maintenance(until="2026-03-01T12:10:00Z", reason="because", by=OPERATE)
+
+
+def test_maintenance_lasts_two_hours_unless_the_order_says_otherwise() -> None:
+    assert ordered(OrderAction.BEGIN_MAINTENANCE, free()).maintenance == BEGUN
+    short = ordered(OrderAction.BEGIN_MAINTENANCE, free(), minutes=1).maintenance
+    assert short == replace(BEGUN, until="2026-03-01T10:11:00Z")
+
+
+@pytest.mark.parametrize("phase", sorted(AT_WORK))
+def test_maintenance_does_not_begin_during_a_release(phase: Phase) -> None:
+    decision = ordered(OrderAction.BEGIN_MAINTENANCE, held(phase))
+    assert (decision.verdict, decision.maintenance) == (Verdict.REFUSED, None)
+    assert "It obeys pause, resume, promote and abort" in decision.reason
+
+
+def test_maintenance_can_be_ended_before_its_time_and_once() -> None:
+    record = replace(free(), maintenance=BEGUN)
+    ended = ordered(OrderAction.END_MAINTENANCE, record).maintenance
+    assert ended == replace(BEGUN, until="2026-03-01T10:10:00Z")
+    assert ordered(OrderAction.END_MAINTENANCE, replace(record, maintenance=ended)).verdict is Verdict.ALREADY_SO
+    assert ordered(OrderAction.END_MAINTENANCE, free()).verdict is Verdict.ALREADY_SO

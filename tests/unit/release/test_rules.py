@@ -7,6 +7,7 @@ from lambdas.release.rules import (
     EnvironmentRecord,
     InWindow,
     Live,
+    Maintenance,
     Phase,
     PointStatus,
     RollbackPoint,
@@ -45,6 +46,25 @@ def test_bad_request_names_field_and_shows_example(given: object, named: str) ->
     problem = read_request(given, "execution").problem
     assert named in problem
     assert '{"version": "4f2c1e9"}' in problem
+
+
+def test_release_despite_alarms_has_its_reason() -> None:
+    request = read_request({"version": "4f2c1e9", "despite_alarms": " it mends them "}, "one")
+    assert (request.problem, request.despite_alarms) == ("", "it mends them")
+    assert read_request({"version": "4f2c1e9"}, "one").despite_alarms == ""
+
+
+@pytest.mark.parametrize("reason", ["", "  ", None, True, "x" * 1001])
+def test_release_despite_alarms_needs_a_reason(reason: object) -> None:
+    request = read_request({"version": "4f2c1e9", "despite_alarms": reason}, "one")
+    assert "Field 'despite_alarms' must be the reason" in request.problem
+
+
+def test_maintenance_refuses_a_release_that_is_not_at_work_yet() -> None:
+    record = EnvironmentRecord(maintenance=Maintenance(until=at(11), reason="new disks", by="operate:one"))
+    with pytest.raises(EnvironmentBusy, match="Maintenance is under way until .* \\(new disks\\)"):
+        check_deploy_claim(record, DEPLOYMENT, at(10), in_window=InWindow.REFUSE)
+    assert check_deploy_claim(record, DEPLOYMENT, at(11), in_window=InWindow.REFUSE) == ""
 
 
 def test_problem_never_repeats_a_whole_payload() -> None:

@@ -60,10 +60,10 @@ def test_release_is_told_from_its_request_to_its_promotion() -> None:
         "The snapshot is complete.",
         "10 % of the traffic goes to green.",
         "Bake at 10 % began.",
-        "Bake at 10 % is over.",
+        "Bake at 10 % is over: It is good.",
         "100 % of the traffic goes to green.",
         "Bake at 100 % began.",
-        "Bake at 100 % is over.",
+        "Bake at 100 % is over: It is good.",
         "Promoted: the release is live, and can be rolled back until 2026-03-01 11:36:00 UTC.",
         "Ended well: Release is live.",
     ]
@@ -223,7 +223,7 @@ def test_end_without_a_rollback_has_a_label(phase: str) -> None:
 
 
 def test_loser_of_the_lease_has_decided_nothing() -> None:
-    played = deployment().failing("Check bake at 10 %", "check-bake", LeaseLost.__name__)
+    played = deployment().failing("Judge at 10 %", "judge-bake", LeaseLost.__name__)
     assert decisions_of(played.read()) == []
 
 

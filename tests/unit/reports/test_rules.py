@@ -151,26 +151,26 @@ def test_rollback_is_measured_from_the_first_one_that_went_the_way() -> None:
     """One that died is continued by another, and customers do not care which."""
     dead = rollback(at=400).end("Aborted", "Operator", "Stopped by hand")
     second = rollback(OTHER_ROLLBACK, at=444).switch_back().end("Succeeded")
-    took = figure(story_of(shifted().end("Aborted"), dead, second), "From the start of the rollback")
+    took = figure(story_of(shifted().end("Aborted"), dead, second), "Switch: from the start")
     assert (took.value, took.target, took.met) == ("44.2 s", "at most 60 s", True)
 
 
 def test_rollback_that_took_longer_than_promised_has_missed_its_target() -> None:
     slow = rollback(at=400).wait("Page the commands", 75).switch_back().end("Succeeded")
-    took = figure(story_of(shifted().end("Aborted"), slow), "From the start of the rollback")
+    took = figure(story_of(shifted().end("Aborted"), slow), "Switch: from the start")
     assert (took.value, took.met) == ("1 min 15 s", False)
 
 
 def test_rollback_that_never_switched_has_no_figure() -> None:
     failed = rollback().failing("Switch listener back", "switch-listener", "TargetGroupUnhealthy").end("Failed")
-    assert not [each for each in story_of(shifted().end("Aborted"), failed).figures if "rollback" in each.name]
+    assert not [each for each in story_of(shifted().end("Aborted"), failed).figures if each.name.startswith("Switch")]
 
 
 def test_rollback_whose_beginning_aws_has_cut_short_has_no_figure() -> None:
     played = rollback().switch_back().end("Succeeded")
     claimed = next(event for event in played.events if event["type"] == "TaskSucceeded")
     claimed["taskSucceededEventDetails"]["output"] = '{"StatusCode": 200, "Payl'
-    assert not [each for each in story_of(shifted().end("Aborted"), played).figures if "rollback" in each.name]
+    assert not [each for each in story_of(shifted().end("Aborted"), played).figures if each.name.startswith("Switch")]
 
 
 def test_clean_up_is_told_but_does_not_make_the_release_longer() -> None:

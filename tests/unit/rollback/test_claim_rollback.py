@@ -4,7 +4,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
+from lambdas.judge.alarm_rules import Alarm, AlarmName, Effect
 from lambdas.release.record import Orders, ReleaseRecord
 from lambdas.release.rules import (
     EnvironmentRecord,
@@ -20,7 +22,7 @@ from lambdas.release.rules import (
 )
 from lambdas.rollback import claim_rollback as function
 from lambdas.rollback.rules import read_rollback_request
-from tests.builders import BLUE, CLEAN_UP, DEPLOYMENT, GREEN, OPERATE, OTHER_ROLLBACK, ROLLBACK, at
+from tests.builders import BLUE, CLEAN_UP, DEPLOYMENT, GREEN, OPERATE, OTHER_DEPLOYMENT, OTHER_ROLLBACK, ROLLBACK, at
 from tests.fakes import FakeExecutions
 
 POINT = RollbackPoint(PointStatus.VALID, "blue", "1111111", "old", {"api": BLUE}, capacity=2)
@@ -205,3 +207,78 @@ def test_lease_of_a_dead_clean_up_is_taken_to_be_given_back(cleaning_up: Lease) 
     answer = claim({"source": "execution-status", "execution_arn": CLEAN_UP, "status": "FAILED"})
     assert (answer["action"], answer["release_id"]) == ("let_go", "new")
     assert answer["lease"] == {"holder": ROLLBACK, "token": cleaning_up.token + 1}
+
+
+# An alarm asks
+
+
+ERRORS = AlarmName(Effect.ROLLS_BACK, "error-rate-api", "green")
+ALARM = {
+    "source": "alarm",
+    "alarm": ERRORS.full("receipts-test"),
+    "previous_state": "OK",
+    "changed_at": at(4),
+    "reason": "9 % of requests",
+}
+
+
+@pytest.fixture
+def alarm_is_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    described = (Alarm(ERRORS, is_on=True, since=at(4)),)
+    monkeypatch.setattr(function.Alarms, "that_roll_back", lambda _: described)
+
+
+@pytest.mark.usefixtures("shifting", "alarm_is_on")
+def test_alarm_takes_the_shifting_release_back_once() -> None:
+    first = claim(ALARM)
+    assert (first["action"], first["release_id"], first["loser"]) == ("switch", "new", DEPLOYMENT)
+    assert first["reason"].endswith("Reason: 9 % of requests")
+    executions = function.executions
+    assert isinstance(executions, FakeExecutions)
+    executions.running.add(ROLLBACK)
+    assert claim(ALARM, OTHER_ROLLBACK)["action"] == "nothing"
+
+
+@pytest.mark.usefixtures("shifting")
+def test_alarm_that_is_over_changes_nothing(record: ReleaseRecord, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(function.Alarms, "that_roll_back", lambda _: (Alarm(ERRORS, is_on=False, since=at(5)),))
+    before = record.read()
+    assert claim(ALARM)["action"] == "nothing"
+    assert record.read() == before
+
+
+@pytest.mark.usefixtures("alarm_is_on")
+def test_alarm_for_which_nobody_is_to_blame_pages_about_the_live_release(
+    record: ReleaseRecord, shifting: Lease
+) -> None:
+    record.finish(
+        shifting, Phase.COMMITTED, at(4), {}, live=replace(LIVE, rollback_point=replace(POINT, window_ends_at=at(3)))
+    )
+    paged = claim(ALARM)
+    assert (paged["action"], paged["release_id"], paged["lease"]["holder"]) == ("page", "new", "")
+
+
+@pytest.mark.usefixtures("shifting")
+def test_release_is_taken_back_although_cloudwatch_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise EndpointConnectionError(endpoint_url="https://monitoring")
+
+    monkeypatch.setattr(function.Alarms, "that_roll_back", refuse)
+    assert claim(ALARM)["action"] == "switch"
+
+
+@pytest.mark.usefixtures("shifting")
+def test_no_other_rollback_asks_cloudwatch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(function.Alarms, "that_roll_back")
+    assert claim({})["action"] == "switch"
+
+
+@pytest.mark.usefixtures("alarm_is_on")
+def test_alarm_of_the_live_release_goes_before_the_one_that_prepares(record: ReleaseRecord, shifting: Lease) -> None:
+    live = replace(LIVE, rollback_point=replace(POINT, window_ends_at=at(30)))
+    record.finish(shifting, Phase.COMMITTED, at(4), {}, live=live)
+    free = record.read().work
+    record.claim(free, Work(holder=OTHER_DEPLOYMENT, phase=Phase.PREPARING, release_id="next", claimed_at=at(5)))
+    taken_back = function.claim_rollback(replace(read_rollback_request(ALARM), asked_at=at(6)), ROLLBACK, at(6))
+    assert (taken_back["action"], taken_back["release_id"]) == ("switch", "new")
+    assert taken_back["loser"] == OTHER_DEPLOYMENT

@@ -1,12 +1,15 @@
 """The watchdog needs no event: it looks whether the holder lives."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
+from lambdas.judge.alarm_rules import Alarm, AlarmName, Effect
 from lambdas.release.record import ReleaseRecord
 from lambdas.release.rules import HealthReading, Live, Phase, PointStatus, RollbackPoint, Work
 from lambdas.rollback import watchdog as function
+from lambdas.rollback.alarm_rules import AlarmEvent
+from lambdas.rollback.rules import Source, read_rollback_request
 from lambdas.traffic.rules import TargetHealth
 from tests.builders import BLUE, CLEAN_UP, DEPLOYMENT, ROLLBACK, at
 from tests.fakes import FakeExecutions
@@ -38,7 +41,7 @@ def held_by(record: ReleaseRecord, holder: str, phase: Phase, progress_at: str =
 @pytest.mark.parametrize(("holder", "phase"), [(DEPLOYMENT, Phase.SHIFTING), (CLEAN_UP, Phase.CLEANING_UP)])
 def test_dead_holder_is_recovered(record: ReleaseRecord, executions: FakeExecutions, holder: str, phase: Phase) -> None:
     held_by(record, holder, phase)
-    assert function.watch(NOW) == holder
+    assert function.watch(NOW)["recovering"] == holder
     assert list(executions.started.values()) == [{"source": "watchdog", "execution_arn": holder}]
 
 
@@ -57,7 +60,7 @@ def test_repeated_tick_recovers_once_and_the_next_minute_tries_again(
 def test_living_holder_is_left_alone(record: ReleaseRecord, executions: FakeExecutions) -> None:
     executions.running.add(DEPLOYMENT)
     held_by(record, DEPLOYMENT, Phase.SHIFTING, progress_at=at(0))
-    assert function.watch(NOW) == ""
+    assert function.watch(NOW)["recovering"] == ""
     assert executions.started == {}
 
 
@@ -66,11 +69,11 @@ def test_rollback_without_progress_is_recovered_although_it_runs(
 ) -> None:
     executions.running.add(ROLLBACK)
     held_by(record, ROLLBACK, Phase.ROLLING_BACK, progress_at=at(4, 59))
-    assert function.watch(NOW) == ROLLBACK
+    assert function.watch(NOW)["recovering"] == ROLLBACK
 
 
 def test_free_environment_needs_nothing(executions: FakeExecutions) -> None:
-    assert function.watch(NOW) == ""
+    assert function.watch(NOW)["recovering"] == ""
     assert executions.started == {}
 
 
@@ -87,3 +90,84 @@ def test_health_of_a_valid_way_back_is_kept(
     record.finish(lease, Phase.COMMITTED, at(3), {})
     function.watch(NOW)
     assert record.read().health == reading
+
+
+# Alarms whose event did not arrive
+
+
+ERRORS = Alarm(
+    AlarmName(Effect.ROLLS_BACK, "error-rate-api", "green"), is_on=True, since=at(8), reason="9 % of requests"
+)
+POINT = RollbackPoint(PointStatus.VALID, "blue", "1111111", "old", {"api": BLUE}, capacity=2, window_ends_at=at(30))
+
+
+@dataclass(frozen=True)
+class Described:
+    """Critical alarms as CloudWatch describes them."""
+
+    alarms: tuple[Alarm, ...]
+
+    def that_roll_back(self) -> tuple[Alarm, ...]:
+        return self.alarms
+
+
+@pytest.fixture
+def promoted(record: ReleaseRecord) -> None:
+    lease = record.claim(Work(), Work(holder=DEPLOYMENT, phase=Phase.PREPARING, release_id="new"))
+    record.commit(lease, Live("new", "2222222", "green", at(2), POINT), at(3))
+    record.finish(lease, Phase.COMMITTED, at(3), {})
+
+
+def heard(monkeypatch: pytest.MonkeyPatch, *alarms: Alarm, now: str = NOW) -> str:
+    monkeypatch.setattr(function, "alarms", Described(alarms))
+    return function.watch(now)["alarm"]
+
+
+@pytest.mark.usefixtures("promoted")
+def test_alarm_that_nobody_heard_starts_the_rollback_that_its_event_would_have_started(
+    executions: FakeExecutions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert heard(monkeypatch, ERRORS) == "receipts-test-rolls-back-error-rate-api-green"
+    (given,) = executions.started.values()
+    request = read_rollback_request(given)
+    assert (request.problem, request.source, request.why) == ("", Source.ALARM, "9 % of requests")
+    assert request.alarm == AlarmEvent("receipts-test-rolls-back-error-rate-api-green", "OK", at(8))
+
+
+@pytest.mark.usefixtures("promoted")
+@pytest.mark.parametrize(
+    "alarm",
+    [
+        replace(ERRORS, is_on=False),
+        replace(ERRORS, since=at(9, 1)),
+        replace(ERRORS, since=at(1)),
+        replace(ERRORS, name=replace(ERRORS.name, color="blue")),
+    ],
+    ids=["over", "its event may come still", "before the release", "of the old color"],
+)
+def test_watchdog_starts_nothing_for_what_would_move_no_traffic(
+    executions: FakeExecutions, monkeypatch: pytest.MonkeyPatch, alarm: Alarm
+) -> None:
+    """It would page every minute."""
+    assert heard(monkeypatch, alarm) == ""
+    assert executions.started == {}
+
+
+@pytest.mark.usefixtures("promoted")
+def test_watchdog_leaves_alarms_alone_when_the_window_is_over(
+    executions: FakeExecutions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert heard(monkeypatch, ERRORS, now="2026-03-01T10:30:00Z") == ""
+    assert executions.started == {}
+
+
+def test_alarm_starts_nothing_while_a_rollback_is_at_it(
+    record: ReleaseRecord, executions: FakeExecutions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executions.running.add(ROLLBACK)
+    lease = record.claim(Work(), Work(holder=DEPLOYMENT, phase=Phase.PREPARING, release_id="new"))
+    record.commit(lease, Live("new", "2222222", "green", at(2), POINT), at(3))
+    work = Work(holder=ROLLBACK, phase=Phase.ROLLING_BACK, release_id="new", progress_at=at(9))
+    record.claim(record.read().work, work)
+    assert heard(monkeypatch, ERRORS) == ""
+    assert executions.started == {}
