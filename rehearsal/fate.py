@@ -123,6 +123,12 @@ def deliver_again(account: Account, execution_arn: str) -> None:
     _deliver(account, lambda event: event.get("detail", {}).get("executionArn") == execution_arn)
 
 
+def turn_alarm_on(account: Account, name: str) -> None:
+    """Turn an alarm on by hand, by its name without service and environment, until CloudWatch looks at it again."""
+    whole = f"{account.settings.service}-{account.settings.environment}-{name}"
+    account.client("cloudwatch").set_alarm_state(AlarmName=whole, StateValue="ALARM", StateReason="Turned on by hand")
+
+
 def alarms_turned_on(account: Account) -> list[dict[str, str]]:
     """Return what the rule on alarms would give to the rollback machine for each critical alarm that is on."""
     prefix = f"{account.settings.service}-{account.settings.environment}-rolls-back-"

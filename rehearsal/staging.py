@@ -33,7 +33,8 @@ class Speeds:
     Simulated seconds in a wall second: while everything waits, and while a release bakes under traffic.
 
     Users who are real live in wall seconds: at `judging`, while the release has a part of the traffic, there are
-    requests enough to judge that part by; at `baking` it has all of it. `idle` is for the end of a scenario, when nothing is left but a clean-up that waits for the end of the window.
+    requests enough to judge that part by; at `baking` it has all of it. `idle` is for the end of a scenario, when
+    nothing is left but a clean-up that waits for the end of the window.
     """
 
     waiting: float = 60.0

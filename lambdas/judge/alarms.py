@@ -1,8 +1,7 @@
 """The environment's own alarms, in CloudWatch."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -23,7 +22,7 @@ class Alarms:
 
     def critical(self) -> tuple[Alarm, ...]:
         """Read all critical alarms. Raises AlarmsMissing when there are fewer than there must be."""
-        found = self._beginning_with(self.settings.name_prefixes())
+        found = tuple(alarm for prefix in self.settings.name_prefixes() for alarm in self._beginning_with(prefix))
         if len(found) < self.settings.critical:
             raise AlarmsMissing(
                 f"There are {len(found)} critical alarms of {self.settings.prefix}, and there must be"
@@ -31,19 +30,19 @@ class Alarms:
             )
         return found
 
-    def readable_critical(self) -> tuple[Alarm, ...] | None:
-        """Read as `critical` does, or say that it cannot be done: a release must not end because a reading does."""
+    def that_roll_back(self) -> tuple[Alarm, ...]:
+        """Read those alarms for which a release may be taken back that are on now."""
+        return self._beginning_with(f"{self.settings.prefix}-{Effect.ROLLS_BACK}-", StateValue="ALARM")
+
+    def readable_that_roll_back(self) -> tuple[Alarm, ...] | None:
+        """Read as `that_roll_back` does; None when it cannot be done, which must not end a release, nor a rollback."""
         try:
-            return self.critical()
-        except (ClientError, BotoCoreError, AlarmsMissing):
-            logger.warning("The critical alarms could not be read", exc_info=True)
+            return self.that_roll_back()
+        except (ClientError, BotoCoreError):
+            logger.warning("The alarms could not be read", exc_info=True)
             return None
 
-    def that_roll_back(self) -> tuple[Alarm, ...]:
-        """Read the alarms for which a release may be taken back, however many there are."""
-        return self._beginning_with([f"{self.settings.prefix}-{Effect.ROLLS_BACK}-"])
-
-    def _beginning_with(self, prefixes: Iterable[str]) -> tuple[Alarm, ...]:
+    def _beginning_with(self, prefix: str, **more: Any) -> tuple[Alarm, ...]:  # noqa: ANN401  as boto3 takes it
         described = self.cloudwatch.get_paginator("describe_alarms")
         return tuple(
             Alarm(
@@ -52,8 +51,7 @@ class Alarms:
                 since=each.get("StateTransitionedTimestamp", each["StateUpdatedTimestamp"]).isoformat(),
                 reason=each.get("StateReason", ""),
             )
-            for prefix in prefixes
-            for page in described.paginate(AlarmNamePrefix=prefix, AlarmTypes=["MetricAlarm"])
+            for page in described.paginate(AlarmNamePrefix=prefix, AlarmTypes=["MetricAlarm"], **more)
             for each in page["MetricAlarms"]
             if (name := AlarmName.read(each["AlarmName"], self.settings.prefix))
         )

@@ -138,7 +138,7 @@ def judge_bake(occasion: Occasion) -> dict[str, Any]:
     orders = standing(work, history.get("orders", []), bake, occasion.now)
     evidence = _evidence(occasion, bake, live)
     release = _observed(occasion, bake, live, history, orders)
-    judgement = judge(release, alarms.readable_critical(), evidence, settings.standards)
+    judgement = judge(release, alarms.readable_that_roll_back(), evidence, settings.standards)
     if _is_news(occasion, judgement, history):
         _note(occasion, judgement, evidence)
     if judgement.verdict is Verdict.UNHEALTHY:

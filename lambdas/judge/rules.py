@@ -64,6 +64,10 @@ class Judgement:
     blame: Blame = Blame.NOBODY
 
 
+_HITS_TO_DOUBT = 2
+"""One request that failed on the old version is bad luck."""
+
+
 @dataclass(frozen=True)
 class Observed:
     """
@@ -98,9 +102,11 @@ def judge(
     release: Observed, alarms: Sequence[Alarm] | None, evidence: Evidence | None, standards: Standards
 ) -> Judgement:
     """
-    Judge a release. `alarms` are the critical ones; None, like no evidence, means that they could not be read.
+    Judge a release.
 
-    What the old version suffers from as well, no rollback would mend: then it is not the release, or not alone.
+    `alarms` are those that roll back and are on; None, like no evidence, means that they could not be read. What the
+    old version suffers from as well, no rollback would mend: then it is not the release, or not alone. As long as it
+    only looks like that, the next look tells.
     """
     against_old = [*_alarms_of(other_color(release.color), release, alarms), *_too_bad(release, evidence, standards)]
     against_new = [
@@ -110,10 +116,12 @@ def judge(
     ]
     if against_old and (against_new or not release.despite_trouble):
         return Judgement(Verdict.INCONCLUSIVE, _told([*against_old, *against_new]), Blame.ENVIRONMENT)
+    if against_new and (doubts := list(_doubts(release, evidence, standards))):
+        return Judgement(Verdict.INCONCLUSIVE, _told([*against_new, *doubts]))
     if against_new:
         return Judgement(Verdict.UNHEALTHY, _told(against_new), Blame.RELEASE)
     if alarms is None:
-        return Judgement(Verdict.INCONCLUSIVE, "The critical alarms could not be read.")
+        return Judgement(Verdict.INCONCLUSIVE, "The alarms could not be read.")
     return _unless_too_few(release, evidence, standards)
 
 
@@ -138,7 +146,7 @@ def _told(findings: Iterable[str]) -> str:
 def _alarms_of(color: str, release: Observed, alarms: Sequence[Alarm] | None) -> Iterator[str]:
     """Tell the alarms that roll back, are on, and came on since the release has traffic; what was before is known."""
     for alarm in alarms or ():
-        is_new = alarm.is_on and seconds_since(release.since, alarm.since) >= 0
+        is_new = seconds_since(release.since, alarm.since) >= 0
         if is_new and alarm.name.effect is Effect.ROLLS_BACK and alarm.name.color == color:
             yield f"alarm {alarm.name.subject} of {color or 'all traffic'} is on since {as_timestamp(alarm.since)}"
 
@@ -156,6 +164,16 @@ def _too_bad(release: Observed, evidence: Evidence | None, standards: Standards)
         if evidence and _beyond_limit(evidence.old, kind, standards):
             limit = f"{standards.limit_percent(kind):g} % are allowed"
             yield f"{described(other_color(release.color), evidence.old, kind)}, and {limit}"
+
+
+def _doubts(release: Observed, evidence: Evidence | None, standards: Standards) -> Iterator[str]:
+    """Tell where the old version looks as bad as the new one, on too few requests to be sure."""
+    for kind in (FAILED, SLOW):
+        if evidence is None or _is_worse(evidence, kind, standards):
+            continue
+        old = evidence.old
+        if hits(old, kind) >= _HITS_TO_DOUBT and percent(old, kind) > standards.limit_percent(kind):
+            yield f"{described(other_color(release.color), old, kind)}, which may be the same trouble"
 
 
 def _bad(release: Observed, evidence: Evidence | None, standards: Standards) -> Iterator[str]:

@@ -15,6 +15,9 @@ from lambdas.release.rules import EnvironmentRecord, Live, Phase, PointStatus, R
 _FIRST_STATE = "INSUFFICIENT_DATA"
 """An alarm begins in it, when it is made as well as when its metric begins again."""
 
+_LATE_METRICS_SECONDS = 300
+"""So long after a fault has ended its last minute may still turn an alarm on: a load balancer's metrics come late."""
+
 
 @dataclass(frozen=True)
 class AlarmEvent:
@@ -28,7 +31,7 @@ class AlarmEvent:
 @dataclass(frozen=True)
 class CriticalAlarms:
     """
-    The alarms that roll back, as CloudWatch describes them now, and None when it cannot be asked.
+    The alarms that roll back and are on now, as CloudWatch describes them, and None when it cannot be asked.
 
     `prefix` is what their names begin with.
     """
@@ -61,7 +64,7 @@ def refuse_alarm(event: AlarmEvent, critical: CriticalAlarms, record: Environmen
         return Refusal(f"{event.full_name} is no critical alarm of this environment.", pages=False)
     described = next((each for each in alarms or () if each.name == name), None)
     is_known = alarms is not None and name.effect is Effect.ROLLS_BACK
-    if is_known and (described is None or not described.is_on):
+    if is_known and described is None:
         return Refusal(f"Alarm {event.full_name} is not on any more.", pages=False)
     alarm = described or Alarm(name, is_on=True, since=event.changed_at)
     if over := _why_nothing_to_do(event, alarm, record, now):
@@ -80,9 +83,14 @@ def _why_nothing_to_do(event: AlarmEvent, alarm: Alarm, record: EnvironmentRecor
 
 
 def _is_of_what_was_taken_back(alarm: Alarm, live: Live, point: RollbackPoint) -> bool:
-    """After a rollback the point holds the color that was taken back, and its alarms stay on for some minutes."""
-    was_on_before = seconds_since(live.since, alarm.since) < 0
-    return point.status is PointStatus.CONSUMED and (alarm.name.color == point.color or was_on_before)
+    """
+    After a rollback the point holds the color that was taken back, and its alarms stay on for some minutes.
+
+    An alarm of all traffic can even turn on then, because metrics come late; what is wrong with the old version as
+    well, its own color's alarms say, and the checks at the end of the rollback.
+    """
+    is_late = alarm.name.color == "" and seconds_since(live.since, alarm.since) < _LATE_METRICS_SECONDS
+    return point.status is PointStatus.CONSUMED and (alarm.name.color == point.color or is_late)
 
 
 def _why_human(alarm: Alarm, record: EnvironmentRecord, now: str) -> str:
@@ -119,4 +127,4 @@ def _point_of(live: Live | None) -> RollbackPoint | None:
 
 
 def _speaks_against(alarm: Alarm, point: RollbackPoint) -> bool:
-    return alarm.is_on and alarm.name.effect is Effect.ROLLS_BACK and alarm.name.color == point.color
+    return alarm.name.effect is Effect.ROLLS_BACK and alarm.name.color == point.color

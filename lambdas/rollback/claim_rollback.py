@@ -5,13 +5,12 @@ from os import environ
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.exceptions import BotoCoreError, ClientError
 
 from lambdas.clients import client
 from lambdas.errors import EnvironmentBusy
 from lambdas.judge.alarm_rules import AlarmSettings
 from lambdas.judge.alarms import Alarms
-from lambdas.observability import logger, step
+from lambdas.observability import step
 from lambdas.release.record import ReleaseRecord
 from lambdas.release.rules import EnvironmentRecord, Lease
 from lambdas.rollback.alarm_rules import UNASKED, CriticalAlarms
@@ -91,12 +90,8 @@ def _critical_alarms(request: RollbackRequest) -> CriticalAlarms:
     """Ask CloudWatch only for an alarm, and only once and briefly: no rollback waits for it."""
     if request.alarm is None:
         return UNASKED
-    try:
-        described = Alarms(client("cloudwatch", read_seconds=1, attempts=1), settings.alarms).that_roll_back()
-    except (ClientError, BotoCoreError) as error:
-        logger.warning("Alarms cannot be read: the event decides alone", error=str(error))
-        return CriticalAlarms(settings.alarms.prefix)
-    return CriticalAlarms(settings.alarms.prefix, described)
+    alarms = Alarms(client("cloudwatch", read_seconds=1, attempts=1), settings.alarms)
+    return CriticalAlarms(settings.alarms.prefix, alarms.readable_that_roll_back())
 
 
 def _decide(

@@ -90,7 +90,7 @@ def _act_on_alarm(found: EnvironmentRecord, now: str) -> str:
     described = alarms.that_roll_back()
     critical = CriticalAlarms(settings.alarms.prefix, described)
     for alarm in described:
-        if not alarm.is_on or seconds_since(alarm.since, now) < _EVENT_SECONDS:
+        if seconds_since(alarm.since, now) < _EVENT_SECONDS:
             continue
         event = AlarmEvent(alarm.name.full(settings.alarms.prefix), previous_state="OK", changed_at=alarm.since)
         if refuse_alarm(event, critical, found, now) is None:

@@ -245,6 +245,9 @@ TABLE: Mapping[tuple[str, str], Needs] = {
     ("autoscaling", "StartInstanceRefresh"): _start_refresh,
     ("autoscaling", "SuspendProcesses"): _group("SuspendProcesses"),
     ("autoscaling", "UpdateAutoScalingGroup"): _update_group,
+    ("cloudwatch", "DescribeAlarms"): lambda _, account: iter(
+        [Need("cloudwatch:DescribeAlarms", _arn(account, "cloudwatch", "alarm:*"))]
+    ),
     ("cloudwatch", "GetMetricData"): _everything("cloudwatch:GetMetricData"),
     ("dynamodb", "BatchGetItem"): _batch_get,
     ("dynamodb", "GetItem"): _table("GetItem"),

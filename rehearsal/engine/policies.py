@@ -121,7 +121,7 @@ def _statements_by_role(stack: Stack) -> dict[str, list[Statement]]:
     roles = {each.physical_id: each for each in stack.resources.values() if each.type == "AWS::IAM::Role"}
     found = {name: list(_inline(role)) for name, role in roles.items()}
     for resource in stack.resources.values():
-        if resource.type == "AWS::IAM::Policy":
+        if resource.type in ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"):  # CDK makes the second of what is too long
             for role in resource.properties["Roles"]:
                 found[role] += read(resource.logical_id, resource.properties["PolicyDocument"])
     return {roles[name].attributes["Arn"]: statements for name, statements in found.items()}

@@ -28,6 +28,7 @@ _OTHER_VERSION = "9c8b7a6"
 _STORM = 3
 _MANY_CONNECTIONS_PERCENT = 97.0
 _WINDOW_SECONDS = 3600.0
+_MINUTE, _AFTER_EVALUATION_SECONDS = 60, 10
 _SETTLED_SECONDS = 600.0
 """After so long no alarm of what was is on any more."""
 _GOOD = Behaviour()
@@ -145,7 +146,7 @@ def _strain_before_it_fails(stage: Stage) -> None:
     stage.account.strain.cpu("green", 96.0)
     stage.until_rollback_ended()
     turn_bad(stage, bad(0.5))
-    stage.until(lambda: "Rolled back" in [each.states[-1] for each in stage.of_machine("rollback")], "not rolled back")
+    stage.until(lambda: any("Rolled back" in each.states for each in stage.of_machine("rollback")), "not rolled back")
 
 
 def _paged_for_cpu_first(report: Report) -> str:
@@ -173,12 +174,17 @@ def _leak(stage: Stage) -> None:
 
 
 def _alarm_during_the_claim(stage: Stage) -> None:
-    """Hold the claim's write until the alarm was heard: the deployment then finds it on."""
-    stage.wait(_SETTLED_SECONDS)
+    """
+    Hold the claim's write until the alarm was heard: the deployment then finds it on.
+
+    It is turned on by hand, because no function is held as long as CloudWatch takes; and just after CloudWatch has
+    looked at it, which would turn it off again.
+    """
+    stage.wait(_MINUTE - (stage.account.clock.now().second - _AFTER_EVALUATION_SECONDS) % _MINUTE)
     claim = fate.HeldCall(stage.account, "claim-environment", "PutItem")
     deployment = stage.start_deployment({"version": NEW_VERSION})
     stage.until(lambda: claim.is_held, "nothing was claimed")
-    turn_bad(stage, bad(0.5), OLD_VERSION)
+    fate.turn_alarm_on(stage.account, "rolls-back-error-rate-api-blue")
     stage.until_rollback_ended()
     claim.let_go()
     stage.until_ended(deployment)
@@ -214,6 +220,7 @@ SCENARIOS = (
         expected="rolled_back",
         play=_turn_bad_once_live,
         promises=(*_ROLLED_BACK, _came_in_a_storm),
+        circumstances=Circumstances(requests_per_second=10.0),
     ),
     Scenario(
         "duplicate-alarms",

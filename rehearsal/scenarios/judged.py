@@ -99,6 +99,7 @@ SCENARIOS = (
         expected="escalated",
         play=_fail_on_both_colors,
         promises=(because("NotTheRelease"), human_was_paged, moved_only(10, 50)),
+        circumstances=Circumstances(requests_per_second=_BUSY),
     ),
     Scenario(
         "blue-unhealthy",

@@ -63,7 +63,10 @@ def test_all_speeds_of_the_clock_are_told() -> None:
     """A reader must be able to judge what was hurried through."""
     shown = report(clock=Packaged(Speeds(waiting=60, judging=30, baking=120, idle=1200)).as_json()).as_json()
 
-    assert {"mode": "two-speed", "speeds": {"working": 1, "waiting": 60, "judging": 30, "baking": 120, "idle": 1200}} == shown["clock"]
+    assert {
+        "mode": "two-speed",
+        "speeds": {"working": 1, "waiting": 60, "judging": 30, "baking": 120, "idle": 1200},
+    } == shown["clock"]
 
 
 def test_every_report_says_that_the_account_was_emulated(tmp_path: Path) -> None:

@@ -58,7 +58,10 @@ FIELDS: dict[str, Any] = {
     "rehearsed_on": str,
 }
 CLOCKS: dict[str, dict[str, Any]] = {
-    "packaged": {"mode": str, "speeds": {"working": float, "waiting": float, "judging": float, "baking": float, "idle": float}},
+    "packaged": {
+        "mode": str,
+        "speeds": {"working": float, "waiting": float, "judging": float, "baking": float, "idle": float},
+    },
     "virtual": {"mode": str, "seed": int},
 }
 
@@ -105,6 +108,7 @@ CLEANED_UP: dict[str, str | None] = {"blue": None, "green": NEW_VERSION}
 PROMOTED = [("deploy", "SUCCEEDED"), ("clean-up", "SUCCEEDED")]
 ORDERED = [("deploy", "SUCCEEDED"), ("operate", "SUCCEEDED"), ("clean-up", "SUCCEEDED")]
 FAILED = [("deploy", "FAILED"), ("rollback", "SUCCEEDED")]  # the status rule's rollback finds nothing to do
+ALARMED = [*PROMOTED, ("rollback", "SUCCEEDED")]
 STOPPED = [("deploy", "ABORTED"), ("rollback", "SUCCEEDED")]
 ENDS = {
     "good-release": End(LIVE, CLEANED_UP, PROMOTED),
@@ -115,6 +119,28 @@ ENDS = {
     "unhealthy-green": End(ABORTED, NOT_UP, FAILED),
     "broken-smoke": End(ABORTED, NOT_UP, FAILED),
     "bad-release": End(BACK, UP, FAILED),
+    "error-rate": End(BACK, UP, STOPPED),
+    "slow": End(BACK, UP, FAILED),
+    "low-traffic": End(LIVE, CLEANED_UP, ORDERED),
+    "both-bad": End({"weights": {"blue": 50, "green": 50}, "phase": "escalated"}, UP, FAILED),
+    "blue-unhealthy": End(
+        {"weights": {"blue": 0, "green": 100}, "phase": "escalated"}, UP, [*FAILED, ("rollback", "FAILED")]
+    ),
+    "alarm-storm": End(BACK, UP, ALARMED),
+    "duplicate-alarms": End(BACK, UP, ALARMED),
+    "flapping": End(BACK, UP, ALARMED),
+    "cpu-then-errors": End(BACK, UP, ALARMED),
+    "lost-alarm-event": End(BACK, UP, ALARMED),
+    "rollback-lambda-throttled": End(BACK, UP, ALARMED),
+    "alarm-while-next-prepares": End(BACK, UP, [*ALARMED, ("deploy", "ABORTED")]),
+    "alarm-during-claim": End(ABORTED, NOT_UP, FAILED),
+    "already-alarming": End(LIVE, CLEANED_UP, [*ALARMED, ("deploy", "FAILED")]),
+    "database-connections": End(LIVE, CLEANED_UP, ALARMED),
+    "memory-leak": End(LIVE, CLEANED_UP, ALARMED),
+    "maintenance": End(LIVE, CLEANED_UP, [*ALARMED, ("operate", "SUCCEEDED")]),
+    "stale-alarm": End(LIVE, CLEANED_UP, ALARMED),
+    "late-alarm": End(LIVE, {"blue": None, "green": THIRD_VERSION}, ALARMED, has_switched_back=True),
+    "alarm-ok-again": End(LIVE, CLEANED_UP, ALARMED),
     "database-down": End(ABORTED, NOT_UP, FAILED),
     "cache-down": End(ABORTED, NOT_UP, FAILED),
     "refresh-fails": End(ABORTED, UP, FAILED),

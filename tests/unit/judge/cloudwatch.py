@@ -58,6 +58,8 @@ class FakeCloudWatch:
     def _describe(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         assert request["AlarmTypes"] == ["MetricAlarm"]
         found = [name for name in sorted(self.alarms) if name.startswith(request["AlarmNamePrefix"])]
+        if "StateValue" in request:
+            found = [name for name in found if self._alarm(name)["StateValue"] == request["StateValue"]]
         first = int(request.get("NextToken", "0"))
         more = {"NextToken": str(first + _PER_PAGE)} if len(found) > first + _PER_PAGE else {}
         return {"MetricAlarms": [self._alarm(name) for name in found[first : first + _PER_PAGE]], **more}

@@ -49,17 +49,19 @@ def test_alarm_that_is_gone_is_missed(cloudwatch: FakeCloudWatch, gone: str) -> 
 
 def test_reading_that_must_not_fail_says_that_it_did(cloudwatch: FakeCloudWatch) -> None:
     alarms = Alarms(cloudwatch.client(), SETTINGS)
-    assert len(alarms.readable_critical() or ()) == 3
+    cloudwatch.on = {CRITICAL[1]: at(5)}
+    assert len(alarms.readable_that_roll_back() or ()) == 1
     cloudwatch.refuses = {"DescribeAlarms": "Throttling"}
-    assert alarms.readable_critical() is None
-    cloudwatch.refuses, cloudwatch.alarms = {}, []
-    assert alarms.readable_critical() is None
+    assert alarms.readable_that_roll_back() is None
 
 
-def test_alarms_that_roll_back_are_read_however_many_there_are(cloudwatch: FakeCloudWatch) -> None:
-    cloudwatch.alarms.remove(CRITICAL[0])
-    found = Alarms(cloudwatch.client(), SETTINGS).that_roll_back()
-    assert [each.name.full(PREFIX) for each in found] == [CRITICAL[1]]
+def test_alarms_that_roll_back_are_read_while_they_are_on(cloudwatch: FakeCloudWatch) -> None:
+    alarms = Alarms(cloudwatch.client(), SETTINGS)
+    assert alarms.that_roll_back() == ()
+    cloudwatch.on = dict.fromkeys([*CRITICAL, WARNING], at(5))
+    assert [each.name.full(PREFIX) for each in alarms.that_roll_back()] == [
+        name for name in CRITICAL if "-rolls-back-" in name
+    ]
 
 
 def test_alarms_that_cloudwatch_makes_can_be_read() -> None:

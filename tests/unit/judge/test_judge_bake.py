@@ -219,12 +219,6 @@ def test_part_of_an_answer_is_none(cloudwatch: FakeCloudWatch, lease: Lease) -> 
     assert look(lease, at(7))["verdict"] == "inconclusive"
 
 
-def test_alarms_that_are_gone_are_missing_evidence(cloudwatch: FakeCloudWatch, lease: Lease) -> None:
-    look(lease, at(2))
-    cloudwatch.alarms = []
-    assert look(lease, at(7))["verdict"] == "inconclusive"
-
-
 @pytest.mark.parametrize("operation", ["DescribeAlarms", "GetMetricData"])
 def test_half_of_the_evidence_is_enough_against_a_release(
     cloudwatch: FakeCloudWatch, lease: Lease, operation: str

@@ -65,6 +65,9 @@ def alarm(
         pytest.param(
             Tally(500, 400), Tally(4500, 900), Verdict.INCONCLUSIVE, Blame.ENVIRONMENT, id="both bad, green worse"
         ),
+        pytest.param(Tally(23, 9), Tally(19, 4), Verdict.INCONCLUSIVE, Blame.NOBODY, id="both look bad so far"),
+        pytest.param(Tally(23, 12), Tally(19, 1), Verdict.UNHEALTHY, Blame.RELEASE, id="blue had bad luck once"),
+        pytest.param(Tally(500, 300), Tally(60, 2), Verdict.UNHEALTHY, Blame.RELEASE, id="blue had bad luck twice"),
         pytest.param(Tally(500, 1, 1), Tally(4500, 9, 900), Verdict.INCONCLUSIVE, Blame.ENVIRONMENT, id="blue is slow"),
         pytest.param(Tally(0), Tally(4500), Verdict.INCONCLUSIVE, Blame.NOBODY, id="no traffic"),
         pytest.param(Tally(19, 19), Tally(4500), Verdict.INCONCLUSIVE, Blame.NOBODY, id="19 requests"),
@@ -178,7 +181,6 @@ def test_alarm_of_the_release_or_of_all_traffic_is_against_it(color: str) -> Non
 @pytest.mark.parametrize(
     "harmless",
     [
-        pytest.param(alarm(is_on=False), id="it is off"),
         pytest.param(alarm(since=at(9, 59)), id="it was on before the first shift"),
         pytest.param(alarm(effect=Effect.PAGES), id="its cause is as likely another one"),
         pytest.param(alarm("blue", since=at(9, 59)), id="that of blue was on before"),

@@ -62,7 +62,7 @@ def test_release_despite_alarms_needs_a_reason(reason: object) -> None:
 
 def test_maintenance_refuses_a_release_that_is_not_at_work_yet() -> None:
     record = EnvironmentRecord(maintenance=Maintenance(until=at(11), reason="new disks", by="operate:one"))
-    with pytest.raises(EnvironmentBusy, match="Maintenance is under way until .* \\(new disks\\)"):
+    with pytest.raises(EnvironmentBusy, match=r"Maintenance is under way until .* \(new disks\)"):
         check_deploy_claim(record, DEPLOYMENT, at(10), in_window=InWindow.REFUSE)
     assert check_deploy_claim(record, DEPLOYMENT, at(11), in_window=InWindow.REFUSE) == ""
 

@@ -68,7 +68,6 @@ def test_alarm_rolls_back_until_the_window_ends_and_pages_afterwards() -> None:
 
 
 def test_alarm_that_is_ok_again_is_over() -> None:
-    assert is_over(refused(alarms=[replace(on(), is_on=False)]), "not on any more")
     assert is_over(refused(alarms=[]), "not on any more")
 
 
@@ -96,7 +95,6 @@ def test_alarm_of_the_old_color_moves_no_traffic_to_it() -> None:
 def test_both_colors_in_trouble_are_a_humans_to_judge() -> None:
     blue = AlarmName(Effect.ROLLS_BACK, "response-time-api", "blue")
     assert pages(refused(alarms=[on(), on(blue)]), "blue, is in trouble too (response-time-api)")
-    assert refused(alarms=[on(), replace(on(blue), is_on=False)]) is None
 
 
 def test_way_back_is_not_blamed_for_an_alarm_that_pages() -> None:
@@ -138,7 +136,10 @@ def test_after_a_rollback_alarms_of_what_was_taken_back_are_over() -> None:
     everybody = AlarmName(Effect.ROLLS_BACK, "probe-login")
     assert is_over(refused(event(), record, [on(since=at(9, 45))]), "was on when release new was taken back")
     assert is_over(refused(event(everybody), record, [on(everybody)]), "taken back")
-    assert pages(refused(event(everybody), record, [on(everybody, since=at(9, 45))]), "outside the time")
+    assert is_over(refused(event(everybody), record, [on(everybody, since=at(14, 29))], at(14, 30)), "taken back")
+    assert pages(refused(event(everybody), record, [on(everybody, since=at(14, 30))], at(14, 31)), "outside the time")
+    blue = replace(ERRORS, color="blue")
+    assert pages(refused(event(blue), record, [on(blue, since=at(9, 45))]), "outside the time")
 
 
 @pytest.mark.parametrize(

@@ -241,7 +241,7 @@ def test_alarm_takes_the_shifting_release_back_once() -> None:
 
 @pytest.mark.usefixtures("shifting")
 def test_alarm_that_is_over_changes_nothing(record: ReleaseRecord, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(function.Alarms, "that_roll_back", lambda _: (Alarm(ERRORS, is_on=False, since=at(5)),))
+    monkeypatch.setattr(function.Alarms, "that_roll_back", lambda _: ())
     before = record.read()
     assert claim(ALARM)["action"] == "nothing"
     assert record.read() == before

@@ -138,12 +138,11 @@ def test_alarm_that_nobody_heard_starts_the_rollback_that_its_event_would_have_s
 @pytest.mark.parametrize(
     "alarm",
     [
-        replace(ERRORS, is_on=False),
         replace(ERRORS, since=at(9, 1)),
         replace(ERRORS, since=at(1)),
         replace(ERRORS, name=replace(ERRORS.name, color="blue")),
     ],
-    ids=["over", "its event may come still", "before the release", "of the old color"],
+    ids=["its event may come still", "before the release", "of the old color"],
 )
 def test_watchdog_starts_nothing_for_what_would_move_no_traffic(
     executions: FakeExecutions, monkeypatch: pytest.MonkeyPatch, alarm: Alarm
