@@ -204,12 +204,13 @@ class _Rows:
                 _LOOK_AT_THE_LOAD,
             )
             yield from self._rates(slow, alarms.response_time_seconds)
-            # An idle color gets no requests, so it may have no instance; one that gets some must have one.
+            # An idle color gets no requests, so it may have no instance; one that gets some must have one. In the
+            # minute in which a listener lets go of it, it had requests, and nobody counts its hosts any more.
             alive = _Watched(
                 f"healthy-hosts-{route}",
                 color,
                 {"requests": requests, "hosts": Measured(LOAD_BALANCER, "HealthyHostCount", "Minimum", dimensions)},
-                self._if_enough("FILL(hosts, 0)", otherwise=1),
+                self._if_enough("FILL(hosts, 1)", otherwise=1),
                 f"The number of healthy instances of {of}, which gets requests,",
                 "",
                 "Look at the target group's health checks and at the instances.",

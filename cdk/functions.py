@@ -162,8 +162,8 @@ FUNCTIONS = (
         description="Decides whether an event calls for a rollback, and takes the environment over for it.",
         machines=ROLLBACK,
         timeout_seconds=8,
-        variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES", "ALARMS"),
-        permissions=(READ_RECORD, REPLACE_IN_RECORD, READ_EXECUTIONS, READ_ALARMS),
+        variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES", "COLORS", "ALARMS", "JUDGE"),
+        permissions=(READ_RECORD, REPLACE_IN_RECORD, READ_EXECUTIONS, READ_ALARMS, READ_METRICS),
         reserved_concurrency=2,
     ),
     FunctionSpec(

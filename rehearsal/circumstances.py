@@ -16,7 +16,7 @@ class Circumstances:
     Versions without a behaviour behave well. `refresh_patience_seconds` is how long an instance refresh waits for an
     instance, in simulated seconds; `idle_instances` is the idle color's size before the release; `sticky_share` is the
     share of users that keep the load balancer's stickiness cookie; `requests_per_second` is how much all of them
-    send, in the users' own seconds (simulated ones for models, else the wall's); None: what the staging is made for.
+    send in a simulated second while a release is judged; None: what the staging is made for.
     """
 
     behaviours: Mapping[str, Behaviour] = field(default_factory=dict)

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from copy import copy
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import boto3
 from moto.ec2.models import ec2_backends
@@ -45,6 +46,12 @@ class Modelled:
         self.speeds = speeds or Speeds()
         self.patience_seconds = patience_seconds
         self.seed = seed
+
+    def with_users(self, requests_per_second: float | None) -> Self:
+        """Let users send so much; models are never in a hurry."""
+        adapted = copy(self)
+        adapted.requests_per_second = requests_per_second or self.requests_per_second
+        return adapted
 
     @contextmanager
     def clock(self) -> Iterator[Clock]:
@@ -136,7 +143,6 @@ class Modelled:
         listener: str,
         samples: Path,
         sticky_share: float,
-        requests_per_second: float | None = None,
     ) -> Iterator[ModelTraffic]:
         """Send model requests, at a constant rate in simulated time."""
         del world
@@ -145,7 +151,7 @@ class Modelled:
             self._data_plane,
             listener,
             samples,
-            requests_per_second=requests_per_second or self.requests_per_second,
+            requests_per_second=self.requests_per_second,
             sticky_share=sticky_share,
             seed=self.seed,
         )

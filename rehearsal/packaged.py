@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,23 @@ class Packaged:
     def __init__(self, speeds: Speeds | None = None, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self.speeds = speeds or Speeds()
         self.patience_seconds = patience_seconds
+
+    def with_users(self, requests_per_second: float | None) -> "Packaged":
+        """
+        Slow the bakes down until the users, who cannot send more in a wall second, send as many in a simulated one.
+
+        Fewer than that at the speeds as they are do not hurry the bakes: then users send less.
+        """
+        if requests_per_second is None:
+            return self
+        fastest = self.requests_per_second / requests_per_second
+        speeds = replace(
+            self.speeds, judging=min(self.speeds.judging, fastest), baking=min(self.speeds.baking, fastest)
+        )
+        slower = self.speeds.judging / speeds.judging
+        adapted = Packaged(speeds, self.patience_seconds * slower)
+        adapted.requests_per_second = requests_per_second * speeds.judging
+        return adapted
 
     @contextmanager
     def clock(self) -> Iterator[Clock]:
@@ -127,12 +144,10 @@ class Packaged:
         listener: str,
         samples: Path,
         sticky_share: float,
-        requests_per_second: float | None = None,
     ) -> Iterator[Traffic]:
         """Send real requests, at a constant rate in wall time."""
         del clock
-        rate = requests_per_second or self.requests_per_second
-        traffic = Traffic.start(world.load_balancer.url(listener), rate, samples, sticky_share)
+        traffic = Traffic.start(world.load_balancer.url(listener), self.requests_per_second, samples, sticky_share)
         try:
             yield traffic
         finally:

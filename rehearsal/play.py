@@ -67,10 +67,9 @@ def perform(
     customer.open_to_functions(account.settings, account.world)
     _until_served(account)
     listener, samples = account.settings.routes[0].arn, account.folder / "samples.jsonl"
-    wanted = scenario.circumstances
-    with staging.traffic(
-        account.clock, account.world, listener, samples, wanted.sticky_share, wanted.requests_per_second
-    ) as traffic:
+    staging = staging.with_users(scenario.circumstances.requests_per_second)
+    sticky_share = scenario.circumstances.sticky_share
+    with staging.traffic(account.clock, account.world, listener, samples, sticky_share) as traffic:
         stage = Stage(account, traffic, staging)
         stage.until_answered(lambda samples: len(samples) >= _USERS_FIRST, "the users got no answers")
         invariants = Invariants(account.settings, account.clock, account.load_balancer, account.fleet, stage.record)

@@ -77,6 +77,10 @@ class Staging(Protocol):
     speeds: Speeds
     requests_per_second: float
 
+    def with_users(self, requests_per_second: float | None) -> "Staging":
+        """Return this staging with users who send so much in a simulated second; None: what it is made for."""
+        ...
+
     def clock(self) -> AbstractContextManager[Clock]:
         """Begin the time; the account is built in it."""
         ...
@@ -102,7 +106,6 @@ class Staging(Protocol):
         listener: str,
         samples: Path,
         sticky_share: float,
-        requests_per_second: float | None = None,
     ) -> AbstractContextManager[Traffic]:
         """Let users send requests to a listener, or to the listener of a rule; as many as usual, unless told."""
         ...

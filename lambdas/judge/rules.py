@@ -168,12 +168,18 @@ def _too_bad(release: Observed, evidence: Evidence | None, standards: Standards)
 
 def _doubts(release: Observed, evidence: Evidence | None, standards: Standards) -> Iterator[str]:
     """Tell where the old version looks as bad as the new one, on too few requests to be sure."""
-    for kind in (FAILED, SLOW):
-        if evidence is None or _is_worse(evidence, kind, standards):
-            continue
-        old = evidence.old
-        if hits(old, kind) >= _HITS_TO_DOUBT and percent(old, kind) > standards.limit_percent(kind):
-            yield f"{described(other_color(release.color), old, kind)}, which may be the same trouble"
+    if evidence is None or any(_is_worse(evidence, kind, standards) for kind in (FAILED, SLOW)):
+        return
+    for trouble in looks_bad(other_color(release.color), evidence.old, standards.settings):
+        yield f"{trouble}, which may be the same trouble"
+
+
+def looks_bad(color: str, tally: Tally, settings: JudgeSettings) -> Iterator[str]:
+    """Tell where a color is beyond a hard limit, which on few requests may be bad luck."""
+    limits = (FAILED, settings.maximum_error_percent), (SLOW, settings.maximum_slow_percent)
+    for kind, limit in limits:
+        if hits(tally, kind) >= _HITS_TO_DOUBT and percent(tally, kind) > limit:
+            yield described(color, tally, kind)
 
 
 def _bad(release: Observed, evidence: Evidence | None, standards: Standards) -> Iterator[str]:

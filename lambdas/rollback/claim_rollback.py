@@ -1,6 +1,8 @@
 """First step of every rollback: decide from the record what there is to undo, and take the environment for it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from json import loads
 from os import environ
 from typing import Any
 
@@ -10,13 +12,17 @@ from lambdas.clients import client
 from lambdas.errors import EnvironmentBusy
 from lambdas.judge.alarm_rules import AlarmSettings
 from lambdas.judge.alarms import Alarms
+from lambdas.judge.evidence_rules import JudgeSettings
+from lambdas.judge.metrics import Metrics
+from lambdas.judge.old_color import OldColor
 from lambdas.observability import step
 from lambdas.release.record import ReleaseRecord
-from lambdas.release.rules import EnvironmentRecord, Lease
+from lambdas.release.rules import EnvironmentRecord, Lease, Phase
 from lambdas.rollback.alarm_rules import UNASKED, CriticalAlarms
 from lambdas.rollback.executions import Executions
 from lambdas.rollback.rules import (
     CLAIMING,
+    Action,
     RollbackRequest,
     Verdict,
     asks_about_holder,
@@ -39,6 +45,8 @@ class Settings:
     table: str
     routes: tuple[Route, ...]
     alarms: AlarmSettings
+    judge: JudgeSettings
+    groups: Mapping[str, str]
 
 
 settings = Settings(
@@ -46,6 +54,8 @@ settings = Settings(
     environ["RECORD_TABLE"],
     Route.all_from_json(environ["ROUTES"]),
     AlarmSettings.from_json(environ["ALARMS"]),
+    JudgeSettings.from_json(environ["JUDGE"]),
+    {color: each["auto_scaling_group"] for color, each in loads(environ["COLORS"]).items()},
 )
 record = ReleaseRecord(client("dynamodb"), settings.table, settings.environment)
 executions = Executions(client("stepfunctions"))
@@ -69,10 +79,12 @@ def claim_rollback(request: RollbackRequest, execution: str, now: str) -> dict[s
 
     When somebody else claims in between, the decision is taken anew. Safe to repeat.
     """
-    critical = _critical_alarms(request)
+    cloudwatch = client("cloudwatch", read_seconds=1, attempts=1) if request.alarm else None
+    critical = _critical_alarms(cloudwatch)
     for _ in range(_CLAIM_ATTEMPTS):
         found = record.read()
         verdict = _decide(request, found, critical, execution, now)
+        verdict = _unless_way_back_fails(verdict, found, cloudwatch, now)
         if verdict.action not in CLAIMING:
             return _answer(found, verdict, Lease("", 0), now)
         if found.work.lease and found.work.holder == execution:
@@ -86,12 +98,29 @@ def claim_rollback(request: RollbackRequest, execution: str, now: str) -> dict[s
     raise EnvironmentBusy(message)
 
 
-def _critical_alarms(request: RollbackRequest) -> CriticalAlarms:
+def _critical_alarms(cloudwatch: Any) -> CriticalAlarms:  # noqa: ANN401  boto3 makes its classes at run time
     """Ask CloudWatch only for an alarm, and only once and briefly: no rollback waits for it."""
-    if request.alarm is None:
+    if cloudwatch is None:
         return UNASKED
-    alarms = Alarms(client("cloudwatch", read_seconds=1, attempts=1), settings.alarms)
+    alarms = Alarms(cloudwatch, settings.alarms)
     return CriticalAlarms(settings.alarms.prefix, alarms.readable_that_roll_back())
+
+
+def _unless_way_back_fails(verdict: Verdict, found: EnvironmentRecord, cloudwatch: Any, now: str) -> Verdict:  # noqa: ANN401
+    """
+    Let no alarm move traffic to a color that fails, too: while both get traffic, one alarm turns on before the other.
+
+    Once the new color has everything, nobody can say this of the old one.
+    """
+    point = found.live.rollback_point if found.live else None
+    both_serve = found.work.holder is not None and found.work.phase is Phase.SHIFTING
+    if cloudwatch is None or verdict.action is not Action.SWITCH or not both_serve or point is None:
+        return verdict
+    old = OldColor(Metrics(cloudwatch), settings.judge, settings.routes, settings.groups)
+    trouble = old.trouble(point.color, now)
+    if not trouble:
+        return verdict
+    return Verdict(Action.PAGE, f"{verdict.reason} But the way back is in trouble, too: {trouble}.")
 
 
 def _decide(

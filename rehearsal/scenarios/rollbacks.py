@@ -102,6 +102,7 @@ SCENARIOS = (
         ),
         circumstances=Circumstances(
             behaviours={NEW_VERSION: Behaviour(live_error_rates={"/api/v2/receipts": 1.0})},
+            requests_per_second=4.0,
         ),
     ),
     Scenario(

@@ -357,7 +357,7 @@ MINUTES: dict[str, tuple[str, dict[str, float], float]] = {
     "an idle color that is looked at": ("healthy-hosts-api", {"requests": 19, "hosts": 0}, 1),
     "a color that serves": ("healthy-hosts-api", {"requests": 100, "hosts": 2}, 2),
     "a color that serves from no instance": ("healthy-hosts-api", {"requests": 100, "hosts": 0}, 0),
-    "a color whose instances nobody counts": ("healthy-hosts-api", {"requests": 100}, 0),
+    "a color whose instances nobody counts": ("healthy-hosts-api", {"requests": 100}, 1),
     "the application failed": ("fast-error-rate", {"requests": 40, "errors": 10}, 25),
     "the application failed a few": ("fast-error-rate", {"requests": 10, "errors": 10}, 0),
     "the application is slow": ("fast-response-time", {"requests": 40, "seconds": 4}, 4),

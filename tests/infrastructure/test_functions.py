@@ -58,7 +58,7 @@ ACTIONS: dict[str, set[str]] = {
     "release-environment": READ | UPDATE,
     "claim-clean-up": READ | REPLACE | LISTENERS,
     "record-rollback-point": READ | READ_RELEASE | UPDATE | REPLACE | HEALTH | GROUPS | TEMPLATES,
-    "claim-rollback": READ | REPLACE | ALARMS | {"states:DescribeExecution"},
+    "claim-rollback": READ | REPLACE | ALARMS | METRICS | {"states:DescribeExecution"},
     "stop-deployment": UPDATE | {"states:DescribeExecution", "states:StopExecution"},
     "record-rollback": READ | UPDATE | REPLACE | {"ssm:PutParameter"},
     "watchdog": READ | REPLACE | HEALTH | ALARMS | {"states:DescribeExecution", "states:StartExecution"},

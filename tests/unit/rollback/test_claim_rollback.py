@@ -24,6 +24,7 @@ from lambdas.rollback import claim_rollback as function
 from lambdas.rollback.rules import read_rollback_request
 from tests.builders import BLUE, CLEAN_UP, DEPLOYMENT, GREEN, OPERATE, OTHER_DEPLOYMENT, OTHER_ROLLBACK, ROLLBACK, at
 from tests.fakes import FakeExecutions
+from tests.unit.judge.cloudwatch import FakeCloudWatch
 
 POINT = RollbackPoint(PointStatus.VALID, "blue", "1111111", "old", {"api": BLUE}, capacity=2)
 LIVE = Live("new", "2222222", "green", at(2), POINT)
@@ -282,3 +283,43 @@ def test_alarm_of_the_live_release_goes_before_the_one_that_prepares(record: Rel
     taken_back = function.claim_rollback(replace(read_rollback_request(ALARM), asked_at=at(6)), ROLLBACK, at(6))
     assert (taken_back["action"], taken_back["release_id"]) == ("switch", "new")
     assert taken_back["loser"] == OTHER_DEPLOYMENT
+
+
+@pytest.fixture
+def cloudwatch(monkeypatch: pytest.MonkeyPatch) -> FakeCloudWatch:
+    fake = FakeCloudWatch()
+    monkeypatch.setattr(function, "client", lambda *_, **__: fake.client())
+    fake.on = {ERRORS.full("receipts-test"): at(4)}
+    return fake
+
+
+@pytest.mark.usefixtures("shifting")
+def test_alarm_moves_no_traffic_to_a_color_that_fails_too(cloudwatch: FakeCloudWatch) -> None:
+    """Its own alarm may turn on a moment later."""
+    cloudwatch.counts["receipts-blue"] = (100, 6, 0)
+    paged = claim(ALARM)
+    assert paged["action"] == "page"
+    assert "the way back is in trouble, too: blue: 6 of 100 requests failed (6.0 %)" in paged["reason"]
+
+
+@pytest.mark.usefixtures("shifting")
+@pytest.mark.parametrize(
+    ("blue", "refuses"),
+    [((100, 5, 0), {}), ((20, 1, 1), {}), ((0, 0, 0), {}), ((100, 90, 0), {"GetMetricData": "Throttling"})],
+    ids=["as many as may", "one had bad luck", "nobody asks it", "nobody can say"],
+)
+def test_alarm_moves_traffic_to_a_color_of_which_no_such_trouble_is_known(
+    cloudwatch: FakeCloudWatch, blue: tuple[int, int, int], refuses: dict[str, str]
+) -> None:
+    cloudwatch.counts["receipts-blue"], cloudwatch.refuses = blue, refuses
+    assert claim(ALARM)["action"] == "switch"
+
+
+def test_color_without_traffic_is_not_asked_how_it_does(
+    record: ReleaseRecord, shifting: Lease, cloudwatch: FakeCloudWatch
+) -> None:
+    record.finish(
+        shifting, Phase.COMMITTED, at(4), {}, live=replace(LIVE, rollback_point=replace(POINT, window_ends_at=at(30)))
+    )
+    cloudwatch.counts["receipts-blue"] = (100, 90, 0)
+    assert claim(ALARM)["action"] == "switch"
