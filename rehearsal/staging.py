@@ -34,13 +34,13 @@ class Speeds:
 
     Users who are real live in wall seconds: at `judging`, while the release has a part of the traffic, there are
     requests enough to judge that part by; at `baking` it has all of it. `idle` is for the end of a scenario, when
-    nothing is left but a clean-up that waits for the end of the window.
+    nothing is left but a clean-up that waits for the end of the window: still slow enough for what looks every minute.
     """
 
     waiting: float = 60.0
     judging: float = 30.0
     baking: float = 100.0
-    idle: float = 1200.0
+    idle: float = 240.0
 
 
 class Traffic(Protocol):

@@ -110,6 +110,12 @@ def listener_left_to_the_human(report: Report) -> str:
     return "" if report.weights == moved else f"the listener shows {report.weights}, not the human's {moved}"
 
 
+def nobody_was_disturbed(report: Report) -> str:
+    """Promise that people hear of a release that went well, and of nothing else: an alarm was wrong otherwise."""
+    others = [subject for subject in report.messages if not subject.endswith("is live")]
+    return f"people were told {others}" if others else ""
+
+
 def human_was_paged(report: Report) -> str:
     """Promise that somebody is told to act."""
     return "" if any("ACTION NEEDED" in subject for subject in report.messages) else "nobody was paged"

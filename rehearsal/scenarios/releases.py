@@ -9,6 +9,7 @@ from rehearsal.scenarios.promises import (
     because,
     green_is_as_it_was,
     no_failed_requests,
+    nobody_was_disturbed,
     old_color_scaled_in,
     release_has_a_report,
     traffic_never_moved,
@@ -47,6 +48,7 @@ SCENARIOS = (
         play=release,
         promises=(
             no_failed_requests,
+            nobody_was_disturbed,
             all_traffic_on("green", NEW_VERSION),
             old_color_scaled_in,
             release_has_a_report,
