@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 
 from lambdas.reports.history_rules import REPORTED, Execution, History, read_history
 from lambdas.reports.page import render
+from lambdas.reports.recovery_rules import recovery_of
 from lambdas.reports.rules import Evidence, tell
-from lambdas.reports.story import Story, Told, Tone, Weights
+from lambdas.reports.story import Figure, Story, Told, Tone, Weights
 from rehearsal.account import Account
 from rehearsal.clock import Clock
 from rehearsal.measured import figures, traffic
@@ -31,6 +32,8 @@ _TWO_SPEEDS = (
 )
 _VIRTUAL_TIME = "Users, applications and database are models in virtual time: no figure is one of this machine's."
 _PAGE = "ACTION NEEDED"
+_MOST_SECONDS_UNNOTICED = 240
+"""What an alarm of the load balancer may need; with the way back, traffic is safe within the runbook's five minutes."""
 
 
 def tell_rehearsal(scenario: Scenario, report: Report, stage: Stage) -> Story:
@@ -67,10 +70,22 @@ def _story(scenario: Scenario, report: Report, stage: Stage) -> Story:
         ended=ended,
         facts=[*told.facts, *_facts(report)],
         weights=[Weights(began, {"blue": 100, "green": 0}), *_weights(report, stage.account)],
-        figures=[*figures(report, broken), *told.figures],
+        figures=[*figures(report, broken), *_detection(scenario, report, stage, known), *told.figures],
         told=list(_told(stage.account)),
         notes=notes,
     )
+
+
+def _detection(scenario: Scenario, report: Report, stage: Stage, known: Evidence) -> Iterator[Figure]:
+    """Tell what no real release knows: how long a fault was there before anybody noticed."""
+    recovery = recovery_of(known.histories)
+    is_bad_from_the_start = bool(scenario.circumstances.behaviours and report.moves)
+    first_shift = _moment(stage.account.clock, report.moves[0].at_seconds) if is_bad_from_the_start else None
+    fault_at = stage.fault_at or first_shift
+    if recovery and fault_at and recovery.noticed >= fault_at:
+        took = (recovery.noticed - fault_at).total_seconds()
+        target = f"at most {_MOST_SECONDS_UNNOTICED} s"
+        yield Figure("Fault to detection", f"{took:.0f} s", target, met=took <= _MOST_SECONDS_UNNOTICED)
 
 
 def _histories(account: Account) -> Iterator[History]:

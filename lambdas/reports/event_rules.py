@@ -85,12 +85,18 @@ def _shares(color: str, percent: int) -> dict[str, int]:
 def decisions_of(history: History) -> list[Decision]:
     """Return the moments from which on something was different, with what a plot has room for."""
     found = [decision for visit in history.visits for decision in _decided(visit)]
-    if history.execution.machine == "rollback":
+    if history.execution.machine == "rollback" and not _did_nothing(history):
         found.insert(0, Decision(history.began, "rollback", Tone.WARNING))
     if history.end in ("Aborted", "TimedOut") and history.error != _LOSER_STOPPED:
         label = "stopped" if history.end == "Aborted" else "timed out"
         found.append(Decision(history.ended, label, Tone.BAD))
     return found
+
+
+def _did_nothing(history: History) -> bool:
+    """Say whether a rollback found that there is nothing to do, or that a human decides."""
+    actions = {visit.answer["action"] for visit in history.visits if visit.answer.get("action")}
+    return bool(actions) and actions <= {"nothing", "page"}
 
 
 def _decided(visit: Visit) -> Iterator[Decision]:
@@ -129,7 +135,9 @@ def request_of(history: History) -> str:
         return "The clean-up began."
     failure = {"Error": str(given["reason"]), "Cause": str(given.get("cause", ""))} if given.get("reason") else {}
     if given.get("alarm"):
-        return _sentence(f"Alarm {given['alarm']} turned on: {given.get('reason', '')}")
+        name = str(given["alarm"]).removeprefix(f"{history.execution.prefix}-")
+        points = str(given.get("reason", "")).partition(" [")[0]  # their values stand behind
+        return _sentence(f"Alarm {name} turned on: {points}")
     why = explain_failure(failure) or (f"the execution has {given['status']}" if given.get("status") else "")
     source = _SOURCES.get(str(given.get("source", "operator")), "somebody")
     return _sentence(

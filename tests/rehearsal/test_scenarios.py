@@ -258,6 +258,17 @@ def test_the_page_tells_what_the_report_does(kept: Kept) -> None:
 
 
 @pytest.mark.rehearsed
+def test_a_fault_that_was_noticed_has_its_seconds_on_the_page(kept: Kept) -> None:
+    """Apart from those of the switch and of its verification: who is slow is mended elsewhere."""
+    page = unescape(re.sub(r"<[^>]+>", " ", kept.page))
+    faults = ("error-rate", "slow", "bad-release", *(name for name, end in ENDS.items() if end.executions is ALARMED))
+    if kept.scenario in faults and end_of(kept.scenario).final == BACK:
+        assert "Fault to detection" in page
+        assert "Switch: from the start of the rollback" in page
+        assert "Verification: from there" in page
+
+
+@pytest.mark.rehearsed
 def test_figures_can_be_recounted_from_the_raw_samples(kept: Kept) -> None:
     by_color = Counter(sample["color"] for sample in kept.samples)
     failed = sum(1 for sample in kept.samples if sample["status"] not in (200, 201))

@@ -241,3 +241,20 @@ def test_old_version_is_named_in_the_way_back() -> None:
     given, answer = {"active": "blue"}, {"version": OLD_VERSION, "capacity": 1}
     played = Played(DEPLOYMENT, {}).task("Record rollback point", "record-rollback-point", given, answer)
     assert texts(events_of(played.read()))[1:] == ["The way back was recorded: 1111111 on blue, 1 instance."]
+
+
+def test_rollback_that_an_alarm_asked_for_names_the_alarm() -> None:
+    reason = "Threshold Crossed: 3 out of the last 5 datapoints [7.0 (23/11/26 13:26:50)] were greater than 5.0"
+    asked = {"source": "alarm", "alarm": "receipts-test-rolls-back-error-rate-api-green", "reason": reason}
+    back = rollback(changed_at=after(380).isoformat(), **asked)
+    assert request_of(back.read()) == (
+        "Alarm rolls-back-error-rate-api-green turned on: Threshold Crossed: 3 out of the last 5 datapoints."
+    )
+
+
+@pytest.mark.parametrize("action", ["nothing", "page"])
+def test_rollback_that_does_nothing_decides_nothing(action: str) -> None:
+    claim = {"action": action, "reason": "Nothing to do.", "lease": {"holder": "", "token": 0}, "release_id": RELEASE}
+    idle = Played(ROLLBACK, {}).task("Claim rollback", "claim-rollback", {"input": {}}, claim).end("Succeeded")
+    assert decisions_of(idle.read()) == []
+    assert decisions_of(rollback().switch_back().read())

@@ -161,6 +161,18 @@ def test_rollback_that_took_longer_than_promised_has_missed_its_target() -> None
     assert (took.value, took.met) == ("1 min 15 s", False)
 
 
+def test_way_back_is_told_in_parts() -> None:
+    asked = {"source": "alarm", "alarm": "receipts-test-rolls-back-errors-green", "changed_at": after(660).isoformat()}
+    back = rollback(at=670, **asked).switch_back()
+    scope = {"scope": "rolled_back"}
+    back.task("Smoke check old version", "run-smoke-checks", scope, {"passed": ["health"]}, seconds=4)
+    story = story_of(shifted().bake(100, 1800).end("Aborted"), back.end("Succeeded"), outcome="rolled_back")
+    parts = [figure(story, name) for name in ("Detection", "Reaction", "Switch", "Verification")]
+    assert all(parts)
+    assert [part.value for part in parts][1] == "10.0 s"
+    assert 4 <= float(parts[3].value.removesuffix(" s")) < 5
+
+
 def test_rollback_that_never_switched_has_no_figure() -> None:
     failed = rollback().failing("Switch listener back", "switch-listener", "TargetGroupUnhealthy").end("Failed")
     assert not [each for each in story_of(shifted().end("Aborted"), failed).figures if each.name.startswith("Switch")]
