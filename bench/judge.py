@@ -17,8 +17,9 @@ from rehearsal.settings import Settings
 HOW = """
 Nothing is measured here but decisions: the rules that ship with `judge-bake`, with production's settings and steps,
 look at counts that are drawn at random, from a seed that follows from the scenario's name, at the moments at which they
-would look. The counts are those of a source with periods of ten seconds, each published five seconds after its end; a
-shift comes at any moment of a period. Alarms are left out: the figures are those of the counts alone.
+would look: a twentieth of a second after the whole second that a Wait state waits for. The counts are those of a source
+with periods of five seconds, each published five seconds after its end; a shift comes at any moment of a period. Alarms
+are left out: the figures are those of the counts alone. Times are rounded to a tenth of a second.
 
 Requests come independently of each other, and so do errors. Real ones come in bursts, and clients repeat what failed:
 that makes the judge faster with a bad release, and its false alarms more frequent than here. Unless it says otherwise

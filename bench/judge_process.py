@@ -20,7 +20,9 @@ from typing import Any
 
 _BEGAN = datetime.fromisoformat("2026-01-01T00:00:00+00:00")
 _MANY = 50
-_PERIOD_SECONDS = 10
+_MINUTE_SECONDS = 60
+_LATE_SECONDS = 0.05
+"""How long after the whole second that a Wait state waits for the next look begins."""
 
 
 class Judge:
@@ -46,7 +48,7 @@ class Judge:
             decision = self.rules.decide(judgement, bake, self.rules.Standing(), self.settings, now)
             if decision.look.done or decision.holds:
                 return
-            now = decision.look.again_at
+            now = (datetime.fromisoformat(decision.look.again_at) + timedelta(seconds=_LATE_SECONDS)).isoformat()
 
 
 @dataclass(frozen=True)
@@ -104,10 +106,10 @@ def play(judge: Judge, scenario: Mapping[str, Any]) -> list[list[Any]]:
 
 
 def _trace(judge: Judge, scenario: Mapping[str, Any], random: Random) -> list[Any]:
-    """Begin at any moment of CloudWatch's periods: that decides how much of the first look's time is published."""
+    """Begin at any moment of a minute, and so of CloudWatch's periods: that decides how much of the first look's time is published."""
     new, old = tuple(scenario["new"]), tuple(scenario["old"])
     traffic = Traffic(random, scenario["per_second"], new, old)
-    first = began = _BEGAN + timedelta(seconds=random.random() * _PERIOD_SECONDS)
+    first = began = _BEGAN + timedelta(seconds=random.random() * _MINUTE_SECONDS)
     verdict, blame, now = "", "", began.isoformat()
     for percent, bake_seconds in scenario["steps"]:
         for judgement, now in judge.looks(began, percent, bake_seconds, traffic):

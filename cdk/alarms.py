@@ -92,9 +92,13 @@ PROBE_CRITICAL = Lasting(60, breaching=1, looked_at=3)
 """Once is enough: the probe itself asks a second time before it says that a check fails."""
 
 
+_FINEST_ALARM_SECONDS = 10
+"""https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html: 10, 30, or minutes."""
+
+
 def fast(period_seconds: int) -> Lasting:
     """Return how long the application's own metrics must be bad; two of the points looked at may be late."""
-    return Lasting(period_seconds, breaching=3, looked_at=5)
+    return Lasting(max(period_seconds, _FINEST_ALARM_SECONDS), breaching=3, looked_at=5)
 
 
 @dataclass(frozen=True)

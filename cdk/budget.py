@@ -216,7 +216,7 @@ def _judges(resources: Resources, prefix: str, back: Took) -> Iterator[Row]:
         return
     source = settings["source"]
     period, published = {
-        "application": ((settings.get("metrics") or {}).get("period_seconds", 10), APPLICATION_PUBLISHES.took),
+        "application": ((settings.get("metrics") or {}).get("period_seconds", 5), APPLICATION_PUBLISHES.took),
         "logs": (0, LOG_PUBLISHES.took),
         "load_balancer": (_MINUTE, BALANCER_PUBLISHES.took),
     }[source]
@@ -235,10 +235,14 @@ def _judges(resources: Resources, prefix: str, back: Took) -> Iterator[Row]:
 
 
 def _tick(seconds_in: int) -> float:
-    """Return when a bake is looked at again that was looked at so many seconds after it began."""
-    began = "2026-01-01T00:00:00Z"
+    """
+    Return when a bake is looked at again that was looked at so many seconds after it began.
+
+    A look begins a moment after a whole second, and a Wait state waits for one.
+    """
+    began = "2026-01-01T00:00:00.001Z"
     now = later(began, seconds_in)
-    return seconds_since(now, look_at_bake(bake_of(None, 100, 86_400, began), None, now).again_at)
+    return ceil(seconds_since(now, look_at_bake(bake_of(None, 100, 86_400, began), None, now).again_at))
 
 
 def _handed_over(machine: Definition, judge: str, starters: set[str]) -> Took:

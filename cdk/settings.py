@@ -359,7 +359,9 @@ class ApplicationMetrics(_Table):
     What the application, or an agent beside it, publishes of itself in high resolution, by color.
 
     `requests` and `errors` are counts, `response_time` is a distribution of seconds; their one dimension has the name
-    of the color's Auto Scaling group.
+    of the color's Auto Scaling group. They are published at least every `period_seconds`, with a storage resolution of
+    one second, and the judge counts by that period, which GetMetricData must know:
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricStat.html
     """
 
     namespace: Annotated[str, _text(r"(?!AWS/)[A-Za-z0-9._/#:-]{1,255}", "a namespace of CloudWatch, not one of AWS")]
@@ -367,7 +369,7 @@ class ApplicationMetrics(_Table):
     requests: MetricName = "Requests"
     errors: MetricName = "Errors"
     response_time: MetricName = "ResponseTime"
-    period_seconds: Literal[10, 30] = 10
+    period_seconds: Literal[1, 5, 10, 30] = 5
 
 
 class Judge(_Table):

@@ -91,7 +91,7 @@ JUDGE: dict[str, Any] = {
         "requests": "Requests",
         "errors": "Errors",
         "response_time": "ResponseTime",
-        "period_seconds": 10,
+        "period_seconds": 5,
     },
     "minimum_requests": 20,
     "maximum_error_percent": 5,

@@ -13,12 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, inf, log
 
-ODDS = (1.25, 1.5, 2, 3, 5, 10, 30, 100)
+ODDS = (1.25, 2.5, 8, 25)
 """
 How many times the odds of a hit may be those of the bound: the alternatives that the bet is spread over, evenly.
 
 A mixture over a few simple alternatives is exact with logarithms alone, and costs at most their number: evidence that
-one of them would find is found with a factor of 8 more, about two errors. Odds, unlike shares, stay below certainty.
+one of them would find is found with a factor of 4 more, about one error. What lies between two of them, or beyond the
+last, is found by its neighbours a little later. Odds, unlike shares, stay below certainty.
 """
 
 
@@ -50,9 +51,9 @@ class Strictness:
     false_alarms: float
 
     @classmethod
-    def shared(cls, percent: float, tests: int) -> "Strictness":
-        """Divide what may go wrong in all tests together among them, by Boole's inequality."""
-        return cls(percent / 100 / tests)
+    def part(cls, percent: float, share: float) -> "Strictness":
+        """Give a test its share of what may go wrong in all together, by Boole's inequality; the shares add up to 1."""
+        return cls(percent / 100 * share)
 
     def rejects(self, log_evidence: float) -> bool:
         """Say whether evidence is strong enough, by Ville's inequality."""

@@ -5,7 +5,11 @@ from dataclasses import dataclass
 from lambdas.errors import PauseExpired
 from lambdas.release.rules import Bake, Order, OrderAction, as_timestamp, later, parse_moment, seconds_since
 
-_EARLY_SECONDS, _EARLY_TICK_SECONDS = 60, 10
+_EARLY_SECONDS, _EARLY_TICK_SECONDS = 60, 9
+"""
+A look comes every 10 s: a Wait state takes whole seconds, rounded up, and a look begins a moment after one. With 10 it
+would be every 11 s, and the third look more than 30 s after the shift.
+"""
 _MIDDLE_SECONDS, _MIDDLE_TICK_SECONDS = 600, 30
 _LATE_TICK_SECONDS = 60
 """An execution may have 25,000 events only: what was quiet for ten minutes is looked at every minute."""

@@ -82,6 +82,10 @@ def _group_arn(parameters: Parameters, account: Account) -> str:
     return _arn(account, "autoscaling", f"autoScalingGroup:*:autoScalingGroupName/{name}")
 
 
+def _alarms(_parameters: Parameters, account: Account) -> Iterator[Need]:
+    yield Need("cloudwatch:DescribeAlarms", _arn(account, "cloudwatch", "alarm:*"))
+
+
 def _update_group(parameters: Parameters, account: Account) -> Iterator[Need]:
     yield Need("autoscaling:UpdateAutoScalingGroup", _group_arn(parameters, account))
     if "LaunchTemplate" in parameters:
@@ -245,9 +249,7 @@ TABLE: Mapping[tuple[str, str], Needs] = {
     ("autoscaling", "StartInstanceRefresh"): _start_refresh,
     ("autoscaling", "SuspendProcesses"): _group("SuspendProcesses"),
     ("autoscaling", "UpdateAutoScalingGroup"): _update_group,
-    ("cloudwatch", "DescribeAlarms"): lambda _, account: iter(
-        [Need("cloudwatch:DescribeAlarms", _arn(account, "cloudwatch", "alarm:*"))]
-    ),
+    ("cloudwatch", "DescribeAlarms"): _alarms,
     ("cloudwatch", "GetMetricData"): _everything("cloudwatch:GetMetricData"),
     ("dynamodb", "BatchGetItem"): _batch_get,
     ("dynamodb", "GetItem"): _table("GetItem"),

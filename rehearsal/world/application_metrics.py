@@ -19,12 +19,12 @@ from rehearsal.world.counter_readings import EVERY_SECONDS, CounterReadings, Per
 from rehearsal.world.load_balancer_metrics import response_times
 
 PUBLISHED_AFTER_SECONDS = 5
-"""How long after their end ten seconds are in CloudWatch: agents send what they have counted within seconds."""
+"""How long after their end five seconds are in CloudWatch: agents send what they have counted within seconds."""
 
 
 class ApplicationMetrics:
     """
-    A value of requests and of errors in every ten seconds in which a color has answered, and each response time.
+    A value of requests and of errors in every five seconds in which a color has answered, and each response time.
 
     target_groups: those of a color, by the name of its Auto Scaling group; with several routes there are several.
     """
@@ -55,7 +55,7 @@ class ApplicationMetrics:
         return by_period(found, start, end, period)
 
     def _counted(self, period: Period, dimensions: frozenset[tuple[str, str]]) -> Mapping[str, Tally]:
-        """Work out ten seconds when they are first asked for."""
+        """Work out five seconds when they are first asked for."""
         known = self._known[dimensions]
         if period.at not in known:
             known[period.at] = self._answers(period, self._target_groups[dimensions])

@@ -7,7 +7,7 @@ from typing import Any, Protocol, Self
 
 from rehearsal.clock import Clock
 
-EVERY_SECONDS = 10
+EVERY_SECONDS = 5
 """The finest period in which anything is measured at the data plane; it divides a minute."""
 
 _EARLY_SECONDS = 0.5
@@ -43,7 +43,7 @@ class Period:
 
 class CounterReadings:
     """
-    Reads the data plane's counters every ten simulated seconds while the context is open.
+    Reads the data plane's counters every five simulated seconds while the context is open.
 
     A reading that comes late, because the clock hurries more than this machine can, counts what came until then; one
     that is left out leaves what it would have counted to the next.

@@ -278,7 +278,7 @@ class ListenerReport:
     target: dict[str, int] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """Return a copy; `asdict` is too slow for who reads every ten seconds."""
+        """Return a copy; `asdict` is too slow for who reads every five seconds."""
         return {**vars(self), "elb": self.elb.copy(), "target": self.target.copy()}
 
 
@@ -292,7 +292,7 @@ class TargetGroupReport:
     latency_milliseconds: Latency = field(default_factory=Latency)
 
     def as_json(self) -> dict[str, Any]:
-        """Return a copy; `asdict` is too slow for who reads every ten seconds."""
+        """Return a copy; `asdict` is too slow for who reads every five seconds."""
         latency = self.latency_milliseconds
         times = {**vars(latency), "buckets": latency.buckets.copy()}
         return {**vars(self), "target": self.target.copy(), "latency_milliseconds": times}

@@ -252,7 +252,7 @@ def test_judge_is_counted_from_its_tick_to_the_start_of_the_rollback() -> None:
 
     assert first.noticed.worst == 10 + 10 + 10
     assert first.mended.worst == judge + start + (25 + 8) + EXECUTION_STARTS.took.worst + LISTENER_IN_FORCE.took.worst
-    assert [row.noticed.worst - first.noticed.worst for row in (then, last)] == [20, 50]
+    assert [row.noticed.worst - first.noticed.worst for row in (then, last)] == [21, 51]
     assert [row.aim_seconds for row in (first, then, last)] == [30, 300, 300]
 
 

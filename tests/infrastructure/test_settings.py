@@ -245,13 +245,13 @@ MISTAKES = {
     ),
     "a release has more events than an execution may have": (
         replacing("bake_seconds = 1800", "bake_seconds = 108000"),
-        f"{TOO_LONG.format(119400, 21880)}{WAITS}, {BAKES.replace('4200', '110400')}, {PAUSE}",
+        f"{TOO_LONG.format(119400, 21916)}{WAITS}, {BAKES.replace('4200', '110400')}, {PAUSE}",
     ),
     "a release waits too long for a window": (
         lambda text: text.replace('"refuse"', '"wait"').replace(
             "rollback_window_seconds = 3600", "rollback_window_seconds = 108000"
         ),
-        f"{TOO_LONG.format(121200, 22150)}release.rollback_window_seconds (108000 s), {WAITS}, {BAKES}, {PAUSE}",
+        f"{TOO_LONG.format(121200, 22186)}release.rollback_window_seconds (108000 s), {WAITS}, {BAKES}, {PAUSE}",
     ),
     "an unknown choice": (
         replacing('"refuse"', '"ignore"'),
@@ -560,7 +560,7 @@ MISTAKES = {
     ),
     "the application publishes every minute": (
         replacing('namespace = "ReceiptVault"', 'namespace = "ReceiptVault"\nperiod_seconds = 60'),
-        "judge.metrics.period_seconds: must be 10 or 30, not 60",
+        "judge.metrics.period_seconds: must be 1, 5, 10 or 30, not 60",
     ),
     "slow requests are to be found in the log by nothing": (
         lambda text: text.replace('source = "application"', 'source = "logs"').replace(
@@ -731,7 +731,7 @@ def test_metrics_of_an_application_are_by_auto_scaling_group_unless_told_otherwi
     metrics = load_edited(tmp_path, lambda text: text).judge.metrics
 
     assert metrics is not None
-    assert (metrics.dimension, metrics.period_seconds) == ("AutoScalingGroupName", 10)
+    assert (metrics.dimension, metrics.period_seconds) == ("AutoScalingGroupName", 5)
 
 
 def test_a_cache_speaks_tls_unless_told_otherwise(tmp_path: Path) -> None:

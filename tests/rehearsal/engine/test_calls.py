@@ -270,6 +270,7 @@ def claims() -> Callable[[int], bool]:
         BillingMode="PAY_PER_REQUEST",
     )
     dynamodb.put_item(TableName="record", Item={"id": {"S": "lease"}, "token": {"N": "0"}})
+    lost = dynamodb.exceptions.ConditionalCheckFailedException  # botocore makes it at first use, and not thread-safely
 
     def claim(token: int) -> bool:
         try:
@@ -281,7 +282,7 @@ def claims() -> Callable[[int], bool]:
                 ExpressionAttributeNames={"#t": "token"},
                 ExpressionAttributeValues={":now": {"N": str(token)}, ":next": {"N": str(token + 1)}},
             )
-        except dynamodb.exceptions.ConditionalCheckFailedException:
+        except lost:
             return False
         return True
 

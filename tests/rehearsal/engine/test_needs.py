@@ -36,6 +36,7 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
     ("autoscaling", "StartInstanceRefresh"): {**GROUP, "DesiredConfiguration": {"LaunchTemplate": TEMPLATE}},
     ("autoscaling", "SuspendProcesses"): {**GROUP, "ScalingProcesses": ["AZRebalance"]},
     ("autoscaling", "UpdateAutoScalingGroup"): {**GROUP, "LaunchTemplate": TEMPLATE, "MinSize": 2},
+    ("cloudwatch", "DescribeAlarms"): {"AlarmNamePrefix": "receipts-rolls-back-", "AlarmTypes": ["MetricAlarm"]},
     ("cloudwatch", "GetMetricData"): {
         "MetricDataQueries": [{"Id": "q0", "Expression": "SUM(METRICS())"}],
         "StartTime": "2026-03-01T10:00:00+00:00",

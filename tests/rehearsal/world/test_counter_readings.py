@@ -79,6 +79,6 @@ def test_nothing_is_read_afterwards() -> None:
     with VirtualTime(seed=1) as time:
         counter = Counter(time.clock)
         with CounterReadings(time.clock, counter):
-            time.sleep(25)
+            time.sleep(13)
         time.sleep(100)
         assert 3 == counter.reports

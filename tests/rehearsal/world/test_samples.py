@@ -28,7 +28,7 @@ def test_live_figures_wait_for_a_line_that_is_still_being_written(tmp_path: Path
     line = json.dumps(asdict(sample(1.0)))
     path = tmp_path / "samples.jsonl"
     path.write_text(line + "\n" + line[:20], encoding="utf-8")
-    traffic = Traffic(process=None, samples_path=path)  # type: ignore[arg-type]
+    traffic = Traffic(process=None, samples_path=path, requests_per_second=50.0)  # type: ignore[arg-type]
     assert traffic.live().requests == 1
     path.write_text(line + "\n" + line + "\n", encoding="utf-8")
     assert traffic.live().requests == 2

@@ -83,7 +83,7 @@ def test_a_count_that_is_ahead_makes_no_more_errors_than_requests() -> None:
 
 def test_the_period_in_which_the_step_began_is_counted() -> None:
     span = span_of(SETTINGS, at(2, 7), at(3, 4))
-    assert (span.since, span.until, span.period_seconds) == (moment(2, 0), moment(2, 50), 10)
+    assert (span.since, span.until, span.period_seconds) == (moment(2, 5), moment(2, 55), 5)
 
 
 def test_only_periods_that_are_published_are_counted() -> None:

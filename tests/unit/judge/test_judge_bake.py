@@ -69,7 +69,7 @@ def test_first_look_writes_down_when_the_bake_ends_and_asks_nobody_for_counts(
     """Nothing can have been published yet."""
     assert look(lease, at(2)) == {
         "done": False,
-        "again_at": "2026-03-01T10:02:10Z",
+        "again_at": "2026-03-01T10:02:09Z",
         "verdict": "inconclusive",
         "reason": "green had 0 requests, and 20 are needed to judge by.",
         "asks": False,
@@ -95,13 +95,13 @@ def test_every_step_is_judged_by_its_own_requests(cloudwatch: FakeCloudWatch, le
     look(lease, at(8, 30), percent=50)
     asked = cloudwatch.counted
     assert asked["StartTime"].isoformat() == "2026-03-01T10:08:00+00:00"
-    assert asked["EndTime"].isoformat() == "2026-03-01T10:08:20+00:00"
+    assert asked["EndTime"].isoformat() == "2026-03-01T10:08:25+00:00"
 
 
 @pytest.mark.parametrize(
     ("source", "period", "blue", "green"),
     [
-        ("application", 10, "receipts-blue", "receipts-green"),
+        ("application", 5, "receipts-blue", "receipts-green"),
         ("load_balancer", 60, BLUE.rpartition(":")[2], GREEN.rpartition(":")[2]),
     ],
 )

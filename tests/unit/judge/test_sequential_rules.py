@@ -57,7 +57,7 @@ def test_evidence_of_millions_can_be_computed() -> None:
 
 
 def test_what_may_go_wrong_is_divided_among_the_tests() -> None:
-    assert Strictness.shared(0.1, 4) == Strictness(0.00025)
+    assert Strictness.part(0.1, 0.25) == Strictness(0.00025)
     assert Strictness(0.00025).rejects(log(4000))
     assert not Strictness(0.00025).rejects(log(3999))
 

@@ -28,7 +28,7 @@ def give(record: ReleaseRecord, order: Order) -> None:
 
 def test_first_look_writes_down_when_the_bake_ends(record: ReleaseRecord, lease: Lease) -> None:
     look = function.check_bake(lease, 10, 300, at(2))
-    assert look == Look(done=False, again_at="2026-03-01T10:02:10Z")
+    assert look == Look(done=False, again_at="2026-03-01T10:02:09Z")
     work = record.read().work
     assert work.bake == Bake(10, began_at=at(2), ends_at="2026-03-01T10:07:00+00:00")
     assert work.progress_at == at(2)
