@@ -235,6 +235,15 @@ def quiet_account(
         yield Quiet(stage, invariants)
 
 
+@contextmanager
+def users_of(quiet: Quiet, staging: Staging, folder: Path) -> Iterator[None]:
+    """Send a quiet account users, by whom a release can be judged."""
+    account = quiet.stage.account
+    listener, samples = account.settings.routes[0].arn, folder / "samples.jsonl"
+    with staging.traffic(account.clock, account.world, listener, samples, sticky_share=0.0):
+        yield
+
+
 @pytest.fixture
 def quiet(assembly: Path, tmp_path: Path) -> Iterator[Quiet]:
     """Return an account of a test's own, without users, in which nothing was released yet."""

@@ -12,7 +12,7 @@ from rehearsal.engine.metrics import Metric
 from rehearsal.modelled import InVirtualTime
 from rehearsal.scenarios import OLD_VERSION
 from rehearsal.world.application import Behaviour
-from tests.rehearsal.conftest import quiet_account
+from tests.rehearsal.conftest import quiet_account, users_of
 
 pytestmark = pytest.mark.rehearsed
 
@@ -43,11 +43,8 @@ class Measured:
 @pytest.fixture
 def measured(assembly: Path, tmp_path: Path) -> Iterator[Measured]:
     staging = InVirtualTime(seed=1).with_users(RATE)
-    with quiet_account(assembly, tmp_path, "production", staging) as quiet:
-        account, samples = quiet.stage.account, tmp_path / "samples.jsonl"
-        listener = account.settings.routes[0].arn
-        with staging.traffic(account.clock, account.world, listener, samples, sticky_share=0.0):
-            yield Measured(account, account.clock.now())
+    with quiet_account(assembly, tmp_path, "production", staging) as quiet, users_of(quiet, staging, tmp_path):
+        yield Measured(quiet.stage.account, quiet.stage.account.clock.now())
 
 
 def test_everything_is_measured(measured: Measured) -> None:

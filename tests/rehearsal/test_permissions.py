@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -55,17 +56,21 @@ def test_machines_are_judged_as_functions_are(released: Released) -> None:
 
 
 @pytest.mark.rehearsed
-def test_whatever_statement_is_taken_away_is_missed(released: Released) -> None:
-    """A judge that misses none would allow everything."""
+def test_whatever_actions_are_taken_away_are_missed(released: Released) -> None:
+    """
+    A judge that misses none would allow everything.
+
+    The CDK divides a statement that is long, and who may invoke a function may invoke its versions twice.
+    """
     missed = 0
     for key, principal in released.judge.principals.items():
         calls = [call for call in released.calls if call.access_key == key]
-        used = {action for actions in released.judge.of(calls).used_actions.values() for action in actions}
-        for statement in principal.statements:
-            others = tuple(each for each in principal.statements if each is not statement)
+        used = set(chain.from_iterable(released.judge.of(calls).used_actions.values()))
+        for actions in {statement.actions for statement in principal.statements}:
+            others = tuple(each for each in principal.statements if each.actions != actions)
             judge = replace(released.judge, principals={key: replace(principal, statements=others)})
             denied = judge.of(calls).denied
-            assert bool(used & set(statement.actions)) is bool(denied)
+            assert bool(used & set(actions)) is bool(denied)
             missed += bool(denied)
     assert missed > len(released.judge.principals) // 2
 

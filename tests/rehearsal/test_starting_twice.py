@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from rehearsal.engine.calls import Call
+from rehearsal.modelled import InVirtualTime
 from rehearsal.scenarios import NEW_VERSION, OLD_VERSION
 from rehearsal.stage import Execution
-from tests.rehearsal.conftest import Quiet, quiet_account
+from tests.rehearsal.conftest import Quiet, quiet_account, users_of
 
 pytestmark = pytest.mark.rehearsed
 
@@ -54,7 +55,8 @@ class Day:
 @pytest.fixture(scope="module")
 def day(assembly: Path, tmp_path_factory: pytest.TempPathFactory) -> Day:
     """Return one day for all tests, which only look at it."""
-    with quiet_account(assembly, tmp_path_factory.mktemp("day"), "production") as account:
+    staging, folder = InVirtualTime(), tmp_path_factory.mktemp("day")
+    with quiet_account(assembly, folder, "production", staging) as account, users_of(account, staging, folder):
         stage, after = account.stage, {}
         released = stage.start_deployment({"version": NEW_VERSION})
         stage.until_entered(released, "Prepare idle color")
