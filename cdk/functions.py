@@ -23,6 +23,7 @@ from cdk.permissions import (
     PUBLISH_NOTICES,
     READ_ALARMS,
     READ_APPLICATION_LOG,
+    READ_EVIDENCE,
     READ_EXECUTIONS,
     READ_GROUPS,
     READ_HISTORIES,
@@ -272,8 +273,7 @@ FUNCTIONS = (
             READ_RELEASE,
             UPDATE_RECORD,
             READ_ALARMS,
-            READ_METRICS,
-            READ_APPLICATION_LOG,
+            *READ_EVIDENCE,
         ),
     ),
     FunctionSpec(

@@ -5,7 +5,7 @@ A star stands only where it must, and says why.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from aws_cdk import aws_iam as iam
 
@@ -274,6 +274,13 @@ READ_APPLICATION_LOG = Permission(
     ("logs:FilterLogEvents",),
     _application_log,
     why_star="The star is the group's log streams, whose names are generated.",
+)
+READ_EVIDENCE = (
+    replace(READ_METRICS, resources=lambda settings: [] if settings.judge.source == "logs" else _everything(settings)),
+    replace(
+        READ_APPLICATION_LOG,
+        resources=lambda settings: _application_log(settings) if settings.judge.source == "logs" else [],
+    ),
 )
 
 _NETWORK_INTERFACES = (

@@ -44,6 +44,7 @@ class Account:
     """Everything that a scenario plays with, and an observer looks at."""
 
     settings: Settings
+    session: boto3.Session
     folder: Path
     clock: Clock
     calls: Calls
@@ -59,7 +60,7 @@ class Account:
 
     def client(self, service: str) -> Any:
         """Return a boto3 client into this account: the way of an operator."""
-        return boto3.client(service, region_name=self.settings.region)
+        return self.session.client(service)
 
     @property
     def load_balancer(self) -> LoadBalancer:
@@ -125,7 +126,7 @@ def pretend_account(
             alarms.assume_well()
             machines.on_status_change(lambda detail: events.put(_status_event(detail)))
         yield Account(
-            settings, folder, clock, calls, machines, functions, events, world, metrics, alarms, strain, loaded
+            settings, session, folder, clock, calls, machines, functions, events, world, metrics, alarms, strain, loaded
         )
 
 

@@ -71,6 +71,7 @@ class InProcess:
                 opening.enter_context(_attribute_kept(socket.socket, name))
             install(cast(PretendNetwork, _NetworkOfFunction(self._here)))
             opening.enter_context(mock.patch.object(threading.Thread, "start", _handing_on(self._here)))
+            opening.enter_context(mock.patch.object(boto3, "client", _of_who_runs(self._here, boto3.client)))
             self._open = opening.pop_all()
         return self
 
@@ -80,7 +81,8 @@ class InProcess:
     def start(self, function: FunctionVersion, on_line: Callable[[str], None]) -> "InProcessSandbox":
         """Make a sandbox; the function is imported when it is initialised."""
         network = _NetworkInMemory(self._vpc if function.in_vpc else self._internet)
-        return InProcessSandbox(function, lambda: self._imported(function), self._here, Surroundings(network, on_line))
+        surroundings = Surroundings(network, self._clients_of(function), on_line)
+        return InProcessSandbox(function, lambda: self._imported(function), self._here, surroundings)
 
     def _imported(self, function: FunctionVersion) -> Handler:
         """Import the function's handler with modules, variables and clients of its own."""
@@ -114,9 +116,10 @@ class InProcess:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a running function finds: where its hosts are, and who reads what it prints."""
+    """What a running function finds: where its hosts are, what makes its clients, and who reads what it prints."""
 
     network: PretendNetwork
+    make_client: Callable[..., Any]
     on_line: Callable[[str], None]
 
 
@@ -256,6 +259,16 @@ def _handing_on(here: _Here) -> Callable[[threading.Thread], None]:
         really_start(thread)
 
     return start
+
+
+def _of_who_runs(here: _Here, real: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a function that makes a client while it runs have one of its own, too; others get the real thing."""
+
+    def client(*given: Any, **named: Any) -> Any:
+        running = here.surroundings
+        return (running.make_client if running else real)(*given, **named)
+
+    return client
 
 
 def _take_over_output(here: _Here) -> None:

@@ -70,7 +70,7 @@ ACTIONS: dict[str, set[str]] = {
     "probe-database": SECRETS | INTERFACES,
     "check-error-rate": UPDATE | {"logs:FilterLogEvents"},
     "check-alarms": UPDATE | ALARMS,
-    "judge-bake": READ | READ_RELEASE | UPDATE | ALARMS | METRICS | {"logs:FilterLogEvents"},
+    "judge-bake": READ | READ_RELEASE | UPDATE | ALARMS | METRICS,
     "prepare-idle-color": {"ssm:PutParameter"}
     | READ
     | READ_RELEASE

@@ -31,6 +31,11 @@ def without_status_rule(template: Template) -> None:
     _remove_rule(template, "unfinished-execution")
 
 
+def without_alarm_rule(template: Template) -> None:
+    """Take out the rule that answers to a critical alarm with a rollback."""
+    _remove_rule(template, "critical-alarm")
+
+
 def without_watchdog(template: Template) -> None:
     """Take out the schedule that lets the watchdog look."""
     _remove_rule(template, "watchdog")

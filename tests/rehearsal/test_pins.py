@@ -15,9 +15,10 @@ import pytest
 from rehearsal.account import Account
 from rehearsal.engine.calls import Call
 from rehearsal.engine.template import UnsupportedTemplate
-from rehearsal.fate import HeldCall
+from rehearsal.fate import HeldCall, alarms_turned_on
 from rehearsal.invariants import ONE_HOLDER
 from rehearsal.scenarios import NEW_VERSION
+from rehearsal.scenarios.plays import bad, release, turn_bad
 from rehearsal.settings import Settings
 from rehearsal.stage import Execution, Stage, Stuck
 from rehearsal.world.traffic import Traffic
@@ -25,6 +26,7 @@ from tests.rehearsal.assemblies import (
     Template,
     changed_assembly,
     policies_of,
+    without_alarm_rule,
     without_settling,
     without_status_rule,
     without_watchdog,
@@ -74,6 +76,29 @@ def test_without_rule_and_watchdog_traffic_stays_divided(rehearse: Rehearse, ass
     assert "the release ended as unknown, not as rolled_back" in played.broken_promises
     assert f"the environment is still held by {deployment.arn}" in played.broken_promises
     assert "no rollback succeeded" in played.broken_promises
+
+
+def test_without_alarm_rule_and_watchdog_a_live_release_stays_bad(
+    rehearse: Rehearse, assembly: Path, tmp_path: Path
+) -> None:
+    """What hears an alarm is in the template as well; with either of both, `lost-alarm-event` has the watchdog do it."""
+
+    turned_on: list[dict[str, str]] = []
+
+    def turn_bad_and_wait(stage: Stage) -> None:
+        release(stage)
+        turn_bad(stage, bad(0.5))
+        stage.wait(NOBODY_COMES_FOR_SECONDS)
+        turned_on.extend(alarms_turned_on(stage.account))
+
+    played = rehearse(
+        replace(scenario("lost-alarm-event"), play=turn_bad_and_wait),
+        changed_assembly(assembly, tmp_path / "cdk.out", SETTINGS.stack_name, without_alarm_rule, without_watchdog),
+    )
+
+    assert [] == played.stage.of_machine("rollback")
+    assert {"green": 100} == played.report.weights
+    assert turned_on
 
 
 def test_a_late_write_is_undone_by_settling(rehearse: Rehearse, assembly: Path) -> None:

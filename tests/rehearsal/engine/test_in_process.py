@@ -28,7 +28,7 @@ HANDLER = """
     import boto3
 
     seen = os.environ["COLOR"]
-    s3 = boto3.client("sqs")
+    sqs = boto3.client("sqs")
 
     def handler(event, context):
         print("hello from", seen)
@@ -42,7 +42,9 @@ HANDLER = """
                 with ThreadPoolExecutor() as threads:
                     return threads.submit(handler, {"connect": address}, context).result()
             case {"queues": _}:
-                return s3.list_queues()["ResponseMetadata"]["HTTPStatusCode"]
+                return sqs.list_queues()["ResponseMetadata"]["HTTPStatusCode"]
+            case {"queues by a new client": _}:
+                return boto3.client("sqs").list_queues()["ResponseMetadata"]["HTTPStatusCode"]
         return {"seen": seen, "name": context.function_name, "arn": context.invoked_function_arn,
                 "left": context.get_remaining_time_in_millis(), "file": __file__}
 """
@@ -114,9 +116,10 @@ def test_a_function_that_cannot_be_imported_says_why(functions: Functions) -> No
     assert (error, answer["errorType"]) == ("Unhandled", "ModuleNotFoundError")
 
 
-def test_calls_are_known_to_be_the_functions(functions: Functions) -> None:
+@pytest.mark.parametrize("asked", ["queues", "queues by a new client"])
+def test_calls_are_known_to_be_the_functions(functions: Functions, asked: str) -> None:
     functions.create("one", "blue")
-    assert functions.run("one", {"queues": True}) == (200, None)
+    assert functions.run("one", {asked: True}) == (200, None)
     assert [(call.caller, call.action) for call in functions.calls.log] == [("one", "ListQueues")]
 
 
