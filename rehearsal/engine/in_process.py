@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any, Self, TextIO, cast
 from unittest import mock
 
@@ -71,7 +71,6 @@ class InProcess:
                 opening.enter_context(_attribute_kept(socket.socket, name))
             install(cast(PretendNetwork, _NetworkOfFunction(self._here)))
             opening.enter_context(mock.patch.object(threading.Thread, "start", _handing_on(self._here)))
-            opening.enter_context(mock.patch.object(boto3, "client", _of_who_runs(self._here, boto3.client)))
             self._open = opening.pop_all()
         return self
 
@@ -81,8 +80,7 @@ class InProcess:
     def start(self, function: FunctionVersion, on_line: Callable[[str], None]) -> "InProcessSandbox":
         """Make a sandbox; the function is imported when it is initialised."""
         network = _NetworkInMemory(self._vpc if function.in_vpc else self._internet)
-        surroundings = Surroundings(network, self._clients_of(function), on_line)
-        return InProcessSandbox(function, lambda: self._imported(function), self._here, surroundings)
+        return InProcessSandbox(function, lambda: self._imported(function), self._here, Surroundings(network, on_line))
 
     def _imported(self, function: FunctionVersion) -> Handler:
         """Import the function's handler with modules, variables and clients of its own."""
@@ -92,11 +90,11 @@ class InProcess:
             during.enter_context(_modules_of_its_own())
             during.enter_context(_environment(self._without_credentials(function)))
             during.enter_context(mock.patch.object(sys, "path", [str(function.code_dir), *sys.path]))
-            during.enter_context(
-                mock.patch.object(boto3, "client", _here_only(self._clients_of(function), boto3.client))
-            )
+            make_client = self._clients_of(function)
+            during.enter_context(mock.patch.object(boto3, "client", _here_only(make_client, boto3.client)))
             during.enter_context(mock.patch.multiple(Metrics, **{name: {} for name in _KEPT_BY_METRICS}))
             handler: Handler = getattr(importlib.import_module(module), name)
+            _let_make_clients_later(make_client)
             return handler
 
     def _without_credentials(self, function: FunctionVersion) -> dict[str, str]:
@@ -116,10 +114,9 @@ class InProcess:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a running function finds: where its hosts are, what makes its clients, and who reads what it prints."""
+    """What a running function finds: where its hosts are, and who reads what it prints."""
 
     network: PretendNetwork
-    make_client: Callable[..., Any]
     on_line: Callable[[str], None]
 
 
@@ -261,16 +258,6 @@ def _handing_on(here: _Here) -> Callable[[threading.Thread], None]:
     return start
 
 
-def _of_who_runs(here: _Here, real: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a function that makes a client while it runs have one of its own, too; others get the real thing."""
-
-    def client(*given: Any, **named: Any) -> Any:
-        running = here.surroundings
-        return (running.make_client if running else real)(*given, **named)
-
-    return client
-
-
 def _take_over_output(here: _Here) -> None:
     """Again and again: others, such as a test's runner, replace it as well."""
     if not isinstance(sys.stdout, _Output):
@@ -321,6 +308,14 @@ def _modules_of_its_own() -> Iterator[None]:
         sys.modules.update(before)
 
 
+def _let_make_clients_later(make_client: Callable[..., Any]) -> None:
+    """Give the modules imported meanwhile their own way to a client, for when they make one while they run."""
+    for name in _of_the_package():
+        module = sys.modules[name]
+        if vars(module).get("boto3") is boto3:
+            vars(module)["boto3"] = SimpleNamespace(client=make_client)
+
+
 @contextmanager
 def _environment(variables: dict[str, str]) -> Iterator[None]:
     """Set variables one by one: who looks meanwhile must never find an empty environment."""
@@ -347,8 +342,11 @@ def _here_only(replacement: Callable[..., Any], real: Callable[..., Any]) -> Cal
 
 
 def _taken_out() -> dict[str, ModuleType]:
-    names = [name for name in sys.modules if name == _PACKAGE or name.startswith(f"{_PACKAGE}.")]
-    return {name: sys.modules.pop(name) for name in names}
+    return {name: sys.modules.pop(name) for name in _of_the_package()}
+
+
+def _of_the_package() -> list[str]:
+    return [name for name in sys.modules if name == _PACKAGE or name.startswith(f"{_PACKAGE}.")]
 
 
 @contextmanager
