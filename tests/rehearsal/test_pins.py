@@ -81,8 +81,7 @@ def test_without_rule_and_watchdog_traffic_stays_divided(rehearse: Rehearse, ass
 def test_without_alarm_rule_and_watchdog_a_live_release_stays_bad(
     rehearse: Rehearse, assembly: Path, tmp_path: Path
 ) -> None:
-    """What hears an alarm is in the template as well; with either of both, `lost-alarm-event` has the watchdog do it."""
-
+    """What hears an alarm is in the template as well; without the rule alone it is the watchdog: `lost-alarm-event`."""
     turned_on: list[dict[str, str]] = []
 
     def turn_bad_and_wait(stage: Stage) -> None:
