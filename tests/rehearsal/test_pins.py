@@ -96,7 +96,7 @@ def test_without_alarm_rule_and_watchdog_a_live_release_stays_bad(
     )
 
     assert [] == played.stage.of_machine("rollback")
-    assert {"green": 100} == played.report.weights
+    assert {"blue": 0, "green": 100} == played.report.weights
     assert turned_on
 
 

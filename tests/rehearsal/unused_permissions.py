@@ -34,8 +34,6 @@ USED_BY_SERVICES = {
 
 NOT_IN_A_SCENARIO = {
     ("prepare-idle-color", "dynamodb:PutItem"): "a release within the window of the one before closes that window",
-    ("prepare-idle-color", "elasticloadbalancing:ModifyListener"): "the test listener of the pretended customer is on "
-    "the idle color already",
     ("rollback", "states:StartExecution"): "a rollback starts the clean-up of a promotion that died before it did",
 }
 """Which state of affairs it takes, that no scenario has."""
