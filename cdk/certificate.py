@@ -7,15 +7,12 @@ an account must not come from that account.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol, TypeVar
 
 from cdk.alarms import alarm_specs
 from cdk.names import STARTERS, TELLING, WATCHDOG, Names
 from cdk.permissions import Permission
 from cdk.settings import EnvironmentSettings
-
-if TYPE_CHECKING:
-    from cdk.functions import FunctionSpec
 
 CERTIFICATE_FILE = "environments/certificate.json"
 
@@ -42,14 +39,44 @@ _STARTED_BY: Mapping[str, tuple[str, ...]] = {"rollback": ("clean-up",)}
 """Which machines a machine starts."""
 
 Actor = dict[str, object]
+AnySpec = TypeVar("AnySpec", bound="Spec")
 
 
-def certified(specs: Sequence["FunctionSpec"], machine: str) -> list["FunctionSpec"]:
+class Spec(Protocol):
+    """What has to be known of a function: its line of the table."""
+
+    @property
+    def module(self) -> str:
+        """Where its handler is."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Its name in the environment."""
+        ...
+
+    @property
+    def machines(self) -> frozenset[str]:
+        """Who calls it."""
+        ...
+
+    @property
+    def permissions(self) -> tuple[Permission, ...]:
+        """What it may do."""
+        ...
+
+    @property
+    def reserved_concurrency(self) -> int | None:
+        """What is kept free for it."""
+        ...
+
+
+def certified(specs: Sequence[AnySpec], machine: str) -> list[AnySpec]:
     """Return the functions that a way back needs: those of its machine, and the one that starts it without an event."""
     return [spec for spec in specs if machine in spec.machines or spec.module == _WATCHDOG]
 
 
-def certificate(settings: EnvironmentSettings, specs: Sequence["FunctionSpec"], machine: str) -> str:
+def certificate(settings: EnvironmentSettings, specs: Sequence[Spec], machine: str) -> str:
     """Return the certificate of a machine, in JSON, as `lambdas.rollback.certificate_rules` reads it."""
     names = Names(settings)
     critical = {spec.name.full(settings.prefix) for spec in alarm_specs(settings) if spec.is_critical}
@@ -72,7 +99,7 @@ def certificate(settings: EnvironmentSettings, specs: Sequence["FunctionSpec"], 
     return json.dumps(given, indent=1) + "\n"
 
 
-def _function(settings: EnvironmentSettings, spec: "FunctionSpec", machine: str) -> Actor:
+def _function(settings: EnvironmentSettings, spec: Spec, machine: str) -> Actor:
     name = Names(settings).named(spec.name)
     log = Permission(
         ("logs:CreateLogStream", "logs:PutLogEvents"),
@@ -87,7 +114,7 @@ def _function(settings: EnvironmentSettings, spec: "FunctionSpec", machine: str)
     }
 
 
-def _machine(settings: EnvironmentSettings, specs: Sequence["FunctionSpec"], machine: str) -> Actor:
+def _machine(settings: EnvironmentSettings, specs: Sequence[Spec], machine: str) -> Actor:
     called = [spec.name for spec in specs if machine in spec.machines]
     call = Permission(
         ("lambda:InvokeFunction",),

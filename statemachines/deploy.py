@@ -424,7 +424,7 @@ def _live(steps: Steps, clean_up: sfn.IStateMachine) -> sfn.IChainable:
     """Nothing that fails from here on makes the release less live."""
     start = start_clean_up(steps, clean_up, at("$.request.release_id"))
     warn = steps.tell("Tell about the clean-up", "clean_up_failed", _RELEASE_ID, failure=object_at(FAILURE))
-    tell = steps.tell("Tell about the release", "promoted", _RELEASE_ID)
+    tell = steps.tell("Tell about the release", "promoted", _RELEASE_ID, reason=at("$.certificate.concern"))
     live = steps.succeed("Release is live", "The new version has all traffic.")
     on_error(start, tell, ALREADY_STARTED, result_path=sfn.JsonPath.DISCARD)
     on_error(start, warn)

@@ -280,7 +280,7 @@ def check_starter(starter: Starter, found: RuleState | None) -> Finding:
     if not any(map(starter.calls, found.targets)):
         return _told(subject, [f"does not start {starter.target}"], "", _DEPLOY_AGAIN)
     problems = [f"is {found.state}"] if found.state != "ENABLED" else []
-    return _told(subject, problems, "is on", f"aws events enable-rule --name {starter.name}")
+    return _told(subject, problems, "is on", f"Switch it on: aws events enable-rule --name {starter.name}.")
 
 
 def check_alarms(certificate: Certificate, found: Mapping[str, AlarmState]) -> Finding:

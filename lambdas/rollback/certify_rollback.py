@@ -1,6 +1,6 @@
 """Before anything changes: prove that every action which a rollback of this release would take is possible."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from json import loads
 from os import environ
@@ -115,13 +115,15 @@ class Certifying:
 
 @step
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
-    """Return {"concern": what is not proven although the release goes on, in words, or ""}."""
-    return {"concern": certify_rollback(Certifying.from_event(event))}
+    """Return {"checks": how many were made, "concern": why the release goes on without proof, or ""}."""
+    findings = certify_rollback(Certifying.from_event(event))
+    concern = explain(findings)
+    return {"checks": len(findings), "concern": f"The release began without proof. {concern}" if concern else ""}
 
 
-def certify_rollback(certifying: Certifying) -> str:
+def certify_rollback(certifying: Certifying) -> Sequence[Finding]:
     """
-    Make every check, whatever the others found, write them into the release's history, and say what speaks against it.
+    Make every check, whatever the others found, and write into the release's history what came of it.
 
     Changes nothing outside the record. Safe to repeat. Raises LeaseLost; and where settings enforce it,
     RollbackNotCertified when something is missing, AwsCallFailed when a check could not be made: trying again may help.
@@ -134,7 +136,7 @@ def certify_rollback(certifying: Certifying) -> str:
     if concern:
         logger.warning("The way back is not proven", findings=noted["findings"])
     if not settings.enforce or not concern:
-        return concern
+        return findings
     raise (RollbackNotCertified if verdict(findings) is Outcome.FAILED else AwsCallFailed)(concern)
 
 
