@@ -7,7 +7,7 @@ that whatever is missing later was taken away in the account. What an account ha
 judged here: each check passed, failed, or could not be made, and only the first of these proves anything.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
@@ -253,9 +253,7 @@ def check_machine(name: str, found: MachineState, actors: Iterable[Actor]) -> Fi
     called = {each.name for each in actors if each.called}
     problems = [f"is {found.status}"] if found.status != "ACTIVE" else []
     problems += [f"does not call {each}" for each in sorted(called - found.calls.keys())]
-    problems += [
-        f"calls {each}, of which nobody has said what it needs" for each in sorted(found.calls.keys() - called)
-    ]
+    problems += [f"calls {each}, which nobody has certified" for each in sorted(found.calls.keys() - called)]
     return _told(name, problems, f"calls its {len(called)} functions", _DEPLOY_AGAIN)
 
 
@@ -387,27 +385,23 @@ def explain(findings: Sequence[Finding]) -> str:
 
     What has the same remedy stands together. Where there is more than anybody reads, the rest is named at least.
     """
-    against = [each for each in findings if not each.passed]
+    against = sorted((each for each in findings if not each.passed), key=_remedy)
     if not against:
         return ""
-    text = f"{len(against)} of {len(findings)} checks of the way back did not pass."
-    told, left = 0, list(_by_remedy(against))
-    while left and len(text) + len(left[0][1]) < _LONGEST_EXPLANATION:
-        count, words = left.pop(0)
-        text, told = f"{text} {words}", told + count
-    if told == len(against):
-        return text
-    rest = [each.subject for each in sorted(against, key=_remedy_first)][told:]
-    return f"{text} And {len(rest)} more, which the release's record has: {', '.join(rest)}"[:_LONGEST_EXPLANATION]
+    head = f"{len(against)} of {len(findings)} checks of the way back did not pass."
+    texts = (f"{head}{_told_and_named(against, told)}" for told in range(len(against), -1, -1))
+    return next((text for text in texts if len(text) <= _LONGEST_EXPLANATION), head)
 
 
-def _by_remedy(against: Iterable[Finding]) -> Iterator[tuple[int, str]]:
-    for remedy, same in groupby(sorted(against, key=_remedy_first), key=lambda each: each.remedy):
-        said = [each.says for each in same]
-        yield len(said), f"{' '.join(said)} {remedy}".strip()
+def _told_and_named(against: Sequence[Finding], told: int) -> str:
+    groups = groupby(against[:told], key=_remedy)
+    words = [f" {' '.join(each.says for each in same)} {remedy}".rstrip() for remedy, same in groups]
+    rest = [each.subject for each in against[told:]]
+    more = f" And {len(rest)} more, which the release's record has: {', '.join(rest)}." if rest else ""
+    return "".join(words) + more
 
 
-def _remedy_first(finding: Finding) -> str:
+def _remedy(finding: Finding) -> str:
     return finding.remedy
 
 
