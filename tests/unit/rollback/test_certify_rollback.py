@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -24,6 +23,10 @@ CERTIFICATE = function.settings.certificate
 SETTLE = "receipts-test-settle"
 VERSION = "arn:aws:lambda:eu-west-1:123456789012:function:receipts-test-settle:7"
 MISSING = Need("dynamodb:UpdateItem", "arn:aws:dynamodb:eu-west-1:123456789012:table/receipts-test-record")
+CALLING = MachineState("ACTIVE", "machine", {SETTLE: VERSION})
+CALLABLE = FunctionState("Active", "function", 2)
+ON = RuleState("ENABLED", {CERTIFICATE.machine: "rule"})
+NUMBERED = GroupState(FULL, "7")
 
 
 def throttled() -> ClientError:
@@ -34,15 +37,13 @@ def throttled() -> ClientError:
 class Account:
     """Everything that a certificate looks at, in one, and well until a test takes something away."""
 
-    machine: MachineState = field(
-        default_factory=lambda: MachineState("ACTIVE", "machine", {VERSION.split(":")[6]: VERSION})
-    )
-    function: FunctionState | None = FunctionState("Active", "function", 2)
-    rule_state: RuleState | None = RuleState("ENABLED", MappingProxyType({CERTIFICATE.machine: "rule"}))
+    machine: MachineState = CALLING
+    function: FunctionState | None = CALLABLE
+    rule_state: RuleState | None = ON
     refused: Need | None = None
     fails: ClientError | None = None
     failures: int = 0
-    group: GroupState = GroupState(FULL, "7")
+    group: GroupState = NUMBERED
     weights: dict[str, int] = field(default_factory=lambda: {BLUE: 100})
     healthy: int = 2
     subscribed: int = 1
