@@ -186,7 +186,7 @@ class _Rights:
 
     def _of_function(self, function: Actor) -> Iterator[Finding]:
         if function.name not in self.calls:
-            yield not_checked(function.name, "nobody calls it")
+            yield not_checked(function.name, "which version of it is called is not known")
             return
         found = lambda_functions.describe(self.calls[function.name])
         yield check_function(function, found)
