@@ -64,8 +64,8 @@ _ADVICE: Mapping[Kind, str] = {
     Kind.PROMOTED: "To go back, start {rollback_machine} with the input {{}}.",
     Kind.REFUSED: "Remove the reason above, then start {deploy_machine} again.",
     Kind.ABORTED: (
-        "The old version serves as before. Remove the cause above: mend the release in a new commit, or, if it was not to"
-        " blame, start {deploy_machine} again."
+        "The old version serves as before. Remove the cause above: mend the release in a new commit, or, if it was not"
+        " to blame, start {deploy_machine} again."
     ),
     Kind.ROLLED_BACK: "The previous version has all traffic again. Going forward again is a new deployment.",
     Kind.NOT_VERIFIED: (
