@@ -54,7 +54,8 @@ from lambdas.traffic.load_balancer import LoadBalancer
 from lambdas.traffic.rules import Route
 
 _CODE = Path(__file__).parents[2]
-_IAM_SECONDS = 10
+# IAM throttles its simulator early, and a second of patience is cheaper than a step that is made anew
+_IAM_SECONDS, _IAM_ATTEMPTS = 5, 5
 
 T = TypeVar("T")
 
@@ -92,7 +93,7 @@ event_bus = EventBus(client("events"))
 lambda_functions = LambdaFunctions(client("lambda"))
 load_balancer = LoadBalancer(client("elbv2"))
 machines = Machines(client("stepfunctions"))
-simulator = PolicySimulator(client("iam", read_seconds=_IAM_SECONDS))
+simulator = PolicySimulator(client("iam", read_seconds=_IAM_SECONDS, attempts=_IAM_ATTEMPTS))
 ssm = client("ssm")
 subscribers = Subscribers(client("sns"))
 record = ReleaseRecord(client("dynamodb"), settings.table, settings.environment)
