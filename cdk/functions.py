@@ -14,10 +14,12 @@ from constructs import Construct
 
 from cdk.acknowledgements import acknowledge, acknowledge_star, acknowledge_tracing, acknowledge_versions
 from cdk.alarms import critical_alarms
+from cdk.certificate import CERTIFICATE_FILE, certificate, certified
 from cdk.names import Names
 from cdk.packaging import function_code, layer_code
 from cdk.permissions import (
     CANCEL_REFRESHES,
+    CERTIFY,
     CHECK_RECORD,
     CONNECT_TO_NETWORK,
     PUBLISH_NOTICES,
@@ -83,7 +85,8 @@ class FunctionSpec:
     A function that writes a live listener, or that stands between an event and safe traffic, may take eight seconds at
     most: as long as that a rollback has to wait before it knows that no slower one can still write. Those of the
     rollback's way have concurrency reserved, so that nothing else in the account can use it up. `drivers` are what
-    checks ask the product with. A function that is in the VPC reaches what settings name there, and nothing else.
+    checks ask the product with. A function that is in the VPC reaches what settings name there, and nothing else. One
+    that `certifies` a machine is told, in a file beside its code, what that machine and its functions need.
     """
 
     module: str
@@ -95,6 +98,7 @@ class FunctionSpec:
     reserved_concurrency: int | None = None
     drivers: bool = False
     in_vpc: bool = False
+    certifies: str = ""
 
     @property
     def name(self) -> str:
@@ -195,6 +199,25 @@ FUNCTIONS = (
             READ_TARGET_HEALTH,
             READ_ALARMS,
         ),
+    ),
+    FunctionSpec(
+        module="rollback.certify_rollback",
+        description="Proves, before anything changes, that every action of a rollback is possible.",
+        machines=DEPLOY,
+        timeout_seconds=60,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES", "COLORS", "ALARMS", "PARAMETERS", "CERTIFICATE"),
+        permissions=(
+            READ_RECORD,
+            READ_RELEASE,
+            UPDATE_RECORD,
+            *READ_LISTENERS,
+            READ_TARGET_HEALTH,
+            READ_GROUPS,
+            READ_ALARMS,
+            READ_WAY_BACK,
+            *CERTIFY,
+        ),
+        certifies="rollback",
     ),
     FunctionSpec(
         module="database.take_snapshot",
@@ -428,6 +451,7 @@ VARIABLES: Mapping[str, Callable[[EnvironmentSettings], str]] = {
     "REPORTS": lambda settings: _json({"bucket": settings.reports_bucket, "url": Names(settings).reports_url}),
     "ALARMS": lambda settings: _json({"prefix": settings.prefix, "critical": critical_alarms(settings)}),
     "JUDGE": lambda settings: _json(settings.judge.model_dump()),
+    "CERTIFICATE": lambda settings: _json({"file": CERTIFICATE_FILE, "enforce": settings.certificate.enforce}),
     "TOPIC_ARN": lambda settings: Names(settings).topic_arn,
     "ROLLBACK_MACHINE_ARN": lambda settings: Names(settings).machine_arn("rollback"),
 }
@@ -473,6 +497,15 @@ class Functions(Construct):
                 self._functions[spec.module].grant_invoke(caller)
                 acknowledge_versions(caller, self._functions[spec.module])
 
+    def allow_simulation(self, machine: str, caller: sfn.StateMachine, *starters: iam.IRole) -> None:
+        """Let whoever certifies a machine ask what its role may do, and those of its functions and its starters."""
+        (certifier,) = [spec for spec in FUNCTIONS if spec.certifies == machine]
+        functions = [self._functions[spec.module].role for spec in certified(FUNCTIONS, machine)]
+        roles = [role.role_arn for role in (caller.role, *starters, *functions) if role]
+        self._functions[certifier.module].add_to_role_policy(
+            iam.PolicyStatement(actions=["iam:SimulatePrincipalPolicy"], resources=roles)
+        )
+
     def _layer(self, construct_id: str, description: str, requirements: str) -> lambda_.LayerVersion:
         return lambda_.LayerVersion(
             self,
@@ -501,7 +534,7 @@ class Functions(Construct):
             runtime=lambda_.Runtime.PYTHON_3_13,
             architecture=lambda_.Architecture.ARM_64,
             handler=f"lambdas.{spec.module}.lambda_handler",
-            code=self._code,
+            code=self._code_of(spec),
             layers=[self._libraries, *([self._drivers] if spec.drivers else [])],
             role=self._role(f"{construct_id}Role", spec, log_group),
             environment=self._environment(spec),
@@ -516,6 +549,12 @@ class Functions(Construct):
         if spec.in_vpc:
             self._connect_to_network(function)
         return function
+
+    def _code_of(self, spec: FunctionSpec) -> lambda_.AssetCode:
+        """One code for all; who certifies has a file beside it, which alone differs from environment to environment."""
+        if not spec.certifies:
+            return self._code
+        return function_code({CERTIFICATE_FILE: certificate(self._settings, FUNCTIONS, spec.certifies)})
 
     def _connect_to_network(self, function: lambda_.Function) -> None:
         """Name subnets and groups alone: CDK's own way needs a VPC that it looks up in the account."""

@@ -9,7 +9,7 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from cdk.names import Names
+from cdk.names import WATCHDOG, WATCHDOG_SILENT, Names
 from cdk.settings import EnvironmentSettings
 
 
@@ -79,7 +79,7 @@ class WatchdogAlarm(Construct):
             name.lower(): cloudwatch.Metric(
                 namespace="AWS/Lambda",
                 metric_name=name,
-                dimensions_map={"FunctionName": names.named("watchdog")},
+                dimensions_map={"FunctionName": names.named(WATCHDOG)},
                 period=Duration.minutes(1),
                 statistic="Sum",
             )
@@ -88,7 +88,7 @@ class WatchdogAlarm(Construct):
         alarm = cloudwatch.Alarm(
             self,
             "Alarm",
-            alarm_name=names.named("watchdog-silent"),
+            alarm_name=names.named(WATCHDOG_SILENT),
             alarm_description=(
                 "The watchdog does not complete its rounds. A deployment or rollback that dies now may stay unnoticed:"
                 " look at the function's log, and at running executions."

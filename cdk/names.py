@@ -4,6 +4,13 @@ from dataclasses import dataclass
 
 from cdk.settings import EnvironmentSettings
 
+UNFINISHED_EXECUTION, CRITICAL_ALARM, WATCHDOG = "unfinished-execution", "critical-alarm", "watchdog"
+STARTERS = (UNFINISHED_EXECUTION, CRITICAL_ALARM, WATCHDOG)
+"""The rules and the schedule that start a rollback when nobody does so by hand."""
+LOST_EVENTS, WATCHDOG_SILENT = "lost-events", "watchdog-silent"
+TELLING = (LOST_EVENTS, WATCHDOG_SILENT)
+"""The alarms that tell humans by themselves, because nobody else would."""
+
 
 @dataclass(frozen=True)
 class Names:
@@ -18,6 +25,10 @@ class Names:
     def named(self, what: str) -> str:
         """Return the name of something in this environment."""
         return f"{self.settings.prefix}-{what}"
+
+    def function_arn(self, function: str) -> str:
+        """Return the ARN of a function, such as "switch-listener", without version."""
+        return self.settings.arn("lambda", f"function:{self.named(function)}")
 
     def machine_arn(self, machine: str) -> str:
         """Return the ARN of a machine, such as "rollback" or "clean-up"."""

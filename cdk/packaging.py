@@ -8,7 +8,7 @@ or what was run before. So the same commit always gives the same template, and a
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
 
@@ -19,6 +19,7 @@ _ROOT = Path(__file__).parent.parent
 _BUILD = _ROOT / "build"
 _REQUIREMENTS = _ROOT / "requirements"
 _COMPILED = {".dll", ".dylib", ".pyc", ".pyd", ".so"}
+_NOTHING: Mapping[str, str] = {}
 # what installers leave beside a package: who installed it, and scripts that name the installer's own Python
 _INSTALLER_TRACES = ("**/__pycache__", "*.dist-info/INSTALLER", "*.dist-info/RECORD", "*.dist-info/REQUESTED", "bin")
 
@@ -27,13 +28,13 @@ class PackagingError(RuntimeError):
     """The libraries of the functions could not be put together."""
 
 
-def function_code() -> lambda_.AssetCode:
+def function_code(generated: Mapping[str, str] = _NOTHING) -> lambda_.AssetCode:
     """
     Return the code of all functions: the `lambdas` package and the files that settings name.
 
-    Without anything that Python or an editor left beside them.
+    Without anything that Python or an editor left beside them. `generated` are the texts of more files, by their path.
     """
-    return lambda_.Code.from_asset(str(_code_folder()))
+    return lambda_.Code.from_asset(str(_code_folder(generated)))
 
 
 def layer_code(name: str) -> lambda_.AssetCode:
@@ -41,18 +42,23 @@ def layer_code(name: str) -> lambda_.AssetCode:
     return lambda_.Code.from_asset(str(_layer_folder(name)))
 
 
-def _code_folder() -> Path:
+def _code_folder(generated: Mapping[str, str] = _NOTHING) -> Path:
     files = [path for path in (_ROOT / "environments" / "files").glob("[!.]*") if path.is_file()]
     sources = sorted(path.relative_to(_ROOT) for path in [*(_ROOT / "lambdas").rglob("*.py"), *files])
     digest = sha256()
     for source in sources:
         content = (_ROOT / source).read_bytes()
         digest.update(f"{source.as_posix()} {len(content)} ".encode() + content)
+    for path, text in sorted(generated.items()):
+        digest.update(f"{path} {len(text)} {text}".encode())
 
     def copy(folder: Path) -> None:
         for source in sources:
             (folder / source).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(_ROOT / source, folder / source)
+        for path, text in generated.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text, encoding="utf-8")
 
     return _build_once(f"code-{digest.hexdigest()[:16]}", copy)
 

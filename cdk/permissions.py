@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from aws_cdk import aws_iam as iam
 
-from cdk.names import Names
+from cdk.names import STARTERS, Names
 from cdk.settings import EnvironmentSettings, HealthCheck, SmokeCheck
 
 Conditions = Mapping[str, Mapping[str, object]]
@@ -248,6 +248,21 @@ READ_ALARMS = Permission(
 READ_METRICS = Permission(("cloudwatch:GetMetricData",), _everything, why_star=_NO_RESOURCE)
 # Nobody reads or deletes a report: humans do the one with their own rights, the bucket's age limit the other.
 WRITE_REPORTS = Permission(("s3:PutObject",), _reports, why_star=_MADE_LATER)
+
+# What the certificate of a way back looks at; whose rights it asks for stands in `Functions.allow_simulation`.
+CERTIFY = (
+    Permission(("states:DescribeStateMachine",), lambda settings: [Names(settings).machine_arn("rollback")]),
+    Permission(
+        ("lambda:GetFunctionConcurrency", "lambda:GetFunctionConfiguration"),
+        lambda settings: [Names(settings).function_arn("*")],
+        why_star="The star is the functions of this environment, in all their versions.",
+    ),
+    Permission(
+        ("events:DescribeRule", "events:ListTargetsByRule"),
+        lambda settings: [settings.arn("events", f"rule/{Names(settings).named(rule)}") for rule in STARTERS],
+    ),
+    Permission(("sns:ListSubscriptionsByTopic",), _topic),
+)
 
 PUBLISH_NOTICES = Permission(("sns:Publish",), _topic)
 

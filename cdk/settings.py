@@ -392,6 +392,16 @@ class Judge(_Table):
     when_inconclusive: Literal["hold", "proceed"] = "hold"
 
 
+class Certificate(_Table):
+    """
+    Whether a release may begin without proof that it could be rolled back.
+
+    With `enforce` it is refused before anything changes; without, the release's history and report say what is missing.
+    """
+
+    enforce: bool = True
+
+
 class Notifications(_Table):
     """Who hears about releases and rollbacks."""
 
@@ -415,6 +425,7 @@ class EnvironmentSettings(_Table):
     checks: Checks
     alarms: Alarms = Alarms()
     judge: Judge
+    certificate: Certificate = Certificate()
     parameters: Parameters
     notifications: Notifications
 

@@ -8,7 +8,7 @@ from cdk.dashboard import Dashboard
 from cdk.functions import Functions
 from cdk.machines import Machine
 from cdk.monitoring import LostEventsAlarm, Notices, WatchdogAlarm
-from cdk.names import Names
+from cdk.names import LOST_EVENTS, Names
 from cdk.probes import PROBES, Probes
 from cdk.record import Record
 from cdk.reports import ReportOnEndedExecution, Reports
@@ -107,7 +107,7 @@ class EnvironmentStack(Stack):
         holders = [deploy.state_machine, rollback.state_machine, clean_up.state_machine]
 
         lost_events = LostEvents(self, "LostEvents", settings)
-        RollbackOnUnfinishedExecution(
+        on_unfinished = RollbackOnUnfinishedExecution(
             self,
             "RollbackOnUnfinishedExecution",
             settings,
@@ -115,7 +115,8 @@ class EnvironmentStack(Stack):
             rollback=rollback.state_machine,
             lost_events=lost_events.queue,
         )
-        RollbackOnAlarm(self, "RollbackOnAlarm", settings, rollback.state_machine, lost_events.queue)
+        on_alarm = RollbackOnAlarm(self, "RollbackOnAlarm", settings, rollback.state_machine, lost_events.queue)
+        functions.allow_simulation("rollback", rollback.state_machine, on_unfinished.role, on_alarm.role)
         ReportOnEndedExecution(self, "ReportOnEndedExecution", settings, holders, report.state_machine)
         alarms = Alarms(self, "Alarms", settings)
         Dashboard(self, "Dashboard", settings, alarms)
@@ -123,7 +124,7 @@ class EnvironmentStack(Stack):
         Probes(self, "Probes", settings, {module: functions.version(module) for module in PROBES})
         Watchdog(self, "Watchdog", settings, functions.version("rollback.watchdog"), lost_events.queue)
         WatchdogAlarm(self, "WatchdogAlarm", settings, notices.topic)
-        LostEventsAlarm(self, "LostEventsAlarm", lost_events.queue, notices.topic, Names(settings).named("lost-events"))
+        LostEventsAlarm(self, "LostEventsAlarm", lost_events.queue, notices.topic, Names(settings).named(LOST_EVENTS))
 
 
 def _plan(settings: EnvironmentSettings) -> ReleasePlan:

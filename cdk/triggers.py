@@ -20,7 +20,7 @@ from constructs import Construct
 
 from cdk.acknowledgements import acknowledge
 from cdk.alarms import critical_alarms
-from cdk.names import Names
+from cdk.names import CRITICAL_ALARM, LOST_EVENTS, UNFINISHED_EXECUTION, WATCHDOG, Names
 from cdk.settings import EnvironmentSettings
 from lambdas.judge.alarm_rules import AlarmSettings
 
@@ -44,7 +44,7 @@ class LostEvents(Construct):
         self.queue = sqs.Queue(
             self,
             "Queue",
-            queue_name=Names(settings).named("lost-events"),
+            queue_name=Names(settings).named(LOST_EVENTS),
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
             retention_period=Duration.days(14),
@@ -80,8 +80,8 @@ def start_on_status(
     watched: Sequence[sfn.IStateMachine],
     machine: sfn.IStateMachine,
     lost_events: sqs.IQueue | None = None,
-) -> None:
-    """Make the rule for executions of the machines that are watched."""
+) -> iam.IRole:
+    """Make the rule for executions of the machines that are watched, and return its role."""
     pattern = events.EventPattern(
         account=[settings.account],
         source=["aws.states"],
@@ -91,7 +91,7 @@ def start_on_status(
             "status": list(rule.statuses),
         },
     )
-    start_on_event(scope, settings, rule, pattern, machine, lost_events)
+    return start_on_event(scope, settings, rule, pattern, machine, lost_events)
 
 
 def start_on_event(
@@ -101,8 +101,8 @@ def start_on_event(
     pattern: events.EventPattern,
     machine: sfn.IStateMachine,
     lost_events: sqs.IQueue | None = None,
-) -> None:
-    """Make the rule, with a role that may start this one machine. Without a queue, events can be lost for good."""
+) -> iam.IRole:
+    """Make the rule, and return its role, which may start this one machine. Without a queue, events can be lost."""
     rule_name = Names(settings).named(rule.name)
     role = iam.Role(
         scope,
@@ -133,10 +133,11 @@ def start_on_event(
             )
         ],
     )
+    return role
 
 
 _ROLLBACK = StatusRule(
-    name="unfinished-execution",
+    name=UNFINISHED_EXECUTION,
     description="Rolls back what an execution that failed, timed out or was aborted left unfinished.",
     statuses=UNFINISHED,
     given={
@@ -165,11 +166,11 @@ class RollbackOnUnfinishedExecution(Construct):
         lost_events: sqs.IQueue,
     ) -> None:
         super().__init__(scope, construct_id)
-        start_on_status(self, settings, _ROLLBACK, watched, rollback, lost_events)
+        self.role = start_on_status(self, settings, _ROLLBACK, watched, rollback, lost_events)
 
 
 _CRITICAL_ALARM = StartRule(
-    name="critical-alarm",
+    name=CRITICAL_ALARM,
     description="Rolls back the release that a critical alarm is about, or pages.",
     given={
         "source": "alarm",
@@ -214,7 +215,7 @@ class RollbackOnAlarm(Construct):
                 "state": {"value": ["ALARM"]},
             },
         )
-        start_on_event(self, settings, _CRITICAL_ALARM, pattern, rollback, lost_events)
+        self.role = start_on_event(self, settings, _CRITICAL_ALARM, pattern, rollback, lost_events)
 
 
 class Watchdog(Construct):
@@ -232,7 +233,7 @@ class Watchdog(Construct):
         events.Rule(
             self,
             "Rule",
-            rule_name=Names(settings).named("watchdog"),
+            rule_name=Names(settings).named(WATCHDOG),
             description="Finds releases whose execution has ended without finishing, without waiting for an event.",
             schedule=events.Schedule.rate(Duration.minutes(1)),
             targets=[

@@ -15,6 +15,7 @@ Everything that a step may refuse or fail with.
     ├── ErrorRateTooHigh       too many requests to a version end in errors
     ├── AlarmsAreOn            a critical alarm is on before a release has begun
     ├── AlarmsMissing          not all critical alarms exist
+    ├── RollbackNotCertified   something that a rollback of the release would need is missing
     ├── ReleaseUnhealthy       a release that is observed is worse than it may be
     ├── NotTheRelease          something is wrong, and the release is not to blame, or not alone
     ├── PauseExpired           a release was paused, and nobody let it go on in time
@@ -79,6 +80,10 @@ class AlarmsAreOn(RunbackError):
 
 class AlarmsMissing(RunbackError):
     """Not all critical alarms exist, and one that is gone is never on. Deploy Runback again: it makes them anew."""
+
+
+class RollbackNotCertified(RunbackError):
+    """A rollback of this release would fail. The message names all that is missing and how to bring it back."""
 
 
 class ReleaseUnhealthy(RunbackError):

@@ -24,6 +24,9 @@ metrics = Metrics()
 Event = dict[str, Any]
 Handler = Callable[[Event, LambdaContext], Event]
 
+FAILED_REQUEST = (ClientError, BotoCoreError)
+"""What botocore raises when a request to AWS was refused, throttled or lost."""
+
 
 def step(handler: Handler) -> Handler:
     """
@@ -43,9 +46,9 @@ def step(handler: Handler) -> Handler:
         _key_by_release(event)
         try:
             result = handler(event, context)
-        except (ClientError, BotoCoreError) as error:
+        except FAILED_REQUEST as error:
             _count("Failed")
-            raise AwsCallFailed(_describe(error)) from error
+            raise AwsCallFailed(describe(error)) from error
         except RunbackError:
             _count("Refused")
             raise
@@ -81,7 +84,8 @@ def _count(name: str) -> None:
     metrics.add_metric(name=name, unit=MetricUnit.Count, value=1)
 
 
-def _describe(error: ClientError | BotoCoreError) -> str:
+def describe(error: Exception) -> str:
+    """Say in a line what went wrong with a request: which one, AWS's code, and its message."""
     if isinstance(error, ClientError):
         details = error.response["Error"]
         return f"{error.operation_name}: {details.get('Code', 'Unknown')}: {details.get('Message', '')}"

@@ -22,6 +22,7 @@ from rehearsal.engine.function_metrics import FunctionMetrics
 from rehearsal.engine.functions import FunctionService
 from rehearsal.engine.interpreter import Interpreter
 from rehearsal.engine.metrics import Metrics
+from rehearsal.engine.policy_simulator import PolicySimulator
 from rehearsal.settings import Settings
 from rehearsal.staging import Staging
 from rehearsal.world import customer, load_balancer_metrics
@@ -109,6 +110,7 @@ def pretend_account(
         session = boto3.Session(region_name=settings.region)
         with clock.at_real_speed():
             calls = stack.enter_context(Calls(clock))
+            stack.enter_context(PolicySimulator())
             world = stack.enter_context(staging.world(settings, clock, calls, folder, circumstances))
             customer.build(settings, world, version, circumstances)
             machines = stack.enter_context(interpreter.install(clock))

@@ -102,6 +102,21 @@ def lose_alarm_events(account: Account) -> None:
     _disable_rules(account, lambda rule: _hears(rule, "aws.cloudwatch"))
 
 
+def take_right(account: Account, function: str, action: str) -> None:
+    """Take a right from a function's role, as somebody does who tidies up; what else the role may do stays."""
+    iam, name = account.client("iam"), account.stack.function(function)
+    role = account.client("lambda").get_function_configuration(FunctionName=name)["Role"].rpartition("/")[2]
+    for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+        document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
+        left = [{**each, "Action": _without(action, each["Action"])} for each in document["Statement"]]
+        document["Statement"] = [each for each in left if each["Action"]]
+        iam.put_role_policy(RoleName=role, PolicyName=policy, PolicyDocument=json.dumps(document))
+
+
+def _without(action: str, actions: str | list[str]) -> list[str]:
+    return [each for each in ([actions] if isinstance(actions, str) else actions) if each != action]
+
+
 def lose_watchdog(account: Account) -> None:
     """Let the watchdog look no more."""
     _disable_rules(account, lambda rule: rule["Name"].endswith("-watchdog"))

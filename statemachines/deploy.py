@@ -38,6 +38,7 @@ class _Endings:
 
     refused: sfn.IChainable
     aborted: sfn.IChainable
+    unchanged: sfn.IChainable
     rolled_back: sfn.IChainable
     lease_lost: sfn.IChainable
     left_to_human: sfn.IChainable
@@ -108,6 +109,16 @@ def _claim(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChaina
         Scope.SYSTEM,
         "Looks whether the system is healthy before anything changes: a release does not mend, nor hide, an outage.",
     )
+    certify = steps.task(
+        "Certify rollback",
+        "rollback.certify_rollback",
+        "Proves that every action of a rollback is possible: rights, functions, rules, alarms, and the color to go back"
+        " to. Names everything that is missing, and changes nothing.",
+        given={**_RELEASE, "active": _ACTIVE},
+        returns=("concern",),
+        into="certificate",
+        patience=FORWARD_SLOW,
+    )
     unchecked = steps.fail(
         "Request could not be checked",
         "The function that checks requests did not answer. Nothing was changed; start again.",
@@ -121,6 +132,8 @@ def _claim(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChaina
     for task in (record, alarms, current):
         on_error(task, endings.lease_lost, LeaseLost)
         on_error(task, endings.aborted)
+    on_error(certify, endings.lease_lost, LeaseLost)
+    on_error(certify, endings.unchanged)
     valid = sfn.Condition.string_equals("$.request.problem", "")
     question = steps.ask("Is the request valid?", "Goes on only with a request that was understood.")
     question.when(valid, claim).otherwise(invalid)
@@ -132,7 +145,7 @@ def _claim(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChaina
     ours = steps.ask("Is the environment ours?", "Goes on once the environment is claimed.")
     claimed = sfn.Condition.string_equals("$.environment.again_at", "")
     steps.repeat(wait, claim, ours, claimed, yes=record, no=wait)
-    record.next(alarms).next(current).next(then)
+    record.next(alarms).next(current).next(certify).next(then)
     return validate.next(question)
 
 
@@ -411,7 +424,7 @@ def _live(steps: Steps, clean_up: sfn.IStateMachine) -> sfn.IChainable:
     """Nothing that fails from here on makes the release less live."""
     start = start_clean_up(steps, clean_up, at("$.request.release_id"))
     warn = steps.tell("Tell about the clean-up", "clean_up_failed", _RELEASE_ID, failure=object_at(FAILURE))
-    tell = steps.tell("Tell about the release", "promoted", _RELEASE_ID)
+    tell = steps.tell("Tell about the release", "promoted", _RELEASE_ID, reason=at("$.certificate.concern"))
     live = steps.succeed("Release is live", "The new version has all traffic.")
     on_error(start, tell, ALREADY_STARTED, result_path=sfn.JsonPath.DISCARD)
     on_error(start, warn)
@@ -431,9 +444,11 @@ def _endings(steps: Steps, rollback: sfn.IStateMachine) -> _Endings:
         cause="Another execution has taken the environment over, and brings this release to its end.",
     )
     escalated = _escalated(steps)
+    unchanged = _unchanged(steps, lease_lost, escalated)
     return _Endings(
         refused=_refused(steps),
-        aborted=_aborted(steps, lease_lost, escalated),
+        aborted=_aborted(steps, lease_lost, escalated, then=unchanged),
+        unchanged=unchanged,
         rolled_back=_rolled_back(steps, rollback, escalated),
         lease_lost=lease_lost,
         left_to_human=_left_to_human(steps, lease_lost, escalated),
@@ -460,7 +475,7 @@ def _refused(steps: Steps) -> sfn.IChainable:
     return read.next(tell).next(refused)
 
 
-def _aborted(steps: Steps, lease_lost: sfn.Fail, escalated: sfn.IChainable) -> sfn.IChainable:
+def _aborted(steps: Steps, lease_lost: sfn.Fail, escalated: sfn.IChainable, then: sfn.TaskStateBase) -> sfn.IChainable:
     scale_back = steps.task(
         "Scale idle color back",
         "fleet.scale_back_idle_color",
@@ -473,6 +488,14 @@ def _aborted(steps: Steps, lease_lost: sfn.Fail, escalated: sfn.IChainable) -> s
         "Lets the color that serves scale again as before.",
         given={**_RELEASE, "color": _ACTIVE},
     )
+    for task in (scale_back, resume):
+        on_error(task, lease_lost, LeaseLost)
+        on_error(task, escalated)
+    return scale_back.next(resume).next(then)
+
+
+def _unchanged(steps: Steps, lease_lost: sfn.Fail, escalated: sfn.IChainable) -> sfn.TaskStateBase:
+    """Where nothing was changed, or nothing any more, there is nothing that could not be undone, either."""
     release = steps.release_environment(
         "Release environment after abort",
         "Writes down why the release was aborted, and gives the lease back.",
@@ -488,11 +511,11 @@ def _aborted(steps: Steps, lease_lost: sfn.Fail, escalated: sfn.IChainable) -> s
         "ReleaseAborted",
         cause_path="$.ended.issue",
     )
-    for task in (scale_back, resume, release):
-        on_error(task, lease_lost, LeaseLost)
-        on_error(task, escalated)
+    on_error(release, lease_lost, LeaseLost)
+    on_error(release, escalated)
     on_error(tell, aborted)
-    return scale_back.next(resume).next(release).next(tell).next(aborted)
+    release.next(tell).next(aborted)
+    return release
 
 
 def _rolled_back(steps: Steps, rollback: sfn.IStateMachine, escalated: sfn.IChainable) -> sfn.IChainable:

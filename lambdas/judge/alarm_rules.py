@@ -61,6 +61,19 @@ class Alarm:
 
 
 @dataclass(frozen=True)
+class AlarmState:
+    """
+    How well an alarm can do its work: its state, how it treats missing data, and whether its actions work.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricAlarm.html
+    """
+
+    state: str
+    missing: str
+    acts: bool
+
+
+@dataclass(frozen=True)
 class AlarmSettings:
     """How to find the critical alarms, and how many there must be: one that is gone would never be on."""
 

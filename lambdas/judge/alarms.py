@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lambdas.errors import AlarmsMissing
-from lambdas.judge.alarm_rules import Alarm, AlarmName, AlarmSettings, Effect
+from lambdas.judge.alarm_rules import Alarm, AlarmName, AlarmSettings, AlarmState, Effect
 from lambdas.observability import logger
 
 if TYPE_CHECKING:
@@ -41,6 +41,19 @@ class Alarms:
         except (ClientError, BotoCoreError):
             logger.warning("The alarms could not be read", exc_info=True)
             return None
+
+    def states(self) -> dict[str, AlarmState]:
+        """Read how well every alarm of the environment can do its work, by its whole name."""
+        described = self.cloudwatch.get_paginator("describe_alarms")
+        return {
+            each["AlarmName"]: AlarmState(
+                state=each["StateValue"],
+                missing=each.get("TreatMissingData", "missing"),
+                acts=each["ActionsEnabled"] and bool(each["AlarmActions"]),
+            )
+            for page in described.paginate(AlarmNamePrefix=f"{self.settings.prefix}-", AlarmTypes=["MetricAlarm"])
+            for each in page["MetricAlarms"]
+        }
 
     def _beginning_with(self, prefix: str, **more: Any) -> tuple[Alarm, ...]:  # noqa: ANN401  as boto3 takes it
         described = self.cloudwatch.get_paginator("describe_alarms")

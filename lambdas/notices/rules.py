@@ -63,7 +63,10 @@ _HEADLINES: Mapping[Kind, str] = {
 _ADVICE: Mapping[Kind, str] = {
     Kind.PROMOTED: "To go back, start {rollback_machine} with the input {{}}.",
     Kind.REFUSED: "Remove the reason above, then start {deploy_machine} again.",
-    Kind.ABORTED: "The old version serves as before. Mend the release, and deploy a new commit.",
+    Kind.ABORTED: (
+        "The old version serves as before. Remove the cause above: mend the release in a new commit, or, if it was not"
+        " to blame, start {deploy_machine} again."
+    ),
     Kind.ROLLED_BACK: "The previous version has all traffic again. Going forward again is a new deployment.",
     Kind.NOT_VERIFIED: (
         "All traffic is on the old version, and stays there. Look for what both versions need and do not have: the"

@@ -43,6 +43,16 @@ class Parameters:
         self.ssm.put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
 
 
+def read_parameter(ssm: "SSMClient", name: str) -> str | None:
+    """Read a parameter; None when there is none."""
+    try:
+        return str(ssm.get_parameter(Name=name)["Parameter"]["Value"])
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ParameterNotFound":
+            return None
+        raise
+
+
 def readable_parameter(ssm: "SSMClient", name: str) -> str:
     """Read a parameter; empty when it cannot be read."""
     try:

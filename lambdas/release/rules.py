@@ -240,6 +240,8 @@ class EnvironmentRecord:
 
 VERSION_FORM = r"[0-9a-f]{7,40}"
 _LONGEST_REASON = 1000
+_LONGEST_CAUSE = 4000
+"""A step's own words can name many things that are missing, each with its remedy; all of them are what helps."""
 _REQUEST_EXAMPLE = '{"version": "4f2c1e9"}'
 
 
@@ -500,4 +502,4 @@ def explain_failure(failure: Mapping[str, Any]) -> str:
     except JSONDecodeError:
         details = None
     message = details.get("errorMessage", "") if isinstance(details, dict) else cause
-    return f"{error}: {message[:1000]}" if message else str(error)
+    return f"{error}: {message[:_LONGEST_CAUSE]}" if message else str(error)

@@ -193,6 +193,8 @@ def _tone(visit: Visit) -> Tone:
         return Tone.WARNING if visit.answer.get("concern") else Tone.GOOD
     if visit.function == "promote":
         return Tone.GOOD
+    if visit.function == "certify-rollback" and visit.answer.get("concern"):
+        return Tone.WARNING
     return Tone.PLAIN
 
 
@@ -241,6 +243,11 @@ def _switched(visit: Visit) -> str:
 def _alarms(visit: Visit) -> str:
     on = visit.answer["on"]
     return f"It was released although {', '.join(on)} was on." if on else "No critical alarm was on."
+
+
+def _certified(visit: Visit) -> str:
+    checks, concern = visit.answer["checks"], str(visit.answer["concern"])
+    return concern or f"A rollback is possible: {checks} checks of its rights and of all that it needs have passed."
 
 
 def _held(visit: Visit) -> str:
@@ -298,6 +305,7 @@ _SENTENCES: Mapping[str, Sentence] = {
     "hold-old-color": lambda visit: f"{_color(visit)} keeps its size, because it is the way back.",
     SWITCH: _switched,
     "check-alarms": _alarms,
+    "certify-rollback": _certified,
     "check-bake": _held,
     "judge-bake": _judged,
     "check-error-rate": _counted,

@@ -237,6 +237,22 @@ def _invoke(parameters: Parameters, account: Account) -> Iterator[Need]:
     yield Need("lambda:InvokeFunction", f"{arn}:{parameters['Qualifier']}" if "Qualifier" in parameters else arn)
 
 
+def _function(operation: str) -> Needs:
+    """Return the need of a request about a function, or about a version of it."""
+
+    def needs(parameters: Parameters, account: Account) -> Iterator[Need]:
+        (invoked,) = _invoke(parameters, account)
+        yield Need(f"lambda:{operation}", invoked.resource)
+
+    return needs
+
+
+def _rule(parameter: str, operation: str) -> Needs:
+    return lambda parameters, account: [
+        Need(f"events:{operation}", _arn(account, "events", f"rule/{parameters[parameter]}"))
+    ]
+
+
 def _arn(account: Account, service: str, resource: str) -> str:
     return f"arn:aws:{service}:{account.region}:{account.account}:{resource}"
 
@@ -263,16 +279,23 @@ TABLE: Mapping[tuple[str, str], Needs] = {
     ("elbv2", "DescribeTargetHealth"): _everything("elasticloadbalancing:DescribeTargetHealth"),
     ("elbv2", "ModifyListener"): _arn_in("ListenerArn", "elasticloadbalancing:ModifyListener"),
     ("elbv2", "ModifyRule"): _arn_in("RuleArn", "elasticloadbalancing:ModifyRule"),
+    ("events", "DescribeRule"): _rule("Name", "DescribeRule"),
+    ("events", "ListTargetsByRule"): _rule("Rule", "ListTargetsByRule"),
+    ("iam", "SimulatePrincipalPolicy"): _arn_in("PolicySourceArn", "iam:SimulatePrincipalPolicy"),
+    ("lambda", "GetFunctionConcurrency"): _function("GetFunctionConcurrency"),
+    ("lambda", "GetFunctionConfiguration"): _function("GetFunctionConfiguration"),
     ("lambda", "Invoke"): _invoke,
     ("logs", "FilterLogEvents"): _log_events,
     ("rds", "CreateDBSnapshot"): _create_snapshot,
     ("rds", "DescribeDBSnapshots"): _describe_snapshots,
     ("s3", "PutObject"): _put_object,
     ("secretsmanager", "GetSecretValue"): _secret,
+    ("sns", "ListSubscriptionsByTopic"): _arn_in("TopicArn", "sns:ListSubscriptionsByTopic"),
     ("sns", "Publish"): _arn_in("TopicArn", "sns:Publish"),
     ("ssm", "GetParameter"): _parameter("GetParameter"),
     ("ssm", "PutParameter"): _parameter("PutParameter"),
     ("stepfunctions", "DescribeExecution"): _arn_in("executionArn", "states:DescribeExecution"),
+    ("stepfunctions", "DescribeStateMachine"): _arn_in("stateMachineArn", "states:DescribeStateMachine"),
     ("stepfunctions", "GetExecutionHistory"): _arn_in("executionArn", "states:GetExecutionHistory"),
     ("stepfunctions", "StartExecution"): _arn_in("stateMachineArn", "states:StartExecution"),
     ("stepfunctions", "StopExecution"): _arn_in("executionArn", "states:StopExecution"),

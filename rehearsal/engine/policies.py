@@ -26,6 +26,13 @@ CONDITION_KEYS = {
 }
 """What the context of a request says. A key in lower case is the same key to AWS, but not to us: write it like this."""
 
+ALLOWED = "allowed"
+REFUSALS = {
+    ALLOWED: "",
+    "explicitDeny": "which its policy denies",
+    "implicitDeny": "which its policy does not allow",
+}
+
 
 @dataclass(frozen=True)
 class Condition:
@@ -77,15 +84,19 @@ class Principal:
         """Return every action that some statement allows, patterns as they stand."""
         return {action for each in self.statements if each.effect == "Allow" for action in each.actions}
 
-    def refusal(self, need: Need, context: Mapping[str, str]) -> str:
-        """Say why AWS would refuse; empty when it would not. A Deny outweighs every Allow."""
+    def decision(self, need: Need, context: Mapping[str, str]) -> str:
+        """Decide in the words of IAM's simulator. A Deny outweighs every Allow."""
         known = {**context, **need.context}
         if self.function_arn:
             known["lambda:SourceFunctionArn"] = self.function_arn
         covering = {each.effect for each in self.statements if each.covers(need, known)}
         if "Deny" in covering:
-            return "which its policy denies"
-        return "" if "Allow" in covering else "which its policy does not allow"
+            return "explicitDeny"
+        return ALLOWED if "Allow" in covering else "implicitDeny"
+
+    def refusal(self, need: Need, context: Mapping[str, str]) -> str:
+        """Say why AWS would refuse; empty when it would not."""
+        return REFUSALS[self.decision(need, context)]
 
 
 def principals(stack: Stack) -> dict[str, Principal]:

@@ -58,6 +58,16 @@ ACTIONS: dict[str, set[str]] = {
     "release-environment": READ | UPDATE,
     "claim-clean-up": READ | REPLACE | LISTENERS,
     "record-rollback-point": READ | READ_RELEASE | UPDATE | REPLACE | HEALTH | GROUPS | TEMPLATES,
+    "certify-rollback": READ
+    | READ_RELEASE
+    | UPDATE
+    | LISTENERS
+    | HEALTH
+    | GROUPS
+    | ALARMS
+    | {"ssm:GetParameter", "states:DescribeStateMachine", "sns:ListSubscriptionsByTopic"}
+    | {"events:DescribeRule", "events:ListTargetsByRule", "iam:SimulatePrincipalPolicy"}
+    | {"lambda:GetFunctionConcurrency", "lambda:GetFunctionConfiguration"},
     "claim-rollback": READ | REPLACE | ALARMS | METRICS | {"states:DescribeExecution"},
     "stop-deployment": UPDATE | {"states:DescribeExecution", "states:StopExecution"},
     "record-rollback": READ | UPDATE | REPLACE | {"ssm:PutParameter"},

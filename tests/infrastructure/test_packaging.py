@@ -16,9 +16,8 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def code(assembly: Path, resources: Resources) -> Path:
-    """Return the folder that is uploaded as the code of all functions."""
-    (key,) = {each["Code"]["S3Key"] for each in of_type(resources, "AWS::Lambda::Function").values()}
-    return _asset(assembly, key)
+    """Return the folder that is uploaded as the code of all functions but the one that has a certificate beside it."""
+    return _asset(assembly, _key(resources, "switch-listener"))
 
 
 @pytest.fixture
@@ -41,6 +40,19 @@ def test_the_code_is_the_lambdas_package_and_the_files_of_settings_and_nothing_e
 
     assert {path.relative_to(ROOT) for path in (ROOT / "lambdas").rglob("*.py")} | files == shipped
     assert {"rds-eu-west-1.pem", "test-receipt.jpg"} == {path.name for path in files}
+
+
+def test_who_certifies_has_the_same_code_with_the_certificate_of_its_environment_beside_it(
+    assembly: Path, templates: Mapping[str, dict[str, Any]]
+) -> None:
+    """So what staging has seen is what production gets, also of this function."""
+    for name, template in templates.items():
+        common = _files(_asset(assembly, _key(template["Resources"], "switch-listener")))
+        certifying = _files(_asset(assembly, _key(template["Resources"], "certify-rollback")))
+        certificate = certifying.pop(Path("environments/certificate.json"))
+
+        assert common == certifying
+        assert f"stateMachine:receipt-vault-{name}-rollback" in certificate.decode()
 
 
 def test_functions_find_the_files_of_settings_where_they_are_uploaded(code: Path) -> None:
@@ -100,6 +112,9 @@ def test_functions_share_one_code_and_their_layers(templates: Mapping[str, dict[
         for name, template in templates.items()
     ]
 
+    for each in shipped:
+        certifying, _ = each.pop("certify-rollback")
+        assert certifying not in {code for code, _ in each.values()}
     assert shipped[0] == shipped[1]
     assert len({code for code, _ in shipped[0].values()}) == 1
     assert len({layer for _, found in shipped[0].values() for layer in found}) == 2
@@ -161,6 +176,19 @@ def test_files_of_settings_are_part_of_what_names_a_build(tmp_path: Path, monkey
 
     assert ["old", "new"] == [(each / "environments/files/rds.pem").read_text(encoding="utf-8") for each in built]
     assert {"rds.pem"} == {path.name for each in built for path in each.rglob("*") if path.is_file()}
+
+
+def _key(resources: Resources, function: str) -> str:
+    (key,) = {
+        str(each["Code"]["S3Key"])
+        for each in of_type(resources, "AWS::Lambda::Function").values()
+        if each["FunctionName"].endswith(f"-{function}")
+    }
+    return key
+
+
+def _files(folder: Path) -> dict[Path, bytes]:
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def _asset(assembly: Path, key: str) -> Path:

@@ -19,6 +19,7 @@ from tests.statemachines.definitions import ENVIRONMENTS
 PLACE = "eu-west-1:111122223333"
 ARNS = {
     "AWS::DynamoDB::Table": f"arn:aws:dynamodb:{PLACE}:table/it",
+    "AWS::IAM::Role": "arn:aws:iam::111122223333:role/it",
     "AWS::Lambda::Function": f"arn:aws:lambda:{PLACE}:function:it",
     "AWS::Lambda::Version": f"arn:aws:lambda:{PLACE}:function:it:1",
     "AWS::Logs::LogGroup": f"arn:aws:logs:{PLACE}:log-group:/it:*",

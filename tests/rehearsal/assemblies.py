@@ -13,7 +13,12 @@ _RULE, _MACHINE = "AWS::Events::Rule", "AWS::StepFunctions::StateMachine"
 
 
 def changed_assembly(assembly: Path, folder: Path, stack_name: str, *changes: Change) -> Path:
-    """Return a copy of a cloud assembly in which one stack's template is changed; everything else is linked."""
+    """
+    Return a copy of a cloud assembly in which one stack's template is changed; everything else is linked.
+
+    A safeguard of the rollback that is missing is found by the release's certificate. What else would find it, is
+    shown by a change that comes with `certificate_only_warns`.
+    """
     folder.mkdir()
     changed = f"{stack_name}.template.json"
     for entry in assembly.iterdir():
@@ -39,6 +44,17 @@ def without_alarm_rule(template: Template) -> None:
 def without_watchdog(template: Template) -> None:
     """Take out the schedule that lets the watchdog look."""
     _remove_rule(template, "watchdog")
+
+
+def certificate_only_warns(template: Template) -> None:
+    """Let a release begin, whatever its certificate finds."""
+    (function,) = [
+        each["Properties"]
+        for each in template["Resources"].values()
+        if each["Type"] == "AWS::Lambda::Function" and "certify-rollback" in each["Properties"]["FunctionName"]
+    ]
+    variables = function["Environment"]["Variables"]
+    variables["CERTIFICATE"] = json.dumps({**json.loads(variables["CERTIFICATE"]), "enforce": False})
 
 
 def without_settling(template: Template) -> None:

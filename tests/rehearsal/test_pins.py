@@ -23,7 +23,9 @@ from rehearsal.settings import Settings
 from rehearsal.stage import Execution, Stage, Stuck
 from rehearsal.world.traffic import Traffic
 from tests.rehearsal.assemblies import (
+    Change,
     Template,
+    certificate_only_warns,
     changed_assembly,
     policies_of,
     without_alarm_rule,
@@ -31,7 +33,7 @@ from tests.rehearsal.assemblies import (
     without_status_rule,
     without_watchdog,
 )
-from tests.rehearsal.conftest import Rehearsal, Rehearse, scenario
+from tests.rehearsal.conftest import Rehearsal, Rehearse, quiet_account, scenario
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.rehearsed
@@ -44,11 +46,30 @@ ROUTE = SETTINGS.routes[0]
 STOPPED = scenario("stopped-deployment")
 
 
+@pytest.mark.parametrize(
+    ("without", "named"),
+    [
+        (without_status_rule, "unfinished-execution does not exist"),
+        (without_alarm_rule, "critical-alarm does not exist"),
+        (without_watchdog, "watchdog does not exist"),
+        (without_settling, "does not call receipt-vault-production-settle"),
+    ],
+)
+def test_without_a_safeguard_no_release_begins(assembly: Path, tmp_path: Path, without: Change, named: str) -> None:
+    """All of the following tests let the certificate warn only: it finds every one of their changes."""
+    changed = changed_assembly(assembly, tmp_path / "cdk.out", SETTINGS.stack_name, without)
+    with quiet_account(changed, tmp_path, "production") as quiet:
+        deployment = quiet.stage.until_ended(quiet.stage.start_deployment({"version": NEW_VERSION}))
+
+    assert ("FAILED", "ReleaseAborted") == (deployment.status, deployment.error)
+    assert named in str(deployment.cause)
+
+
 def test_without_the_status_rule_the_watchdog_rolls_back(rehearse: Rehearse, assembly: Path, tmp_path: Path) -> None:
     """The rule and the watchdog are independent: each is enough, and neither is the rehearsal itself."""
     played = rehearse(
         replace(STOPPED, play=_stop_in_first_bake_and_wait_for_rollback),
-        changed_assembly(assembly, tmp_path / "cdk.out", SETTINGS.stack_name, without_status_rule),
+        warned_assembly(assembly, tmp_path, without_status_rule),
     )
 
     assert [] == played.broken_promises
@@ -67,7 +88,7 @@ def test_without_rule_and_watchdog_traffic_stays_divided(rehearse: Rehearse, ass
 
     played = rehearse(
         replace(STOPPED, play=stop_and_wait),
-        changed_assembly(assembly, tmp_path / "cdk.out", SETTINGS.stack_name, without_status_rule, without_watchdog),
+        warned_assembly(assembly, tmp_path, without_status_rule, without_watchdog),
     )
 
     (deployment,) = [each for each in played.stage.executions.values() if each.machine != "report"]
@@ -92,7 +113,7 @@ def test_without_alarm_rule_and_watchdog_a_live_release_stays_bad(
 
     played = rehearse(
         replace(scenario("lost-alarm-event"), play=turn_bad_and_wait),
-        changed_assembly(assembly, tmp_path / "cdk.out", SETTINGS.stack_name, without_alarm_rule, without_watchdog),
+        warned_assembly(assembly, tmp_path, without_alarm_rule, without_watchdog),
     )
 
     assert [] == played.stage.of_machine("rollback")
@@ -117,7 +138,7 @@ def test_a_late_write_is_undone_by_settling(rehearse: Rehearse, assembly: Path) 
 
 def test_without_settling_the_late_write_is_reported(rehearse: Rehearse, assembly: Path, tmp_path: Path) -> None:
     """The counterpart of the test before: waiting alone corrects nothing, and the rehearsal names the writer."""
-    changed = changed_assembly(assembly, tmp_path / "cdk.out", SETTINGS.stack_name, without_settling)
+    changed = warned_assembly(assembly, tmp_path, without_settling)
     played, (_, _, late) = _play_late_write(rehearse, changed)
 
     assert {"blue": 50, "green": 50} == played.report.weights
@@ -221,6 +242,11 @@ def test_a_condition_that_nobody_knows_voids_the_rehearsal(rehearse: Rehearse, a
     changed = changed_assembly(assembly, tmp_path / "cdk.out", SETTINGS.stack_name, conditioned)
     with pytest.raises(UnsupportedTemplate, match=r"ClaimEnvironment.* condition operator DateLessThan"):
         rehearse(scenario("drift"), changed)
+
+
+def warned_assembly(assembly: Path, folder: Path, *changes: Change) -> Path:
+    """Return production without a safeguard, and with a certificate that lets a release begin all the same."""
+    return changed_assembly(assembly, folder / "cdk.out", SETTINGS.stack_name, certificate_only_warns, *changes)
 
 
 def _stop_in_first_bake(stage: Stage) -> None:

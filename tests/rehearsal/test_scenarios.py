@@ -134,6 +134,8 @@ ENDS = {
     "rollback-lambda-throttled": End(BACK, UP, ALARMED),
     "alarm-while-next-prepares": End(BACK, UP, [*ALARMED, ("deploy", "ABORTED")]),
     "alarm-during-claim": End(ABORTED, NOT_UP, FAILED),
+    "missing-permission": End(ABORTED, NOT_UP, FAILED),
+    "rule-disabled": End(ABORTED, NOT_UP, FAILED),
     "already-alarming": End(LIVE, CLEANED_UP, [*ALARMED, ("deploy", "FAILED")]),
     "database-connections": End(LIVE, CLEANED_UP, ALARMED),
     "memory-leak": End(LIVE, CLEANED_UP, ALARMED),

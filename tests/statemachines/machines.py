@@ -113,6 +113,7 @@ ANSWERS: Answers = {
     "validate-request": lambda given: asdict(read_request(given["input"], given["execution_name"])),
     "claim-environment": {"lease": DEPLOY_LEASE, "active": "blue", "idle": "green", "again_at": ""},
     "record-rollback-point": {"version": "aaaaaaa", "capacity": 2},
+    "certify-rollback": {"checks": 38, "concern": ""},
     "take-snapshot": {"snapshot_id": "runback-test", "ready_by": "2026-03-01T11:00:00.000Z"},
     "check-snapshot": {"available": True, "percent": 100},
     "prepare-idle-color": {"refresh_id": "refresh-1", "wanted_healthy": 2, "ready_by": "2026-03-01T11:00:00.000Z"},

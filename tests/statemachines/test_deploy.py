@@ -13,6 +13,7 @@ from lambdas.errors import (
     PauseExpired,
     RefreshFailed,
     ReleaseUnhealthy,
+    RollbackNotCertified,
     RollbackWindowOpen,
     TargetGroupUnhealthy,
 )
@@ -106,6 +107,7 @@ def test_a_release_goes_through_the_runbook_in_its_order(live: Run) -> None:
         "Record rollback point",
         "Check alarms",
         "Check current health",
+        "Certify rollback",
         "Take snapshot",
         "Wait for snapshot",
         "Check snapshot",
@@ -360,6 +362,28 @@ def test_a_failure_before_the_first_shift_leaves_everything_as_it_was_found(stat
 
     assert run.ending == ("FAILED", "ReleaseAborted", "RefreshFailed: Instance i-1 never became healthy.")
     assert run.after(state) == [*ABORT, "Tell about the abort", "Release aborted"]
+
+
+def test_a_release_whose_rollback_is_not_certified_undoes_nothing_with_rights_that_may_be_gone(
+    account: Machines,
+) -> None:
+    """Nothing was changed. To scale back what was never scaled would fail for the very reason that it ends for."""
+    run = account.run("deploy", {"Certify rollback": error(RollbackNotCertified, "Two is gone.")})
+
+    assert run.ending == ("FAILED", "ReleaseAborted", "RollbackNotCertified: Two is gone.")
+    assert run.after("Certify rollback") == [
+        "Release environment after abort",
+        "Tell about the abort",
+        "Release aborted",
+    ]
+    assert run.given("Certify rollback") == under_lease(run, active="blue")
+
+
+def test_a_release_that_began_without_proof_is_told_so_once_it_is_live(account: Machines) -> None:
+    """Settings may let it: whoever reads that it is live must not believe that it can go back."""
+    run = account.run("deploy", {"Certify rollback": {"checks": 2, "concern": "It began without proof."}})
+
+    assert run.given("Tell about the release")["reason"] == "It began without proof."
 
 
 def test_an_abort_says_why_wherever_somebody_may_look(account: Machines) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +24,7 @@ os.environ.update(
         "CACHE": json.dumps(builders.CACHE),
         "CHECKS": json.dumps(builders.CHECKS),
         "LOGS": json.dumps(builders.LOGS),
+        "CERTIFICATE": json.dumps({"file": str(Path(__file__).parent / "rollback/certificate.json"), "enforce": True}),
         "PARAMETERS": json.dumps(builders.PARAMETERS),
         "REPORTS": json.dumps(builders.REPORTS),
         "ALARMS": json.dumps(builders.ALARMS),

@@ -64,6 +64,18 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
     ("elbv2", "DescribeTargetHealth"): {"TargetGroupArn": GROUP_ARN},
     ("elbv2", "ModifyListener"): {"ListenerArn": LISTENER, "DefaultActions": FORWARD},
     ("elbv2", "ModifyRule"): {"RuleArn": RULE, "Actions": FORWARD},
+    ("events", "DescribeRule"): {"Name": "critical-alarm"},
+    ("events", "ListTargetsByRule"): {"Rule": "critical-alarm"},
+    ("iam", "SimulatePrincipalPolicy"): {
+        "PolicySourceArn": f"arn:aws:iam::{ACCOUNT}:role/switch-listener",
+        "ActionNames": ["sns:Publish"],
+        "ResourceArns": ["*"],
+        "ContextEntries": [
+            {"ContextKeyName": "ec2:CreateAction", "ContextKeyValues": ["RunInstances"], "ContextKeyType": "string"}
+        ],
+    },
+    ("lambda", "GetFunctionConcurrency"): {"FunctionName": "notify"},
+    ("lambda", "GetFunctionConfiguration"): {"FunctionName": "notify"},
     ("lambda", "Invoke"): {"FunctionName": f"arn:aws:lambda:{PLACE}:function:notify:3", "Payload": "{}"},
     ("logs", "FilterLogEvents"): {"logGroupName": "/receipts/application", "limit": 10_000},
     ("rds", "CreateDBSnapshot"): {
@@ -83,10 +95,12 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
         "ObjectLockLegalHoldStatus": "ON",
     },
     ("secretsmanager", "GetSecretValue"): {"SecretId": f"arn:aws:secretsmanager:{PLACE}:secret:receipts/login-b4TzKd"},
+    ("sns", "ListSubscriptionsByTopic"): {"TopicArn": f"arn:aws:sns:{PLACE}:notices"},
     ("sns", "Publish"): {"TopicArn": f"arn:aws:sns:{PLACE}:notices", "Message": "Rolled back"},
     ("ssm", "GetParameter"): {"Name": "/receipts/way-back"},
     ("ssm", "PutParameter"): {"Name": "/receipts/way-back", "Value": "x", "Type": "String", "Tags": TAGS},
     ("stepfunctions", "DescribeExecution"): {"executionArn": EXECUTION},
+    ("stepfunctions", "DescribeStateMachine"): {"stateMachineArn": MACHINE},
     ("stepfunctions", "GetExecutionHistory"): {"executionArn": EXECUTION, "maxResults": 1000},
     ("stepfunctions", "StartExecution"): {"stateMachineArn": MACHINE, "input": "{}"},
     ("stepfunctions", "StopExecution"): {"executionArn": EXECUTION, "cause": "Rolled back"},
@@ -218,6 +232,13 @@ def test_a_call_of_a_version_needs_that_version() -> None:
         needed("lambda", "Invoke", FunctionName="notify", Qualifier="live"), "lambda:InvokeFunction"
     )
     assert [arn] == arns(needed("lambda", "Invoke", FunctionName="notify"), "lambda:InvokeFunction")
+
+
+def test_a_look_at_a_version_needs_that_version() -> None:
+    """As a call does: https://docs.aws.amazon.com/lambda/latest/dg/lambda-api-permissions-ref.html."""
+    assert [Need("lambda:GetFunctionConfiguration", f"arn:aws:lambda:{PLACE}:function:notify:3")] == needed(
+        "lambda", "GetFunctionConfiguration", Qualifier="3"
+    )
 
 
 @pytest.mark.parametrize(
