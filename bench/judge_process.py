@@ -106,7 +106,7 @@ def play(judge: Judge, scenario: Mapping[str, Any]) -> list[list[Any]]:
 
 
 def _trace(judge: Judge, scenario: Mapping[str, Any], random: Random) -> list[Any]:
-    """Begin at any moment of a minute, and so of CloudWatch's periods: that decides how much of the first look's time is published."""
+    """Begin at any moment of a minute, and so of CloudWatch's periods: they decide how much a look finds published."""
     new, old = tuple(scenario["new"]), tuple(scenario["old"])
     traffic = Traffic(random, scenario["per_second"], new, old)
     first = began = _BEGAN + timedelta(seconds=random.random() * _MINUTE_SECONDS)

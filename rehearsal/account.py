@@ -24,7 +24,7 @@ from rehearsal.engine.interpreter import Interpreter
 from rehearsal.engine.metrics import Metrics
 from rehearsal.settings import Settings
 from rehearsal.staging import Staging
-from rehearsal.world import customer, load_balancer_metrics
+from rehearsal.world import customer, load_balancer_metrics, secrets
 from rehearsal.world.application_metrics import application_metrics
 from rehearsal.world.counter_readings import CounterReadings
 from rehearsal.world.customer import Cache, World
@@ -108,6 +108,7 @@ def pretend_account(
         session = boto3.Session(region_name=settings.region)
         with clock.at_real_speed():
             calls = stack.enter_context(Calls(clock))
+            stack.enter_context(secrets.moving_labels())
             world = stack.enter_context(staging.world(settings, clock, calls, folder, circumstances))
             customer.build(settings, world, version, circumstances)
             machines = stack.enter_context(interpreter.install(clock))

@@ -4,7 +4,7 @@ What can be rehearsed.
 They stand in the order in which a newcomer should see them; the first is what `make rehearse` plays.
 """
 
-from rehearsal.scenarios import alarms, drift, judged, operators, outages, races, releases, rollbacks
+from rehearsal.scenarios import alarms, databases, drift, judged, operators, outages, races, releases, rollbacks
 from rehearsal.scenarios.scenario import NEW_VERSION, OLD_VERSION, Scenario
 
 __all__ = ["NEW_VERSION", "OLD_VERSION", "SCENARIOS", "Scenario"]
@@ -18,4 +18,5 @@ SCENARIOS: tuple[Scenario, ...] = (
     *races.SCENARIOS,
     *outages.SCENARIOS,
     *drift.SCENARIOS,
+    *databases.SCENARIOS,
 )
