@@ -11,7 +11,6 @@ from cdk.alarms import Alarms, AlarmSpec
 from cdk.names import Names
 from cdk.settings import EnvironmentSettings
 
-MACHINES = ("deploy", "rollback", "clean-up", "operate", "report")
 _ROW = 4
 """Four rows of this height are as much as a screen shows without scrolling."""
 _QUARTER = 6
@@ -24,6 +23,12 @@ _SHADES = {
 """Lines of a color have its color, lines of all traffic neither."""
 _FROM_ZERO = cloudwatch.YAxisProps(min=0, show_units=False)
 _ENDS = ("ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted")
+
+
+def machines(settings: EnvironmentSettings) -> tuple[str, ...]:
+    """Return the machines of an environment: not each restores its database."""
+    restores = ("restore-database",) if settings.restore else ()
+    return ("deploy", "rollback", "clean-up", "operate", "report", *restores)
 
 
 class Dashboard(Construct):
@@ -110,8 +115,8 @@ class Dashboard(Construct):
         """Draw how executions of the machines ended: well on the left, otherwise on the right."""
         return cloudwatch.GraphWidget(
             title="Executions that succeeded (left), or did not (right)",
-            left=[self._count(machine, "ExecutionsSucceeded") for machine in MACHINES],
-            right=[self._count(machine, end) for machine in MACHINES for end in _ENDS],
+            left=[self._count(machine, "ExecutionsSucceeded") for machine in machines(self._settings)],
+            right=[self._count(machine, end) for machine in machines(self._settings) for end in _ENDS],
             left_y_axis=_FROM_ZERO,
             right_y_axis=_FROM_ZERO,
             width=_QUARTER,

@@ -18,41 +18,59 @@ from cdk.certificate import CERTIFICATE_FILE, certificate, certified
 from cdk.names import Names
 from cdk.packaging import function_code, layer_code
 from cdk.permissions import (
+    ANSWER_TASKS,
     CANCEL_REFRESHES,
     CERTIFY,
     CHECK_RECORD,
     CONNECT_TO_NETWORK,
+    FREEZE_LISTENERS,
+    MAKE_MASTER_SECRETS,
+    MODIFY_INSTANCES,
+    PASS_DATABASE_ROLES,
     PUBLISH_NOTICES,
     READ_ALARMS,
     READ_APPLICATION_LOG,
+    READ_EC2_INSTANCES,
     READ_EVIDENCE,
     READ_EXECUTIONS,
     READ_GROUPS,
     READ_HISTORIES,
+    READ_INSTANCES,
     READ_LAUNCH_TEMPLATES,
     READ_LISTENERS,
     READ_METRICS,
     READ_RECORD,
     READ_REFRESHES,
     READ_RELEASE,
+    READ_RULE_TAGS,
+    READ_RULES,
+    READ_SECRET_OF_ADMINISTRATOR,
     READ_SECRET_OF_DATABASE,
     READ_SECRETS_OF_CHECKS,
     READ_SECRETS_OF_DATA_STORES,
     READ_SECRETS_OF_PROBE,
+    READ_SECRETS_OF_RESTORE,
     READ_SNAPSHOTS,
     READ_TARGET_HEALTH,
     READ_WAY_BACK,
     REPLACE_IN_RECORD,
+    RESTART_GROUPS,
+    RESTORE_INSTANCES,
     RESUME_SCALING,
     START_REFRESHES,
     START_ROLLBACKS,
     STOP_DEPLOYMENTS,
     SUSPEND_SCALING,
+    SWAP_CONNECTION,
+    TAKE_SAFETY_SNAPSHOTS,
     TAKE_SNAPSHOTS,
+    THAW_LISTENERS,
     UPDATE_GROUPS,
     UPDATE_RECORD,
+    USE_DATABASE_KEYS,
     USE_LAUNCH_TEMPLATES,
     VERSION_LAUNCH_TEMPLATES,
+    WRITE_EXPORTS,
     WRITE_LIVE_ROUTES,
     WRITE_PARAMETERS,
     WRITE_REPORTS,
@@ -67,10 +85,14 @@ ROLLBACK = frozenset({"rollback"})
 CLEAN_UP = frozenset({"clean-up"})
 OPERATE = frozenset({"operate"})
 REPORT = frozenset({"report"})
+RESTORE = frozenset({"restore-database"})
 BOTH = DEPLOY | ROLLBACK
 HOLDERS = BOTH | CLEAN_UP
-WHO_TELLS = HOLDERS | OPERATE
+WHO_TELLS = HOLDERS | OPERATE | RESTORE
 NO_MACHINE: frozenset[str] = frozenset()
+
+_LONGEST_SECONDS = 900
+"""As long as Lambda lets a function take: whole tables are read, from volumes that are filled meanwhile."""
 
 _WHY_THIS_RUNTIME = (
     "All tests and rehearsals ran with Python up to this version; a newer one comes with a change of them."
@@ -105,6 +127,10 @@ class FunctionSpec:
         """The function's name without what all names in its environment begin with."""
         return self.module.rpartition(".")[2].replace("_", "-")
 
+    def is_part_of(self, settings: EnvironmentSettings) -> bool:
+        """Say whether an environment has the function: what only a restore needs comes with its settings."""
+        return settings.restore is not None or self.machines != RESTORE
+
 
 FUNCTIONS = (
     FunctionSpec(
@@ -117,7 +143,7 @@ FUNCTIONS = (
         description="Takes the environment for one release, or says who has it.",
         machines=DEPLOY,
         variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES", "RELEASE"),
-        permissions=(READ_RECORD, UPDATE_RECORD, REPLACE_IN_RECORD, *READ_LISTENERS),
+        permissions=(READ_RECORD, UPDATE_RECORD, REPLACE_IN_RECORD, *READ_LISTENERS, READ_RULES),
     ),
     FunctionSpec(
         module="release.check_bake",
@@ -167,7 +193,7 @@ FUNCTIONS = (
         description="Decides whether an event calls for a rollback, and takes the environment over for it.",
         machines=ROLLBACK,
         timeout_seconds=8,
-        variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES", "COLORS", "ALARMS", "JUDGE"),
+        variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES", "COLORS", "ALARMS", "JUDGE", "RESTORE_MACHINE_ARN"),
         permissions=(READ_RECORD, REPLACE_IN_RECORD, READ_EXECUTIONS, READ_ALARMS, READ_METRICS),
         reserved_concurrency=2,
     ),
@@ -236,7 +262,7 @@ FUNCTIONS = (
     FunctionSpec(
         module="checks.run_smoke_checks",
         description="Asks a version, or the whole system, what users would ask of it.",
-        machines=BOTH,
+        machines=BOTH | RESTORE,
         timeout_seconds=60,
         variables=("ENVIRONMENT", "RECORD_TABLE", "CHECKS"),
         permissions=(UPDATE_RECORD, READ_SECRETS_OF_CHECKS),
@@ -384,11 +410,199 @@ FUNCTIONS = (
         reserved_concurrency=2,
     ),
     FunctionSpec(
+        module="traffic.freeze_traffic",
+        description="Answers every request of users with 503 while the database is exchanged.",
+        machines=RESTORE,
+        timeout_seconds=10,
+        variables=("SERVICE", "ENVIRONMENT", "RECORD_TABLE", "ROUTES"),
+        permissions=(UPDATE_RECORD, READ_RULES, READ_RULE_TAGS, *FREEZE_LISTENERS),
+    ),
+    FunctionSpec(
+        module="traffic.thaw_traffic",
+        description="Takes away what has frozen the traffic.",
+        machines=RESTORE,
+        timeout_seconds=10,
+        variables=("SERVICE", "ENVIRONMENT", "RECORD_TABLE", "ROUTES"),
+        permissions=(UPDATE_RECORD, READ_RULES, READ_RULE_TAGS, THAW_LISTENERS),
+    ),
+    FunctionSpec(
+        module="traffic.point_test_listener",
+        description="Lets checks reach the color that serves while no user can.",
+        machines=RESTORE,
+        timeout_seconds=10,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES"),
+        permissions=(UPDATE_RECORD, *READ_LISTENERS, *WRITE_TEST_ROUTES),
+    ),
+    FunctionSpec(
+        module="fleet.restart_application",
+        description="Begins to replace every instance that knows the wrong database.",
+        machines=RESTORE,
+        timeout_seconds=60,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "COLORS", "RELEASE", "RESTORE"),
+        permissions=(READ_RELEASE, UPDATE_RECORD, READ_REFRESHES, RESTART_GROUPS),
+    ),
+    FunctionSpec(
+        module="fleet.check_restart",
+        description="Looks how far the application is restarted.",
+        machines=RESTORE,
+        timeout_seconds=60,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES", "COLORS", "RESTORE"),
+        permissions=(
+            READ_RELEASE,
+            UPDATE_RECORD,
+            READ_REFRESHES,
+            READ_GROUPS,
+            READ_TARGET_HEALTH,
+            READ_EC2_INSTANCES,
+        ),
+    ),
+    FunctionSpec(
+        module="database.plan_restore",
+        description="Works out what a restore of the database would lose, and what could be done instead.",
+        machines=RESTORE,
+        timeout_seconds=60,
+        variables=("SERVICE", "ENVIRONMENT", "RECORD_TABLE", "RESTORE"),
+        permissions=(
+            READ_RECORD,
+            READ_RELEASE,
+            REPLACE_IN_RECORD,
+            READ_EXECUTIONS,
+            READ_INSTANCES,
+            READ_SNAPSHOTS,
+        ),
+    ),
+    FunctionSpec(
+        module="database.ask_approval",
+        description="Keeps what lets a restore go on that waits for approval.",
+        machines=RESTORE,
+        variables=("ENVIRONMENT", "RECORD_TABLE"),
+        permissions=(UPDATE_RECORD,),
+    ),
+    FunctionSpec(
+        module="database.claim_restore",
+        description="Takes the environment for an approved restore.",
+        machines=RESTORE,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES"),
+        permissions=(
+            READ_RECORD,
+            READ_RELEASE,
+            UPDATE_RECORD,
+            REPLACE_IN_RECORD,
+            READ_EXECUTIONS,
+            *READ_LISTENERS,
+        ),
+    ),
+    FunctionSpec(
+        module="database.fence_writers",
+        description="Shuts out of the database whoever writes to it.",
+        machines=RESTORE,
+        timeout_seconds=60,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "RESTORE"),
+        permissions=(UPDATE_RECORD, READ_SECRET_OF_ADMINISTRATOR, CONNECT_TO_NETWORK),
+        drivers=True,
+        in_vpc=True,
+    ),
+    FunctionSpec(
+        module="database.lift_fence",
+        description="Lets those log in to the database again who were shut out.",
+        machines=RESTORE,
+        timeout_seconds=60,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "RESTORE"),
+        permissions=(UPDATE_RECORD, READ_SECRET_OF_ADMINISTRATOR, CONNECT_TO_NETWORK),
+        drivers=True,
+        in_vpc=True,
+    ),
+    FunctionSpec(
+        module="database.take_safety_snapshot",
+        description="Begins a snapshot of the database that serves, before another one takes its place.",
+        machines=RESTORE,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "DATABASE"),
+        permissions=(UPDATE_RECORD, *TAKE_SAFETY_SNAPSHOTS),
+    ),
+    FunctionSpec(
+        module="database.check_safety_snapshot",
+        description="Looks whether that snapshot is complete.",
+        machines=RESTORE,
+        variables=("ENVIRONMENT", "RECORD_TABLE"),
+        permissions=(UPDATE_RECORD, READ_SNAPSHOTS, *TAKE_SAFETY_SNAPSHOTS),
+    ),
+    FunctionSpec(
+        module="database.restore_instance",
+        description="Begins to make a new instance of what is to come back.",
+        machines=RESTORE,
+        timeout_seconds=60,
+        variables=("ENVIRONMENT", "RECORD_TABLE"),
+        permissions=(
+            UPDATE_RECORD,
+            READ_INSTANCES,
+            READ_SNAPSHOTS,
+            *RESTORE_INSTANCES,
+            PASS_DATABASE_ROLES,
+            USE_DATABASE_KEYS,
+        ),
+    ),
+    FunctionSpec(
+        module="database.check_restored_instance",
+        description="Looks whether the restored instance is there, and like the one that serves.",
+        machines=RESTORE,
+        timeout_seconds=60,
+        variables=("ENVIRONMENT", "RECORD_TABLE"),
+        permissions=(
+            UPDATE_RECORD,
+            READ_INSTANCES,
+            MODIFY_INSTANCES,
+            MAKE_MASTER_SECRETS,
+            PASS_DATABASE_ROLES,
+            USE_DATABASE_KEYS,
+        ),
+    ),
+    FunctionSpec(
+        module="database.verify_restored_data",
+        description="Makes sure that the application can go on with the restored database.",
+        machines=RESTORE,
+        timeout_seconds=_LONGEST_SECONDS,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "RESTORE"),
+        permissions=(UPDATE_RECORD, READ_SECRETS_OF_RESTORE, CONNECT_TO_NETWORK),
+        drivers=True,
+        in_vpc=True,
+    ),
+    FunctionSpec(
+        module="database.count_lost_writes",
+        description="Counts and exports the rows that a restore loses.",
+        machines=RESTORE,
+        timeout_seconds=_LONGEST_SECONDS,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "RESTORE"),
+        permissions=(UPDATE_RECORD, READ_SECRET_OF_ADMINISTRATOR, WRITE_EXPORTS, CONNECT_TO_NETWORK),
+        drivers=True,
+        in_vpc=True,
+    ),
+    FunctionSpec(
+        module="database.swap_connection",
+        description="Points the application's secret at another database, or back.",
+        machines=RESTORE,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "RESTORE"),
+        permissions=(READ_RELEASE, UPDATE_RECORD, SWAP_CONNECTION),
+    ),
+    FunctionSpec(
+        module="database.record_restore",
+        description="Writes down how a restore ended, and lets the environment go.",
+        machines=RESTORE,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "RESTORE"),
+        permissions=(READ_RECORD, UPDATE_RECORD, REPLACE_IN_RECORD),
+    ),
+    FunctionSpec(
         module="operate.give_order",
         description="Carries out what an operator orders, if it fits what the environment is doing.",
         machines=OPERATE,
         variables=("ENVIRONMENT", "RECORD_TABLE", "RELEASE", "DATABASE"),
         permissions=(READ_RECORD, READ_RELEASE, UPDATE_RECORD, REPLACE_IN_RECORD, CHECK_RECORD),
+    ),
+    FunctionSpec(
+        module="operate.answer_approval",
+        description="Lets a restore of the database begin that waits for a human, or not.",
+        machines=OPERATE,
+        variables=("ENVIRONMENT", "RECORD_TABLE"),
+        permissions=(READ_RELEASE, UPDATE_RECORD, READ_EXECUTIONS, ANSWER_TASKS),
     ),
     FunctionSpec(
         module="operate.free_environment",
@@ -429,6 +643,15 @@ FUNCTIONS = (
     ),
 )
 
+
+def _restore(settings: EnvironmentSettings) -> str:
+    """Return all that a restore has to know: its settings, where exports go, and which database is meant."""
+    if settings.restore is None:
+        raise ValueError(f"{settings.prefix} has no settings of a restore, so no function may need them")
+    database = settings.database.model_dump(include={"instance", "host", "port", "name", "ca_file"})
+    return _json({**settings.restore.model_dump(), "bucket": settings.exports_bucket, "database": database})
+
+
 VARIABLES: Mapping[str, Callable[[EnvironmentSettings], str]] = {
     "ENVIRONMENT": lambda settings: settings.environment,
     "SERVICE": lambda settings: settings.service,
@@ -442,6 +665,8 @@ VARIABLES: Mapping[str, Callable[[EnvironmentSettings], str]] = {
     ),
     "RELEASE": lambda settings: _json(settings.release.model_dump()),
     "DATABASE": lambda settings: _json(settings.database.model_dump()),
+    "RESTORE": _restore,
+    "RESTORE_MACHINE_ARN": lambda settings: Names(settings).machine_arn("restore-database") if settings.restore else "",
     "CACHE": lambda settings: _json(settings.cache.model_dump()),
     "CHECKS": lambda settings: _json(settings.checks.model_dump(exclude_defaults=True)),
     "LOGS": lambda settings: _json(settings.logs.model_dump()),
@@ -476,15 +701,20 @@ class Functions(Construct):
         self._code = function_code()
         self._libraries = self._layer("Libraries", "Powertools for AWS Lambda, for Runback's functions", "layer")
         self._drivers = self._layer("Drivers", "Clients of HTTP, PostgreSQL and Redis, for Runback's checks", "drivers")
-        self._functions = {spec.module: self._function(spec) for spec in FUNCTIONS}
+        self._specs = [spec for spec in FUNCTIONS if spec.is_part_of(settings)]
+        self._functions = {spec.module: self._function(spec) for spec in self._specs}
 
     def version(self, module: str) -> lambda_.IFunction:
         """Return the published version of the function at a module, such as "rollback.watchdog"."""
         return self._functions[module].current_version
 
+    def role(self, module: str) -> iam.IRole:
+        """Return the role of the function at a module."""
+        return cast("iam.IRole", self._functions[module].role)
+
     def of_machine(self, machine: str) -> dict[str, lambda_.IFunction]:
         """Return the published versions that a machine calls, by module."""
-        return {spec.module: self.version(spec.module) for spec in FUNCTIONS if machine in spec.machines}
+        return {spec.module: self.version(spec.module) for spec in self._specs if machine in spec.machines}
 
     def allow_calls(self, machine: str, caller: sfn.StateMachine) -> None:
         """
@@ -492,7 +722,7 @@ class Functions(Construct):
 
         An execution that began before an update of Runback goes on with the versions of its time.
         """
-        for spec in FUNCTIONS:
+        for spec in self._specs:
             if machine in spec.machines:
                 self._functions[spec.module].grant_invoke(caller)
                 acknowledge_versions(caller, self._functions[spec.module])

@@ -63,6 +63,11 @@ class Names:
         return f"https://{region}.{host}/s3/object/{bucket}?region={region}&prefix="
 
     @property
+    def exports_arn(self) -> str:
+        """The pattern of the ARNs of all exports: each begins with the id of its restore."""
+        return f"arn:{self.settings.partition}:s3:::{self.settings.exports_bucket}/r-*"
+
+    @property
     def topic_arn(self) -> str:
         """The ARN of the topic that humans subscribe to."""
         return self.settings.arn("sns", self.named("notices"))

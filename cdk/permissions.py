@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from aws_cdk import aws_iam as iam
 
 from cdk.names import STARTERS, Names
-from cdk.settings import EnvironmentSettings, HealthCheck, SmokeCheck
+from cdk.settings import EnvironmentSettings, HealthCheck, Restore, SmokeCheck
 
 Conditions = Mapping[str, Mapping[str, object]]
 
@@ -83,6 +83,50 @@ def _database(settings: EnvironmentSettings) -> list[str]:
     return [settings.arn("rds", f"db:{settings.database.instance}")]
 
 
+def _where_restored(
+    resources: Callable[[EnvironmentSettings, Restore], list[str]],
+) -> Callable[[EnvironmentSettings], list[str]]:
+    """Leave an environment that restores no database without what only a restore needs."""
+    return lambda settings: resources(settings, settings.restore) if settings.restore else []
+
+
+def _our_instances(settings: EnvironmentSettings) -> list[str]:
+    return [settings.arn("rds", f"db:runback-{settings.prefix}-*")]
+
+
+def _databases(settings: EnvironmentSettings, _: Restore) -> list[str]:
+    return [*_database(settings), *_our_instances(settings)]
+
+
+def _whatever_a_database_is_made_of(settings: EnvironmentSettings) -> list[str]:
+    return [settings.arn("rds", f"{kind}:*") for kind in ("og", "pg", "subgrp")]
+
+
+def _roles_of_databases(settings: EnvironmentSettings, _: Restore) -> list[str]:
+    return [f"arn:{settings.partition}:iam::{settings.account}:role/*"]
+
+
+def _restarted_groups(settings: EnvironmentSettings, restore: Restore) -> list[str]:
+    workers = [
+        settings.arn("autoscaling", f"autoScalingGroup:*:autoScalingGroupName/{each}") for each in restore.worker_groups
+    ]
+    return [*_auto_scaling_groups(settings), *workers]
+
+
+def _live_listeners(settings: EnvironmentSettings) -> list[str]:
+    """Return the listeners through which users come, also those of which only a rule is a route."""
+    of_rules = (
+        route.rule_arn.replace(":listener-rule/", ":listener/").rpartition("/")[0]
+        for route in settings.routes
+        if route.rule_arn
+    )
+    return sorted({*_given(route.listener_arn for route in settings.routes), *of_rules})
+
+
+def _rules_of_live_listeners(settings: EnvironmentSettings, _: Restore) -> list[str]:
+    return [f"{each.replace(':listener/', ':listener-rule/')}/*" for each in _live_listeners(settings)]
+
+
 def _our_snapshots(settings: EnvironmentSettings) -> list[str]:
     return [settings.arn("rds", f"snapshot:runback-{settings.prefix}-*")]
 
@@ -139,6 +183,12 @@ def _executions(*machines: str) -> Callable[[EnvironmentSettings], list[str]]:
     return lambda settings: [Names(settings).execution_arns(machine) for machine in machines]
 
 
+def _executions_of_holders(settings: EnvironmentSettings) -> list[str]:
+    """Return what can hold the environment."""
+    restores = ("restore-database",) if settings.restore else ()
+    return _executions("deploy", "rollback", "clean-up", *restores)(settings)
+
+
 # Nobody may delete from the record: what happened to an environment stays on it.
 READ_RECORD = Permission(("dynamodb:BatchGetItem",), _record)
 READ_RELEASE = Permission(("dynamodb:GetItem",), _record)
@@ -158,6 +208,7 @@ READ_LISTENERS = (
         why_star=_NO_RESOURCE,
     ),
 )
+READ_RULES = Permission(("elasticloadbalancing:DescribeRules",), _everything, why_star=_NO_RESOURCE)
 READ_TARGET_HEALTH = Permission(
     ("elasticloadbalancing:DescribeTargetHealth",),
     _everything,
@@ -217,9 +268,7 @@ PASS_INSTANCE_ROLES = Permission(
 
 USE_LAUNCH_TEMPLATES = (LAUNCH_FROM_TEMPLATES, TAG_NEW_INSTANCES, PASS_INSTANCE_ROLES)
 
-READ_EXECUTIONS = Permission(
-    ("states:DescribeExecution",), _executions("deploy", "rollback", "clean-up"), why_star=_MADE_LATER
-)
+READ_EXECUTIONS = Permission(("states:DescribeExecution",), _executions_of_holders, why_star=_MADE_LATER)
 READ_HISTORIES = Permission(
     ("states:GetExecutionHistory",), _executions("deploy", "rollback", "clean-up"), why_star=_MADE_LATER
 )
@@ -275,6 +324,15 @@ TAKE_SNAPSHOTS = (
     # Only the snapshot is tagged; to tag the database would be to change it.
     Permission(("rds:AddTagsToResource",), _our_snapshots, why_star=_MADE_LATER),
 )
+# Of whichever instance serves, which may be one that an earlier restore has made.
+TAKE_SAFETY_SNAPSHOTS = (
+    Permission(
+        ("rds:CreateDBSnapshot",),
+        lambda settings: [*_database(settings), *_our_instances(settings), *_our_snapshots(settings)],
+        why_star=_MADE_LATER,
+    ),
+    Permission(("rds:AddTagsToResource",), _our_snapshots, why_star=_MADE_LATER),
+)
 READ_SNAPSHOTS = Permission(("rds:DescribeDBSnapshots",), _our_snapshots, why_star=_MADE_LATER)
 
 READ_SECRETS_OF_CHECKS = Permission(("secretsmanager:GetSecretValue",), _secrets_of_checks)
@@ -312,3 +370,90 @@ CONNECT_TO_NETWORK = Permission(
     _everything,
     why_star="Lambda wants these on everything to connect a function to a VPC; they are denied to the function's code.",
 )
+
+# What only a restore of the database needs. Nobody may delete an instance or a snapshot.
+READ_INSTANCES = Permission(("rds:DescribeDBInstances",), _where_restored(_databases), why_star=_MADE_LATER)
+_PARTS_ARE_ITS_OWN = "What it is made of is what the instance that serves is made of, which settings do not name."
+RESTORE_INSTANCES = (
+    Permission(
+        ("rds:RestoreDBInstanceFromDBSnapshot", "rds:RestoreDBInstanceToPointInTime"),
+        _where_restored(
+            lambda settings, restore: [
+                *_databases(settings, restore),
+                *_our_snapshots(settings),
+                *_whatever_a_database_is_made_of(settings),
+            ]
+        ),
+        why_star=_PARTS_ARE_ITS_OWN,
+    ),
+    Permission(
+        ("rds:AddTagsToResource",), _where_restored(lambda settings, _: _our_instances(settings)), why_star=_MADE_LATER
+    ),
+)
+MODIFY_INSTANCES = Permission(
+    ("rds:ModifyDBInstance", "rds:AddRoleToDBInstance"),
+    _where_restored(lambda settings, _: [*_our_instances(settings), *_whatever_a_database_is_made_of(settings)]),
+    why_star=_PARTS_ARE_ITS_OWN,
+)
+# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-secrets-manager.html
+MAKE_MASTER_SECRETS = Permission(
+    ("secretsmanager:CreateSecret", "secretsmanager:TagResource"),
+    _where_restored(lambda settings, _: [settings.arn("secretsmanager", "secret:rds!*")]),
+    why_star="RDS names the secret of an instance's master user itself.",
+)
+PASS_DATABASE_ROLES = Permission(
+    ("iam:PassRole",),
+    _where_restored(_roles_of_databases),
+    lambda _: {"StringEquals": {"iam:PassedToService": ["monitoring.rds.amazonaws.com", "rds.amazonaws.com"]}},
+    why_star=_PARTS_ARE_ITS_OWN,
+)
+USE_DATABASE_KEYS = Permission(
+    ("kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"),
+    _where_restored(lambda settings, _: [settings.arn("kms", "key/*")]),
+    lambda settings: {
+        "StringEquals": {
+            "kms:ViaService": [f"{each}.{settings.region}.amazonaws.com" for each in ("rds", "secretsmanager")]
+        }
+    },
+    why_star=_PARTS_ARE_ITS_OWN,
+)
+_READ_SECRET = ("secretsmanager:GetSecretValue",)
+READ_SECRET_OF_ADMINISTRATOR = Permission(
+    _READ_SECRET, _where_restored(lambda _, restore: [restore.administrator_secret_arn]), _only_through_the_endpoint
+)
+READ_SECRETS_OF_RESTORE = Permission(
+    _READ_SECRET,
+    _where_restored(lambda _, restore: [restore.administrator_secret_arn, restore.application_secret_arn]),
+    _only_through_the_endpoint,
+)
+SWAP_CONNECTION = Permission(
+    (*_READ_SECRET, "secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage"),
+    _where_restored(lambda _, restore: [restore.application_secret_arn]),
+)
+# The key's own policy lets the function encrypt: its ARN is known only when it is made.
+WRITE_EXPORTS = Permission(
+    ("s3:PutObject",), _where_restored(lambda settings, _: [Names(settings).exports_arn]), why_star=_MADE_LATER
+)
+
+READ_RULE_TAGS = Permission(("elasticloadbalancing:DescribeTags",), _everything, why_star=_NO_RESOURCE)
+FREEZE_LISTENERS = (
+    Permission(("elasticloadbalancing:CreateRule",), _where_restored(lambda settings, _: _live_listeners(settings))),
+    Permission(
+        ("elasticloadbalancing:AddTags",),
+        _where_restored(_rules_of_live_listeners),
+        lambda _: {"StringEquals": {"elasticloadbalancing:CreateAction": "CreateRule"}},
+        why_star=_MADE_LATER,
+    ),
+)
+THAW_LISTENERS = Permission(
+    ("elasticloadbalancing:DeleteRule",), _where_restored(_rules_of_live_listeners), why_star=_MADE_LATER
+)
+RESTART_GROUPS = Permission(
+    ("autoscaling:StartInstanceRefresh", "autoscaling:CancelInstanceRefresh"),
+    _where_restored(_restarted_groups),
+    why_star=_GENERATED_ID,
+)
+READ_EC2_INSTANCES = Permission(("ec2:DescribeInstances",), _everything, why_star=_NO_RESOURCE)
+
+# A task token names no resource; whoever has it was given it, and only the record has it.
+ANSWER_TASKS = Permission(("states:SendTaskSuccess",), _everything, why_star=_NO_RESOURCE)

@@ -28,6 +28,9 @@ _LONGEST_SNAPSHOT_SECONDS = 6 * 3600
 _LONGEST_PREPARATION_SECONDS = 2 * 3600
 """With longer ones an execution that looks every 15 s might need more than the 25,000 events that it may have."""
 _LONGEST_PAUSE_SECONDS = 4 * 3600
+_LONGEST_APPROVAL_MINUTES = 24 * 60
+_LONGEST_DRAIN_SECONDS = 600
+_LONGEST_EXPORT_DAYS = 3650
 
 
 @dataclass(frozen=True)
@@ -231,6 +234,55 @@ class Database(_Table):
     ca_file: FileName
 
 
+class RestoredTable(_Table):
+    """
+    A table of which writes are counted that a restore loses, by its primary key.
+
+    `changed` is a column that every write sets anew, such as "updated_at"; left out, whole rows are compared.
+    """
+
+    name: Annotated[str, _text(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?", "the name of a table, such as public.users")]
+    key: Annotated[str, _text(r"[a-z_][a-z0-9_]*", "the name of a column")]
+    changed: Annotated[str, _text(r"[a-z_][a-z0-9_]*", "the name of a column")] | None = None
+
+
+Query = Annotated[str, _text(r"(?i)select\b[^;]*", "one query that begins with SELECT, without a semicolon")]
+
+
+class CheckQuery(_Table):
+    """A query with one value as its answer, which must be `expected`, or `at_least` so much."""
+
+    sql: Query
+    expected: str | int | bool | None = None
+    at_least: int | None = None
+
+
+RoleName = Annotated[str, _text(r"[a-z_][a-z0-9_$]{0,62}", "the name of a role of PostgreSQL")]
+
+
+class Restore(_Table):
+    """
+    How the database is brought back to a former state; without this table there is no machine for that.
+
+    Both secrets are JSON with "host", "port", "dbname", "username" and "password". The application reads the first one
+    when it starts, and a restore points it at the restored instance. The administrator may let roles log in or not.
+    Writes of `application_roles` are what a restore stops; Auto Scaling groups in `worker_groups` write without being
+    behind the load balancer. Lost writes are exported for `export_days`, to be read by `export_readers` alone.
+    """
+
+    application_secret_arn: SecretArn
+    administrator_secret_arn: SecretArn
+    application_roles: Annotated[tuple[RoleName, ...], Field(min_length=1, strict=False)]
+    worker_groups: Annotated[tuple[GroupName, ...], Field(strict=False)] = ()
+    tables: Annotated[tuple[RestoredTable, ...], Field(min_length=1, strict=False)]
+    check_queries: Annotated[tuple[CheckQuery, ...], Field(min_length=1, strict=False)]
+    warm_queries: Annotated[tuple[Query, ...], Field(strict=False)] = ()
+    approval_minutes: Annotated[int, Field(ge=5, le=_LONGEST_APPROVAL_MINUTES)] = 60
+    drain_seconds: Annotated[int, Field(ge=0, le=_LONGEST_DRAIN_SECONDS)] = 30
+    export_days: Annotated[int, Field(ge=1, le=_LONGEST_EXPORT_DAYS)] = 90
+    export_readers: Annotated[tuple[RoleArn, ...], Field(min_length=1, strict=False)]
+
+
 class Cache(_Table):
     """The Redis-protocol cache. The secret, where the cache wants one, is its AUTH token as plain text."""
 
@@ -419,6 +471,7 @@ class EnvironmentSettings(_Table):
     colors: Colors
     release: Release
     database: Database
+    restore: Restore | None = None
     cache: Cache
     network: Network
     logs: Logs
@@ -462,6 +515,11 @@ class EnvironmentSettings(_Table):
     def reports_bucket(self) -> str:
         """The bucket with the reports. Nobody else in all of AWS may have a bucket of this name."""
         return f"{self.prefix}-reports-{self.account}-{self.region}"
+
+    @property
+    def exports_bucket(self) -> str:
+        """The bucket with the writes that restores have lost. It is no longer than that of the reports."""
+        return f"{self.prefix}-exports-{self.account}-{self.region}"
 
     def arn(self, service: str, resource: str) -> str:
         """Build the ARN of something in this environment's account and Region, known by its name alone."""
@@ -664,6 +722,13 @@ def _arns_are_of_this_environment(settings: EnvironmentSettings) -> Iterator[Pro
                 f"colors.{color}.instance_role_arn",
                 f"is a role of account {account}, but this environment is in {settings.account}",
             )
+    for index, role in enumerate(settings.restore.export_readers if settings.restore else ()):
+        account = role.split(":")[4]
+        if account != settings.account:
+            yield Problem(
+                f"restore.export_readers[{index}]",
+                f"is a role of account {account}, but this environment is in {settings.account}: name one of its own",
+            )
 
 
 def _parameters_are_apart(settings: EnvironmentSettings) -> Iterator[Problem]:
@@ -797,12 +862,65 @@ def _all_checks(settings: EnvironmentSettings) -> Iterator[tuple[str, HealthChec
 
 def _secret_arns(settings: EnvironmentSettings) -> Iterator[tuple[str, str]]:
     yield "database.secret_arn", settings.database.secret_arn
+    if settings.restore:
+        yield "restore.application_secret_arn", settings.restore.application_secret_arn
+        yield "restore.administrator_secret_arn", settings.restore.administrator_secret_arn
     if settings.cache.secret_arn:
         yield "cache.secret_arn", settings.cache.secret_arn
     for field, check in _all_checks(settings):
         for name in ("body_secret_arn", "token_secret_arn"):
             if arn := getattr(check, name):
                 yield f"{field}.{name}", arn
+
+
+def _a_freeze_spares_tests(settings: EnvironmentSettings) -> Iterator[Problem]:
+    """Refuse tests that come through a listener of users: a restore asks them while it answers all users itself."""
+    if settings.restore is None:
+        return
+    live = {_listener_of(route.listener_arn or route.rule_arn or "") for route in settings.routes}
+    for index, route in enumerate(settings.routes):
+        for field in ("test_listener_arn", "test_rule_arn"):
+            if (arn := getattr(route, field)) and _listener_of(arn) in live:
+                yield Problem(
+                    f"routes[{index}].{field}",
+                    "is on a listener of users, all of whose requests a restore of the database answers itself before"
+                    " it asks through the test listener: give tests a listener of their own",
+                )
+
+
+def _listener_of(arn: str) -> str:
+    """Return the listener of a rule, whose ARN has one part more; a listener is its own."""
+    if ":listener-rule/" not in arn:
+        return arn
+    return arn.replace(":listener-rule/", ":listener/").rpartition("/")[0]
+
+
+def _a_restore_is_complete(settings: EnvironmentSettings) -> Iterator[Problem]:
+    """Refuse checks that check nothing, and more than the functions can be told."""
+    restore = settings.restore
+    if restore is None:
+        return
+    if restore.application_secret_arn == restore.administrator_secret_arn:
+        yield Problem("restore.administrator_secret_arn", "must be another secret than that of the application")
+    names = [table.name for table in restore.tables]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield Problem(f"restore.tables[{index}].name", f"{name!r} is named twice: remove one")
+    for index, query in enumerate(restore.check_queries):
+        if (query.expected is None) == (query.at_least is None):
+            found = "neither" if query.expected is None else "both"
+            yield Problem(f"restore.check_queries[{index}]", f"give exactly one of expected and at_least, not {found}")
+    for index, group in enumerate(restore.worker_groups):
+        if group in {color.auto_scaling_group for color in settings.colors.both}:
+            yield Problem(
+                f"restore.worker_groups[{index}]", f"{group!r} is a color's group, which is restarted anyway: remove it"
+            )
+    most_bytes = 3000  # as for routes
+    size = len(json.dumps(restore.model_dump(), separators=(",", ":")))
+    if size > most_bytes:
+        yield Problem(
+            "restore", f"takes {size} bytes, more than the {most_bytes} that a function can be told: name fewer queries"
+        )
 
 
 def _file_names(settings: EnvironmentSettings) -> Iterator[tuple[str, str]]:
@@ -845,4 +963,6 @@ _RULES: tuple[Callable[[EnvironmentSettings], Iterator[Problem]], ...] = (
     _the_judge_has_evidence,
     _arns_are_of_this_environment,
     _parameters_are_apart,
+    _a_restore_is_complete,
+    _a_freeze_spares_tests,
 )

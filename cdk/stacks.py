@@ -1,10 +1,12 @@
 """One environment's stack, composed of one construct per capability."""
 
 from aws_cdk import Duration, Environment, Stack
+from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from cdk.alarms import Alarms
 from cdk.dashboard import Dashboard
+from cdk.exports import Exports
 from cdk.functions import Functions
 from cdk.machines import Machine
 from cdk.monitoring import LostEventsAlarm, Notices, WatchdogAlarm
@@ -12,14 +14,16 @@ from cdk.names import LOST_EVENTS, Names
 from cdk.probes import PROBES, Probes
 from cdk.record import Record
 from cdk.reports import ReportOnEndedExecution, Reports
-from cdk.settings import EnvironmentSettings
+from cdk.settings import EnvironmentSettings, Restore
 from cdk.triggers import LostEvents, RollbackOnAlarm, RollbackOnUnfinishedExecution, Watchdog
 from cdk.warning_notices import TellWarnings
+from lambdas.database.instance_rules import RESTORE_WITHIN_SECONDS
 from statemachines.clean_up import clean_up_definition
 from statemachines.deploy import deploy_definition
 from statemachines.operate import operate_definition
-from statemachines.plan import ReleasePlan, ShiftStep
+from statemachines.plan import ReleasePlan, RestorePlan, ShiftStep
 from statemachines.report import report_definition
+from statemachines.restore_database import restore_database_definition
 from statemachines.rollback import rollback_definition
 from statemachines.steps import Steps
 
@@ -32,6 +36,8 @@ events that an execution may have: https://docs.aws.amazon.com/step-functions/la
 _OPERATE_TIMEOUT = Duration.minutes(15)
 _REPORT_TIMEOUT = Duration.minutes(15)
 """Both steps with all their attempts, and the wait between them, take less."""
+_COUNTING_SECONDS = 2 * 3600
+"""How long it may take to verify restored data, to count what is lost, and all that waits for nobody."""
 _OVERHEAD_SECONDS = 900
 """What a release may need beside waits, bakes and pauses; with more, something hangs, and the rollback takes over."""
 
@@ -65,13 +71,16 @@ class EnvironmentStack(Stack):
             lambda scope, versions: clean_up_definition(Steps(scope, versions)),
             timeout=Duration.seconds(settings.release.rollback_window_seconds).plus(_CLEAN_UP_SPARE),
         )
+        restores = [self._restore(settings, settings.restore, functions)] if settings.restore else []
         rollback = Machine(
             self,
             "Rollback",
             settings,
             functions,
             "rollback",
-            lambda scope, versions: rollback_definition(Steps(scope, versions), clean_up.state_machine),
+            lambda scope, versions: rollback_definition(
+                Steps(scope, versions), clean_up.state_machine, restores[0] if restores else None
+            ),
             timeout=_ROLLBACK_TIMEOUT,
         )
         deploy = Machine(
@@ -104,20 +113,20 @@ class EnvironmentStack(Stack):
             timeout=_REPORT_TIMEOUT,
         )
         # neither operate, which has no part in how a release ends, nor report, which would then report on itself
-        holders = [deploy.state_machine, rollback.state_machine, clean_up.state_machine]
+        releasing = [deploy.state_machine, rollback.state_machine, clean_up.state_machine]
 
         lost_events = LostEvents(self, "LostEvents", settings)
         on_unfinished = RollbackOnUnfinishedExecution(
             self,
             "RollbackOnUnfinishedExecution",
             settings,
-            watched=holders,
+            watched=[*releasing, *restores],
             rollback=rollback.state_machine,
             lost_events=lost_events.queue,
         )
         on_alarm = RollbackOnAlarm(self, "RollbackOnAlarm", settings, rollback.state_machine, lost_events.queue)
         functions.allow_simulation("rollback", rollback.state_machine, on_unfinished.role, on_alarm.role)
-        ReportOnEndedExecution(self, "ReportOnEndedExecution", settings, holders, report.state_machine)
+        ReportOnEndedExecution(self, "ReportOnEndedExecution", settings, releasing, report.state_machine)
         alarms = Alarms(self, "Alarms", settings)
         Dashboard(self, "Dashboard", settings, alarms)
         TellWarnings(self, "TellWarnings", settings, functions.version("notices.tell_alarm"))
@@ -125,6 +134,26 @@ class EnvironmentStack(Stack):
         Watchdog(self, "Watchdog", settings, functions.version("rollback.watchdog"), lost_events.queue)
         WatchdogAlarm(self, "WatchdogAlarm", settings, notices.topic)
         LostEventsAlarm(self, "LostEventsAlarm", lost_events.queue, notices.topic, Names(settings).named(LOST_EVENTS))
+
+    def _restore(self, settings: EnvironmentSettings, restore: Restore, functions: Functions) -> sfn.IStateMachine:
+        """Make what brings the database back, where settings say how."""
+        Exports(self, "Exports", settings, restore, functions.role("database.count_lost_writes"))
+        plan = RestorePlan(restore.approval_minutes, restore.drain_seconds)
+        return Machine(
+            self,
+            "RestoreDatabase",
+            settings,
+            functions,
+            "restore-database",
+            lambda scope, versions: restore_database_definition(Steps(scope, versions), plan),
+            timeout=Duration.seconds(_longest_restore(settings, restore)),
+        ).state_machine
+
+
+def _longest_restore(settings: EnvironmentSettings, restore: Restore) -> int:
+    """Return how many seconds a restore takes that waits for everything, fails last, and goes all the way back."""
+    waits = restore.approval_minutes * 60 + restore.drain_seconds + settings.database.snapshot_timeout_seconds
+    return waits + RESTORE_WITHIN_SECONDS + 2 * settings.release.prepare_timeout_seconds + _COUNTING_SECONDS
 
 
 def _plan(settings: EnvironmentSettings) -> ReleasePlan:

@@ -6,12 +6,20 @@ Everything that a step may refuse or fail with.
     ├── RollbackWindowOpen     the live release may still be rolled back
     ├── ListenerDrifted        the listener does not show what the record says
     ├── LeaseLost              another execution has taken the environment over
+    ├── FreezeRefused          traffic cannot be kept away from the application
     ├── TargetGroupUnhealthy   a color that would receive traffic cannot serve it
     ├── RefreshFailed          the new version could not be brought up
+    ├── RestartFailed          the application did not come up again with another database
     ├── IdleColorNotReady      the new version is not healthy in time
     ├── SnapshotFailed         there is no complete snapshot of the database to go back to
+    ├── RestoreFailed          the restored database is not there, or not like the one it replaces
     ├── SmokeCheckFailed       a version, or the system, does not do what users need
     ├── DataStoreUnreachable   the database or the cache does not answer
+    ├── LoginRefused           a database answers, and does not let a user in
+    ├── QueryFailed            a database does not do what it is asked
+    ├── WritersNotFenced       nobody can prove that the database is no longer written
+    ├── RestoredDataWrong      a restored database does not hold what it should
+    ├── LossNotCounted         nobody can say what a restore loses
     ├── ErrorRateTooHigh       too many requests to a version end in errors
     ├── AlarmsAreOn            a critical alarm is on before a release has begun
     ├── AlarmsMissing          not all critical alarms exist
@@ -46,12 +54,20 @@ class LeaseLost(RunbackError):
     """Another execution, usually a rollback, has taken the environment over. Nothing is left to do here."""
 
 
+class FreezeRefused(RunbackError):
+    """Something else stands where a freeze has to, and traffic was not stopped. The message names the rule to move."""
+
+
 class TargetGroupUnhealthy(RunbackError):
     """A color that would receive traffic has too few healthy targets, and got none. Look why: health check, scaling."""
 
 
 class RefreshFailed(RunbackError):
     """The instance refresh of the idle color ended without success. The scaling activities of its group say why."""
+
+
+class RestartFailed(RunbackError):
+    """The color that serves was not replaced in time. The scaling activities of its group, and its log, say why."""
 
 
 class IdleColorNotReady(RunbackError):
@@ -62,12 +78,41 @@ class SnapshotFailed(RunbackError):
     """The database could not be saved before the release. Look at the snapshot in RDS; nothing was changed."""
 
 
+class RestoreFailed(RunbackError):
+    """The database could not be brought back as it should be; the message says why. The one that served is kept."""
+
+
 class SmokeCheckFailed(RunbackError):
     """A version, or the system around it, does not do what users need. The message names each check that failed."""
 
 
 class DataStoreUnreachable(RunbackError):
     """The database or the cache does not answer, or not to whom checks log in as. Look at it and at its secret."""
+
+
+class LoginRefused(RunbackError):
+    """A database answers, and does not let a user in. Compare the password in the secret, and the role's LOGIN."""
+
+
+class QueryFailed(RunbackError):
+    """A database does not do what it is asked. The message has the SQLSTATE; 42501 means that a user lacks a right."""
+
+    def __init__(self, message: str, code: str = "") -> None:
+        """Take the message, and the SQLSTATE alone as `code`."""
+        super().__init__(message)
+        self.code = code
+
+
+class WritersNotFenced(RunbackError):
+    """The database could not be closed to all who write to it. End those whom the message names, and start again."""
+
+
+class RestoredDataWrong(RunbackError):
+    """The restored database does not hold what it should. Nobody uses it: choose another point to restore to."""
+
+
+class LossNotCounted(RunbackError):
+    """What a restore loses cannot be counted, so nobody can agree to it. The message says what stands in the way."""
 
 
 class ErrorRateTooHigh(RunbackError):

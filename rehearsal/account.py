@@ -25,7 +25,7 @@ from rehearsal.engine.metrics import Metrics
 from rehearsal.engine.policy_simulator import PolicySimulator
 from rehearsal.settings import Settings
 from rehearsal.staging import Staging
-from rehearsal.world import customer, load_balancer_metrics
+from rehearsal.world import customer, load_balancer_metrics, secrets
 from rehearsal.world.application_metrics import application_metrics
 from rehearsal.world.counter_readings import CounterReadings
 from rehearsal.world.customer import Cache, World
@@ -111,6 +111,7 @@ def pretend_account(
         with clock.at_real_speed():
             calls = stack.enter_context(Calls(clock))
             stack.enter_context(PolicySimulator())
+            stack.enter_context(secrets.moving_labels())
             world = stack.enter_context(staging.world(settings, clock, calls, folder, circumstances))
             customer.build(settings, world, version, circumstances)
             machines = stack.enter_context(interpreter.install(clock))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from rehearsal.world.application import Behaviour
 from rehearsal.world.database import SnapshotPlan
 from rehearsal.world.instance_refresh import PATIENCE_SECONDS
+from rehearsal.world.restores import RestorePlan
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,8 @@ class Circumstances:
     Versions without a behaviour behave well. `refresh_patience_seconds` is how long an instance refresh waits for an
     instance, in simulated seconds; `idle_instances` is the idle color's size before the release; `sticky_share` is the
     share of users that keep the load balancer's stickiness cookie; `requests_per_second` is how much all of them
-    send in a simulated second while a release is judged; None: what the staging is made for.
+    send in a simulated second while a release is judged; None: what the staging is made for. With `real_database` even
+    a rehearsal of models has PostgreSQL for its instances, where a model would have no rows that could come back.
     """
 
     behaviours: Mapping[str, Behaviour] = field(default_factory=dict)
@@ -25,3 +27,5 @@ class Circumstances:
     idle_instances: int = 0
     sticky_share: float = 0.0
     requests_per_second: float | None = None
+    restore: RestorePlan = field(default_factory=RestorePlan)
+    real_database: bool = False

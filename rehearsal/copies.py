@@ -119,7 +119,11 @@ class Original:
             stages.append(stage)
             return nullcontext()
 
-        report = perform(scenario, account, self.staging, show, time.monotonic())
+        try:
+            report = perform(scenario, account, self.staging, show, time.monotonic())
+        finally:
+            if scenario.circumstances.real_database:
+                account.database.remove_servers()  # a copy just ends, and leaves what is on disk
         broken = tuple(scenario.broken_promises(report))
         states: dict[str, list[list[str]]] = {}
         for execution in report.executions:

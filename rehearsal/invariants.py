@@ -20,9 +20,13 @@ SETTLE_WITHIN_SECONDS = 30
 
 _WATCHED = frozenset({"autoscaling", "dynamodb", "ec2", "elbv2"})
 
+_FREEZE_TAG, _ESCALATED = "runback:freeze", "escalated"
+
 SERVED = "traffic is never all on a color without a healthy target while the other color has one"
 ONE_HOLDER = "only the holder of the lease changes a listener, and a late write of a loser is undone"
 WAY_BACK = "the old color keeps its capacity while it is a valid way back"
+FREEZE = "of the rules of a listener, only a freeze is made or ended, and only by the holder of the lease"
+LET_IN = "users are let in again when all executions have ended, or a human has been told"
 LET_GO = "no lease is held when all executions have ended"
 SECRET = "no secret is told in a history, a log, the record, a message or a report"  # noqa: S105  nor is this one
 
@@ -52,6 +56,7 @@ class Invariants:
         self._record = record
         self._late_since: dict[str, tuple[float, Call]] = {}
         self._shown = self._forwards()
+        self._rules = load_balancer.rules()
         self._seen_healthy: dict[str, int] = {}
         for route in settings.routes:
             self._healthy(route)
@@ -65,6 +70,7 @@ class Invariants:
             self._check_served(route, call)
             self._check_holder(route, lease, call)
         self._check_way_back(live, call)
+        self._check_rules(lease, call)
         self._shown = self._forwards()
 
     def conclude(self, told: Sequence[str]) -> None:
@@ -75,6 +81,9 @@ class Invariants:
         lease = self._record.lease
         if "holder" in lease:
             self._violated(LET_GO, f"{lease['holder']} still holds it", None)
+        frozen = [arn for arn, tags in self._load_balancer.rules().items() if _FREEZE_TAG in tags]
+        if frozen and lease.get("phase") != _ESCALATED:
+            self._violated(LET_IN, f"{', '.join(sorted(frozen))} still there", None)
         for name, (since, call) in self._late_since.items():
             self._violated(ONE_HOLDER, f"route {name}: a late write at {since:.0f} s was never undone", call)
 
@@ -102,7 +111,10 @@ class Invariants:
         return healthy
 
     def _check_served(self, route: Route, call: Call) -> None:
+        """No user meets a color while the load balancer answers itself, so that none can meet the wrong one."""
         self.checked += 1
+        if self._load_balancer.answers_itself(_listener_of(route.arn)):
+            return
         receiving = {group for group, weight in self._forwards().get(route.arn, {}).items() if weight > 0}
         healthy = self._healthy(route)
         for color, other in (("blue", "green"), ("green", "blue")):
@@ -134,11 +146,33 @@ class Invariants:
         if alive < int(point["capacity"]):
             self._violated(WAY_BACK, f"{point['color']} has {alive} of {point['capacity']} instances", call)
 
+    def _check_rules(self, lease: Mapping[str, Any], call: Call) -> None:
+        """A human may do as he likes with the rules of his listeners."""
+        before, now = self._rules, self._load_balancer.rules()
+        self._rules = now
+        if call.caller is None or before == now:
+            return
+        self.checked += 1
+        touched = {arn: now.get(arn, before.get(arn, {})) for arn in before.keys() ^ now.keys()}
+        touched |= {arn: {} for arn in before.keys() & now.keys() if before[arn] != now[arn]}
+        for arn, tags in sorted(touched.items()):
+            if _FREEZE_TAG not in tags:
+                self._violated(FREEZE, f"{arn} is no freeze", call)
+            elif "holder" not in lease:
+                self._violated(FREEZE, f"nobody holds the lease, and {arn} was changed", call)
+
     def _violated(self, invariant: str, found: str, call: Call | None) -> None:
         by = "the end"
         if call is not None:
             by = f"{call.caller or 'nobody of ours'}: {call.service}:{call.action} (call {call.number})"
         self.violations.append(Violation(invariant, found, by, round(self._clock.seconds(), 3)))
+
+
+def _listener_of(arn: str) -> str:
+    """Return the listener of a route, which is one itself or a rule of one: it has one part more then."""
+    if ":listener-rule/" not in arn:
+        return arn
+    return arn.replace(":listener-rule/", ":listener/").rpartition("/")[0]
 
 
 def _shares(weights: Mapping[str, Any]) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """What only a rehearsal knows about a release: what each of its users got, and what the judges found."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -7,6 +8,7 @@ from itertools import pairwise
 
 from lambdas.reports.story import Figure, Traffic
 from rehearsal.clock import Clock
+from rehearsal.databases import Databases
 from rehearsal.report import Report
 from rehearsal.scenarios.promises import MOST_CRITICAL_CALLS
 from rehearsal.world.traffic import Sample, percentile, summarise
@@ -98,7 +100,9 @@ def figures(report: Report, broken: Sequence[str]) -> Iterator[Figure]:
     users, judgement = summarise(report.samples), report.judgement
     violated = len(report.invariants["violated"])
     yield Figure("Promises of the scenario", "; ".join(broken) or "all kept", "all kept", met=not broken)
-    yield Figure("Requests by users", f"{users.requests}, {users.failed} of them failed")
+    by_balancer = f", {users.turned_away} of these by the load balancer's own 503" if users.turned_away else ""
+    yield Figure("Requests by users", f"{users.requests}, {users.failed} of them failed{by_balancer}")
+    yield from _databases(report.databases)
     if report.switch is not None:
         yield Figure("Start of the rollback to safe traffic", f"{report.switch.seconds:.2f} s of this machine's time")
         yield _critical_calls(report.switch.calls, sum(each.machine == "rollback" for each in report.executions))
@@ -111,6 +115,20 @@ def figures(report: Report, broken: Sequence[str]) -> Iterator[Figure]:
         "0 denied, 0 malformed",
         met=not judgement.denied and not judgement.malformed,
     )
+
+
+def _databases(databases: Databases) -> Iterator[Figure]:
+    """Tell where the rows are, once there is more than one place for them."""
+    if len(databases.instances) == 1:
+        return
+    for each in databases.instances.values():
+        rows = "it has no rows" if each.receipts is None else f"{len(each.receipts)} receipts"
+        serves = f", serves: {databases.from_before} of them are from before"
+        yield Figure(f"Instance {each.name}", f"{rows}{serves if each.name == databases.serving else ', kept'}")
+    for restore, lost in databases.lost.items():
+        changes = Counter(row.change for row in lost)
+        told = ", ".join(f"{count} {change}" for change, count in sorted(changes.items()))
+        yield Figure(f"Exported by {restore}", f"{len(lost)} rows: {told}")
 
 
 def _critical_calls(calls: int, rollbacks: int) -> Figure:

@@ -20,10 +20,10 @@ from rehearsal.engine.virtual import VirtualTime
 from rehearsal.model.applications import ModelApplications, ModelNetwork
 from rehearsal.model.data_plane import ModelDataPlane
 from rehearsal.model.health import probe_of
-from rehearsal.model.postgres import ModelPostgres
 from rehearsal.model.redis import ModelCache
 from rehearsal.model.request_logs import ModelRequestLogs
-from rehearsal.model.stores import ReceiptsInModel, SessionsInModel
+from rehearsal.model.servers import ModelServers, RealServers, Servers
+from rehearsal.model.stores import SessionsInModel
 from rehearsal.model.traffic import ModelTraffic
 from rehearsal.settings import Settings
 from rehearsal.staging import VIRTUAL, Speeds
@@ -69,7 +69,9 @@ class Modelled:
         place, self._logs = (settings.account, settings.region), folder / "logs"
         certificate = certificates.issue(customer.host_names(settings), folder / "tls")
         with ExitStack() as stack:
-            postgres = ModelPostgres()
+            make_servers = RealServers if circumstances.real_database else ModelServers
+            servers: Servers = make_servers(certificate, self._logs)
+            stack.callback(servers.stop)
             database = stack.enter_context(
                 Database(
                     clock,
@@ -77,15 +79,17 @@ class Modelled:
                     account_lock=calls.lock,
                     log_directory=self._logs,
                     snapshot_plan=circumstances.snapshot,
-                    make_server=lambda _: postgres,
+                    make_server=servers.make,
+                    domain=customer.database_domain(settings),
                 )
             )
+            database.restore_plan = circumstances.restore
             cache = stack.enter_context(ModelCache(customer.CACHE_TOKEN if settings.cache.secret_arn else None))
             request_logs = stack.enter_context(
                 ModelRequestLogs(clock, *place, account_lock=calls.lock, group=settings.log_group)
             )
             applications = ModelApplications(
-                ReceiptsInModel(postgres.is_up), SessionsInModel(cache.is_up), request_logs.log_of
+                lambda asked: servers.receipts(asked, database.local), SessionsInModel(cache.is_up), request_logs.log_of
             )
             data_plane = ModelDataPlane(clock, applications, seed=self.seed)
             stack.callback(data_plane.stop)
@@ -104,18 +108,20 @@ class Modelled:
                     colors={color.auto_scaling_group: name for name, color in settings.colors.items()},
                     behaviours=circumstances.behaviours,
                     refresh_patience_seconds=circumstances.refresh_patience_seconds,
-                    services=lambda: customer.services("a model", "a model"),
+                    services=lambda: customer.services(customer.application_url(settings), "a model"),
                     start=lambda port, who, behaviour, services, _: applications.start(
                         port, who, behaviour, services, self._logs
                     ),
                 )
             )
 
+            def open_database(name: str) -> int:
+                return servers.open(database.server(name))
+
             def open_doors() -> StorePorts:
                 data_plane.listen()
-                return StorePorts(
-                    postgres.listen(certificate), cache.listen(certificate if settings.cache.tls else None)
-                )
+                port = cache.listen(certificate if settings.cache.tls else None)
+                return StorePorts(open_database(settings.database_instance), port)
 
             def travel(caller: str | None, service: str, action: str) -> None:
                 del service, action
@@ -126,7 +132,18 @@ class Modelled:
             calls.add_observer(fleet.observe)
             calls.add_observer(load_balancer.observe)
             self._data_plane = data_plane
-            yield World(load_balancer, data_plane, fleet, database, cache, certificate, open_doors, Names(), Names())
+            yield World(
+                load_balancer,
+                data_plane,
+                fleet,
+                database,
+                cache,
+                certificate,
+                open_doors,
+                open_database,
+                Names(),
+                Names(),
+            )
 
     @contextmanager
     def runtime(self, session: boto3.Session, world: World) -> Iterator[Runtime]:

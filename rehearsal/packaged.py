@@ -86,8 +86,10 @@ class Packaged:
                     account_lock=calls.lock,
                     log_directory=logs,
                     snapshot_plan=circumstances.snapshot,
+                    domain=customer.database_domain(settings),
                 )
             )
+            database.restore_plan = circumstances.restore
             cache = stack.enter_context(Cache(logs))
             stack.enter_context(
                 LogShipper(clock, *place, account_lock=calls.lock, group=settings.log_group, directory=logs)
@@ -104,18 +106,34 @@ class Packaged:
                     colors={color.auto_scaling_group: name for name, color in settings.colors.items()},
                     behaviours=circumstances.behaviours,
                     refresh_patience_seconds=circumstances.refresh_patience_seconds,
-                    services=lambda: customer.services(database.dsn(instance, *customer.DATABASE_LOGIN), cache.address),
+                    services=lambda: customer.services(
+                        database.local(customer.application_url(settings)), cache.address
+                    ),
                 )
             )
 
+            def open_database(name: str) -> int:
+                return tls_fronts.open("postgresql", database.port(name))
+
             def open_doors() -> StorePorts:
                 port = tls_fronts.open("redis", cache.port) if settings.cache.tls else cache.port
-                return StorePorts(tls_fronts.open("postgresql", database.port(instance)), port)
+                return StorePorts(open_database(instance), port)
 
             calls.add_observer(fleet.observe)
             calls.add_observer(load_balancer.observe)
             internet, vpc = (Names(folder / "names" / f"{network}.json") for network in ("internet", "vpc"))
-            yield World(load_balancer, data_plane, fleet, database, cache, certificate, open_doors, internet, vpc)
+            yield World(
+                load_balancer,
+                data_plane,
+                fleet,
+                database,
+                cache,
+                certificate,
+                open_doors,
+                open_database,
+                internet,
+                vpc,
+            )
 
     @contextmanager
     def runtime(self, session: boto3.Session, world: World) -> Iterator[Runtime]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rehearsal.account import Account
+from rehearsal.databases import Databases, read_databases
 from rehearsal.engine.calls import Call
 from rehearsal.invariants import Invariants
 from rehearsal.permissions import Judgement
@@ -27,6 +28,8 @@ SWITCH_BACK = "Switch listener back"
 """The state of the rollback machine that makes it so."""
 
 _CLOCK_TICK_SECONDS = 0.001
+_RELEASE_REPORTS = "releases/"
+"""What the keys of Runback's own reports begin with; other objects are exports of the database."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ class Report:
     """The texts of the messages, whose subjects `messages` are."""
     release_reports: Mapping[str, str]
     """What Runback itself wrote of its releases, HTML by the object's key in S3."""
+    databases: Databases
     unsupported: Sequence[str]
     judgement: Judgement
     template_sha256: str
@@ -107,6 +111,7 @@ class Report:
             ],
             "invariants": self.invariants,
             "api_calls": {"rollback_critical_path": self.switch.calls if self.switch else None},
+            "databases": self.databases.as_json(),
             "messages": list(self.messages),
             "release_reports": sorted(self.release_reports),
             "unsupported_calls": list(self.unsupported),
@@ -169,6 +174,7 @@ def make_report(
         messages=[call.parameters["Subject"] for call in account.calls.log if call.action == "Publish"],
         pages=[call.parameters["Message"] for call in account.calls.log if call.action == "Publish"],
         release_reports=_release_reports(account),
+        databases=read_databases(account),
         unsupported=[f"{each.call.service}:{each.call.action}" for each in account.calls.unsupported],
         judgement=judgement,
         template_sha256=account.stack.sha256,
@@ -180,7 +186,7 @@ def _release_reports(account: Account) -> dict[str, str]:
     return {
         call.parameters["Key"]: call.parameters["Body"]
         for call in account.calls.log
-        if call.action == "PutObject" and not call.error
+        if call.action == "PutObject" and call.parameters["Key"].startswith(_RELEASE_REPORTS) and not call.error
     }
 
 

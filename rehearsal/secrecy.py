@@ -8,6 +8,8 @@ from rehearsal.world import customer
 
 SECRETS = {
     "the password of the database": customer.CHECK_PASSWORD,
+    "the application's password of the database": customer.APPLICATION_PASSWORD,
+    "the administrator's password of the database": customer.ADMINISTRATOR_PASSWORD,
     "the password of the log-in check": customer.SMOKE_PASSWORD,
     "the token of the upload check": customer.SERVICE_TOKEN,
     "the token of the cache": customer.CACHE_TOKEN,

@@ -52,6 +52,15 @@ class Database:
 
 
 @dataclass(frozen=True)
+class Restore:
+    """What a restore of the database has to do with: where application and administrator learn how to log in."""
+
+    application_secret_arn: str
+    administrator_secret_arn: str
+    application_role: str
+
+
+@dataclass(frozen=True)
 class Cache:
     """The name under which functions reach the cache, whether they speak TLS to it, and the secret of its token."""
 
@@ -102,6 +111,8 @@ class Settings:
     """The id of the VPC's endpoint for a service, by the service as boto3 names it."""
     application_metrics: ApplicationMetrics | None
     """None for an application that publishes nothing."""
+    restore: Restore | None = None
+    """None where the database is never brought back."""
 
     @property
     def database_instance(self) -> str:
@@ -136,6 +147,7 @@ class Settings:
             log_group=given["logs"]["group"],
             endpoints=_endpoints(given.get("network", {})),
             application_metrics=_application_metrics(given["judge"].get("metrics")),
+            restore=_restore(given.get("restore")),
         )
 
 
@@ -158,6 +170,12 @@ def _database(given: dict[str, Any]) -> Database:
         given["secret_arn"],
         given["maximum_connections"],
     )
+
+
+def _restore(given: dict[str, Any] | None) -> Restore | None:
+    if given is None:
+        return None
+    return Restore(given["application_secret_arn"], given["administrator_secret_arn"], given["application_roles"][0])
 
 
 def _cache(given: dict[str, Any]) -> Cache:

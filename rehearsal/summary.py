@@ -23,6 +23,8 @@ def summary(report: Report, broken: Sequence[str], folder: Path) -> Iterator[str
     is_real = report.clock["mode"] != VIRTUAL
     latency = f" (median {traffic.p50_milliseconds:.0f} ms, 99 % within {traffic.p99_milliseconds:.0f} ms)"
     yield f"{traffic.requests} requests were sent and {traffic.failed} failed{latency if is_real else ' (a model)'}."
+    if traffic.turned_away:
+        yield f"{traffic.turned_away} of those that failed got their 503 from the load balancer itself."
     shares = [
         f"{color} {weight} % ({report.versions[color] or 'no instances'})" for color, weight in report.weights.items()
     ]

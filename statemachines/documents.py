@@ -22,7 +22,7 @@ States = dict[str, State]
 ROOT = Path(__file__).parents[1]
 GUIDE = ROOT / "docs" / "operating.md"
 PAGES = ROOT / "docs" / "machines"
-MACHINES = ("deploy", "rollback", "clean-up", "operate", "report")
+MACHINES = ("deploy", "rollback", "clean-up", "operate", "report", "restore-database")
 
 _LEASE_LOST = LeaseLost.__name__
 _ANY_ERROR = "States.ALL"

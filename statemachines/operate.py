@@ -14,9 +14,9 @@ def operate_definition(steps: Steps, rollback: sfn.IStateMachine) -> sfn.IChaina
     Carry out one order of a human, or say why not and what is possible instead.
 
     This machine never holds the environment. It leaves an order where the holder finds it at its next look, starts the
-    rollback machine for an abort, and takes the lease only from an execution that is dead. An order that changed
-    something is told to everybody; one that is fulfilled already is not told again. Whoever stops this machine stops
-    no release.
+    rollback machine for an abort, answers a restore of the database that waits for it, and takes the lease only from
+    an execution that is dead. An order that changed something is told to everybody; one that is fulfilled already is
+    not told again. Whoever stops this machine stops no release.
     """
     order = steps.task(
         "Give order",
@@ -24,7 +24,7 @@ def operate_definition(steps: Steps, rollback: sfn.IStateMachine) -> sfn.IChaina
         'Reads the order, such as {"action": "pause", "reason": "checkout looks slow"}, and writes it down if it fits'
         " what the environment is doing.",
         given={"input": INPUT, "execution": EXECUTION},
-        returns=("verdict", "reason", "asked", "action", "release_id", "kind", "start_as"),
+        returns=("verdict", "reason", "asked", "action", "release_id", "kind", "start_as", "accept_unaccounted"),
         into="order",
         starts_anew=True,
     )
@@ -50,6 +50,7 @@ def operate_definition(steps: Steps, rollback: sfn.IStateMachine) -> sfn.IChaina
     question.when(_decided(Verdict.CARRIED_OUT), tell)
     question.when(_decided(Verdict.ALREADY_SO), already_so)
     question.when(_decided(Verdict.ABORT), _abort(steps, rollback, failed, then=tell))
+    question.when(_decided(Verdict.ANSWER), _answer(steps, failed, refused, already_so, then=tell))
     question.when(_decided(Verdict.FREE), _free(steps, failed, refused, already_so, then=tell))
     question.when(_decided(Verdict.INVALID), steps.reject("$.order.reason"))
     question.otherwise(refused)
@@ -85,6 +86,30 @@ def _abort(steps: Steps, rollback: sfn.IStateMachine, failed: sfn.Fail, then: sf
     on_error(start, failed, result_path="$")
     start.next(then)
     return start
+
+
+def _answer(
+    steps: Steps, failed: sfn.Fail, refused: sfn.Fail, already_so: sfn.Succeed, then: sfn.IChainable
+) -> sfn.IChainable:
+    answer = steps.task(
+        "Answer restore",
+        "operate.answer_approval",
+        "Lets a restore of the database begin that waits for approval, or not. The first answer counts, and only once.",
+        given={
+            "action": at("$.order.action"),
+            "release_id": at("$.order.release_id"),
+            "asked": at("$.order.asked"),
+            "accept_unaccounted": at("$.order.accept_unaccounted"),
+            "execution": EXECUTION,
+        },
+        returns=("verdict", "reason", "asked", "release_id", "kind"),
+        into="order",
+    )
+    on_error(answer, failed, result_path="$")
+    was = steps.ask("Was it answered?", "Nothing may wait for an answer, or no longer.")
+    was.when(_decided(Verdict.CARRIED_OUT), then).when(_decided(Verdict.ALREADY_SO), already_so).otherwise(refused)
+    answer.next(was)
+    return answer
 
 
 def _free(

@@ -32,6 +32,14 @@ class ReleasePlan:
 
 
 @dataclass(frozen=True)
+class RestorePlan:
+    """How long a restore of the database waits: for a human's approval, and for requests that are under way."""
+
+    approval_minutes: int
+    drain_seconds: int
+
+
+@dataclass(frozen=True)
 class LongestRelease:
     """How long each thing may take that a release waits for."""
 

@@ -8,6 +8,7 @@ from lambdas.checks.rules import Scope
 from lambdas.errors import LeaseLost
 from lambdas.rollback.rules import Action, Source
 from statemachines.clean_up import start_clean_up
+from statemachines.restore_database import start_restore
 from statemachines.steps import (
     ALREADY_STARTED,
     BACK,
@@ -41,13 +42,16 @@ class _Endings:
     told: sfn.IChainable
 
 
-def rollback_definition(steps: Steps, clean_up: sfn.IStateMachine) -> sfn.IChainable:
+def rollback_definition(
+    steps: Steps, clean_up: sfn.IStateMachine, restore: sfn.IStateMachine | None = None
+) -> sfn.IChainable:
     """
     Claim, switch, and only then everything else.
 
     Between the event and safe traffic stand two steps: one decides from the record and takes the environment, the other
     points the listener at the old color. A rollback that finds nothing to do succeeds; one that was needed and is not
-    possible ends in Fail, "Escalated", after it has told a human.
+    possible ends in Fail, "Escalated", after it has told a human. Traffic that a restore of the database has frozen
+    stays frozen, whoever asks. Where there is such a machine, {"database": true} starts it at the end: it asks a human.
     """
     endings = _endings(steps)
     claim = _claim(
@@ -66,10 +70,11 @@ def rollback_definition(steps: Steps, clean_up: sfn.IStateMachine) -> sfn.IChain
     )
     on_error(claim, _record_unreachable(steps, endings.told, again), result_path="$")
     question = steps.ask("What is there to roll back?", "Follows the decision of the claim.")
-    question.when(_decided(Action.SWITCH), _switch(steps, endings))
+    question.when(_decided(Action.SWITCH), _switch(steps, restore, endings))
     question.when(_decided(Action.ABORT), _abort(steps, endings))
     question.when(_decided(Action.FINISH), _finish(steps, clean_up, endings))
     question.when(_decided(Action.LET_GO), _let_go(steps, endings))
+    question.when(_decided(Action.KEEP_FROZEN), _keep_frozen(steps, endings))
     question.when(_decided(Action.ESCALATE), _nothing_to_go_back_to(steps, endings))
     question.when(_decided(Action.PAGE), _left_to_human(steps))
     question.when(_decided(Action.IMPOSSIBLE), _impossible(steps))
@@ -100,6 +105,8 @@ def _claim(steps: Steps, name: str, comment: str, patience: Patience) -> sfn.Tas
             "last_healthy_at",
             "claimed_at",
             "loser",
+            "database",
+            "why",
         ),
         into="claim",
         starts_anew=True,
@@ -111,7 +118,7 @@ def _decided(action: Action) -> sfn.Condition:
     return sfn.Condition.string_equals("$.claim.action", action.value)
 
 
-def _switch(steps: Steps, endings: _Endings) -> sfn.IChainable:
+def _switch(steps: Steps, restore: sfn.IStateMachine | None, endings: _Endings) -> sfn.IChainable:
     switch = steps.task(
         "Switch listener back",
         "traffic.switch_listener",
@@ -161,11 +168,30 @@ def _switch(steps: Steps, endings: _Endings) -> sfn.IChainable:
     for task in (switch, stop, settle, record):
         on_error(task, endings.lease_lost, LeaseLost)
         on_error(task, endings.escalated)
-    on_error(tell, rolled_back)
-    resume.next(record).next(tell).next(rolled_back)
+    ending = _restore_after(steps, restore, then=rolled_back) if restore else rolled_back
+    on_error(tell, ending, result_path=sfn.JsonPath.DISCARD)
+    resume.next(record).next(tell).next(ending)
     settled = sfn.Condition.boolean_equals("$.listener.settled", value=True)
     question = steps.ask("Has the listener settled?", "Is every function of the loser dead by now?")
     return switch.next(stop).next(steps.poll(wait, settle, question, settled, then=verified))
+
+
+def _restore_after(steps: Steps, restore: sfn.IStateMachine, then: sfn.IChainable) -> sfn.IChainable:
+    """The traffic is safe by now: what cannot be started is told, and is no failure of the rollback."""
+    start = start_restore(steps, restore, at("$.claim.release_id"), at("$.claim.why"))
+    tell = steps.tell(
+        "Tell that no restore was started",
+        "restore_refused",
+        at("$.claim.release_id"),
+        failure=object_at(FAILURE),
+    )
+    on_error(start, then, ALREADY_STARTED, result_path=sfn.JsonPath.DISCARD)
+    on_error(start, tell)
+    on_error(tell, then, result_path=sfn.JsonPath.DISCARD)
+    start.next(then)
+    tell.next(then)
+    question = steps.ask("Is the database to follow?", "Only a human can have asked for it, and has to approve it.")
+    return question.when(sfn.Condition.boolean_equals("$.claim.database", value=True), start).otherwise(then)
 
 
 def _verify(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChainable:
@@ -249,6 +275,30 @@ def _let_go(steps: Steps, endings: _Endings) -> sfn.IChainable:
     return wait.next(release).next(tell).next(given_up)
 
 
+def _keep_frozen(steps: Steps, endings: _Endings) -> sfn.IChainable:
+    """Neither switch nor thaw: the databases may be exchanged by half, and only the restore's machine can tell."""
+    failure = {"Error": "TrafficFrozen", "Cause": at("$.claim.reason")}
+    record = _release(steps, "Record that traffic is frozen", "frozen", failure)
+    page = steps.tell(
+        "Page about frozen traffic",
+        "restore_frozen",
+        at("$.claim.release_id"),
+        reason=at("$.claim.reason"),
+        comment="Tells the people on call that users get 503, and which inputs go on with the restore or back.",
+    )
+    frozen = steps.fail(
+        "Traffic stays frozen",
+        "A restore of the database did not come to its end. The cause names the inputs that go on with it, or back.",
+        "Escalated",
+        cause_path="$.claim.reason",
+    )
+    on_error(record, endings.lease_lost, LeaseLost)
+    on_error(record, page, result_path=sfn.JsonPath.DISCARD)
+    on_error(page, frozen, result_path=sfn.JsonPath.DISCARD)
+    record.next(page).next(frozen)
+    return record
+
+
 def _nothing_to_go_back_to(steps: Steps, endings: _Endings) -> sfn.IChainable:
     explain = steps.remember(
         "Explain the escalation",
@@ -271,7 +321,7 @@ def _left_to_human(steps: Steps) -> sfn.IChainable:
 def _impossible(steps: Steps) -> sfn.IChainable:
     return steps.fail(
         "Rollback not possible",
-        "The way back was given up before. The cause says how to go on. Nothing was changed.",
+        "The way back was given up before, or traffic is frozen. The cause says how to go on. Nothing was changed.",
         "RollbackNotPossible",
         cause_path="$.claim.reason",
     )

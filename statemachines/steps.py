@@ -65,6 +65,8 @@ SWITCH_FORWARD = Patience(seconds=12, attempts=5, first_pause_seconds=2)
 """A writer of the listener may be tried often, but each try is short: a rollback waits for its end."""
 JUDGE = Patience(seconds=17, attempts=5, first_pause_seconds=2)
 """A judgement outlasts a short throttling, too; but while it is tried, users meet what it would find."""
+FORWARD_DATA = Patience(seconds=915, attempts=3, first_pause_seconds=2)
+"""For functions that read whole tables: as long as a function of Lambda may take, and a little more."""
 BACK = Patience(seconds=9, attempts=2, first_pause_seconds=1)
 """On the way back two short attempts are better than a long wait: the watchdog starts anew within a minute."""
 BACK_AT_LAST = Patience(seconds=9, attempts=41, first_pause_seconds=15, backoff_rate=1)
@@ -135,6 +137,33 @@ class Steps:
             interval=Duration.seconds(patience.first_pause_seconds),
             max_attempts=patience.attempts - 1,
             backoff_rate=patience.backoff_rate,
+        )
+        return task
+
+    def ask_human(
+        self, name: str, module: str, comment: str, *, given: Given, into: str, minutes: int
+    ) -> tasks.LambdaInvoke:
+        """
+        Call a function that keeps a task token, and wait until somebody has used it, whose answer is kept.
+
+        A human who does not answer in time is no lost function, so the time-out is not tried again.
+        """
+        task = tasks.LambdaInvoke(
+            self._scope,
+            name,
+            comment=comment,
+            lambda_function=self._functions[module],
+            integration_pattern=sfn.IntegrationPattern.WAIT_FOR_TASK_TOKEN,
+            payload=sfn.TaskInput.from_object({**given, "task_token": sfn.JsonPath.task_token, "now": NOW}),
+            result_path=f"$.{into}",
+            retry_on_service_exceptions=False,
+            task_timeout=sfn.Timeout.duration(Duration.minutes(minutes)),
+        )
+        task.add_retry(
+            errors=[each for each in TRANSIENT_ERRORS if each != sfn.Errors.TIMEOUT],
+            interval=Duration.seconds(FORWARD.first_pause_seconds),
+            max_attempts=FORWARD.attempts - 1,
+            backoff_rate=FORWARD.backoff_rate,
         )
         return task
 

@@ -6,6 +6,7 @@ ENVIRONMENT = "test"
 TABLE = "receipts-test-record"
 TOPIC_ARN = "arn:aws:sns:eu-west-1:123456789012:receipts-test-notices"
 ROLLBACK_MACHINE_ARN = "arn:aws:states:eu-west-1:123456789012:stateMachine:receipts-test-rollback"
+RESTORE_MACHINE_ARN = "arn:aws:states:eu-west-1:123456789012:stateMachine:receipts-test-restore-database"
 REPORTS = {
     "bucket": "receipts-test-reports-123456789012-eu-west-1",
     "url": "https://eu-west-1.console.aws.amazon.com/s3/object/receipts-test-reports-123456789012-eu-west-1"
@@ -49,6 +50,21 @@ DATABASE = {
     "name": "receipts",
     "secret_arn": f"{_SECRETS}/database-AbCdEf",
     "ca_file": "rds-eu-west-1.pem",
+}
+RESTORE: dict[str, Any] = {
+    "application_secret_arn": f"{_SECRETS}/application-YzAbCd",
+    "administrator_secret_arn": f"{_SECRETS}/administrator-EfGhIj",
+    "application_roles": ["receipts"],
+    "worker_groups": [],
+    "tables": [{"name": "receipts", "key": "id", "changed": "updated_at"}],
+    "check_queries": [{"sql": "SELECT count(owner) = count(*) FROM receipts", "expected": True, "at_least": None}],
+    "warm_queries": ["SELECT count(*) FROM receipts"],
+    "approval_minutes": 60,
+    "drain_seconds": 30,
+    "export_days": 90,
+    "export_readers": ["arn:aws:iam::123456789012:role/receipts-recovery"],
+    "bucket": "receipts-test-exports-123456789012-eu-west-1",
+    "database": {key: DATABASE[key] for key in ("instance", "host", "port", "name", "ca_file")},
 }
 CACHE = {
     "host": "cache.receipts.example",
@@ -115,6 +131,8 @@ CLEAN_UP = "arn:aws:states:eu-west-1:123456789012:execution:receipts-test-clean-
 OTHER_CLEAN_UP = "arn:aws:states:eu-west-1:123456789012:execution:receipts-test-clean-up:two"
 OPERATE = "arn:aws:states:eu-west-1:123456789012:execution:receipts-test-operate:one"
 OTHER_OPERATE = "arn:aws:states:eu-west-1:123456789012:execution:receipts-test-operate:two"
+RESTORING = "arn:aws:states:eu-west-1:123456789012:execution:receipts-test-restore-database:one"
+OTHER_RESTORING = "arn:aws:states:eu-west-1:123456789012:execution:receipts-test-restore-database:two"
 OTHER_ROLLBACK = "arn:aws:states:eu-west-1:123456789012:execution:receipts-test-rollback:two"
 
 

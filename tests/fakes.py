@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from lambdas.traffic.freeze_rules import ListenerRule
+
 
 @dataclass
 class FakeExecutions:
@@ -45,6 +47,17 @@ class ShownListener:
 
     def forwards(self, arns: Iterable[str]) -> dict[str, dict[str, int]]:
         return dict.fromkeys(arns, self.weights)
+
+
+@dataclass
+class KeptRules:
+    """Listeners with these rules, as `lambdas.traffic.listeners.Listeners` reads them."""
+
+    kept: list[ListenerRule] = field(default_factory=list)
+
+    def rules(self, listener: str) -> list[ListenerRule]:
+        assert listener
+        return self.kept
 
 
 class LosesAnswers:

@@ -27,6 +27,13 @@ def balancer_of(arn: str) -> str:
     return f"{before}:loadbalancer/{'/'.join(path.partition('/')[2].split('/')[:3])}"
 
 
+def listener_of(arn: str) -> str:
+    """Return the ARN of the listener that a rule stands on, which is part of the rule's; a listener's is its own."""
+    if ":listener-rule/" not in arn:
+        return arn
+    return arn.replace(":listener-rule/", ":listener/").rpartition("/")[0]
+
+
 def actions_of(account: Account, arn: str) -> Actions:
     """Read the actions of a rule, or the default ones of a listener. Raises NotThere, Unreadable."""
     if ":listener-rule/" in arn:

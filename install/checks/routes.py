@@ -9,6 +9,7 @@ from install.checks.forwards import (
     actions_of,
     active_colors,
     balancer_of,
+    listener_of,
     live_place,
     receivers,
     target_groups_of,
@@ -17,6 +18,7 @@ from install.checks.forwards import (
 )
 from install.findings import Finding, attempt, note, ok, wrong
 
+FREEZE_PRIORITY = "1"
 _CORRECT_ARN = "make it, or correct the ARN in settings"
 
 
@@ -31,6 +33,8 @@ def check_routes(settings: EnvironmentSettings, account: Account) -> Iterator[Fi
     for balancer in sorted(_balancers(settings)):
         yield from attempt("routes", _balancer(balancer, account), otherwise=_CORRECT_ARN)
         yield from attempt("routes", _strangers(balancer, settings, account), otherwise=_CORRECT_ARN)
+    if settings.restore:
+        yield from attempt("routes", _reserved(settings, account), otherwise=_CORRECT_ARN)
     for index, route in enumerate(settings.routes):
         balancer = balancer_of(live_place(route)[1])
         for color in COLORS:
@@ -128,6 +132,19 @@ def _strangers(balancer: str, settings: EnvironmentSettings, account: Account) -
                     "routes",
                     f"{place} forwards to {_names(named)} and is in no route: a switch would leave it behind",
                     "add a [[routes]] table for it, or let it forward elsewhere",
+                )
+
+
+def _reserved(settings: EnvironmentSettings, account: Account) -> Iterator[Finding]:
+    """Find what would keep a restore of the database from keeping users away, before a restore finds it."""
+    for listener in sorted({listener_of(live_place(route)[1]) for route in settings.routes}):
+        for rule in account.read("elbv2", "describe_rules", ListenerArn=listener)["Rules"]:
+            if rule.get("Priority") == FREEZE_PRIORITY:
+                yield wrong(
+                    "routes",
+                    f"{rule['RuleArn']} has priority {FREEZE_PRIORITY}, where a restore of the database has to put the"
+                    f" rule that keeps users away",
+                    "give it another priority; if it is such a rule, left behind by a restore, end that restore first",
                 )
 
 

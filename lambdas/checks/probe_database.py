@@ -9,9 +9,10 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.checks.postgres import Postgres
-from lambdas.checks.rules import PROBE_NAMESPACE, Credentials, DatabaseAddress
+from lambdas.checks.rules import PROBE_NAMESPACE, DatabaseAddress
 from lambdas.checks.secrets import Secrets
 from lambdas.clients import client
+from lambdas.database.login_rules import Credentials
 from lambdas.errors import DataStoreUnreachable
 from lambdas.observability import logger, publish, step
 

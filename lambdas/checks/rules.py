@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from json import JSONDecodeError, loads
+from json import loads
 from math import isfinite
 from typing import Any, Self
 
@@ -24,6 +24,8 @@ class Scope(StrEnum):
     """The new version once it has all traffic, and the whole system."""
     ROLLED_BACK = "rolled_back"
     """The old version after a rollback, and the whole system."""
+    RESTORED = "restored"
+    """The version that serves, through the test listener: no user can reach it, nor what watches the whole system."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Checks:
         """Return the checks of an occasion, in the order of the settings."""
         if scope is Scope.SYSTEM:
             return self.health
-        if scope is Scope.NEW_VERSION:
+        if scope in (Scope.NEW_VERSION, Scope.RESTORED):
             return _below(self.test_url, self.smoke)
         return (*self.health, *_below(self.live_url, self.smoke))
 
@@ -201,26 +203,6 @@ class CacheAddress:
     def from_json(cls, text: str) -> Self:
         """Read the CACHE variable of a function."""
         return cls(**loads(text))
-
-
-@dataclass(frozen=True)
-class Credentials:
-    """Of a database user."""
-
-    username: str
-    password: str = field(repr=False)
-
-    @classmethod
-    def from_secret(cls, text: str) -> Self:
-        """Read a secret of the form that RDS writes. Raises ValueError that does not quote it."""
-        try:
-            given = loads(text)
-        except JSONDecodeError:
-            given = None
-        names = ("username", "password")
-        if not isinstance(given, dict) or not all(isinstance(given.get(n), str) and given[n] for n in names):
-            raise ValueError('The secret of the database must be JSON with "username" and "password", both text.')
-        return cls(given["username"], given["password"])
 
 
 @dataclass(frozen=True)

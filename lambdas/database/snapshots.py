@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 # A repeated request meets the snapshot of the first one, and possibly an instance that is busy making it
 _ALREADY_TAKEN = frozenset({"DBSnapshotAlreadyExists", "InvalidDBInstanceState"})
+_NOT_FOUND = "DBSnapshotNotFound"
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,15 @@ class Snapshots:
         except ClientError as error:
             if error.response["Error"]["Code"] not in _ALREADY_TAKEN:
                 raise
+
+    def find(self, snapshot_id: str) -> Snapshot | None:
+        """Read how far a snapshot is; None when there is none."""
+        try:
+            return self.describe(snapshot_id)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != _NOT_FOUND:
+                raise
+            return None
 
     def describe(self, snapshot_id: str) -> Snapshot:
         """Read how far a snapshot is."""

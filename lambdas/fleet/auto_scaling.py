@@ -36,6 +36,11 @@ class AutoScaling:
             template_version=template.get("Version", "$Default"),
         )
 
+    def instances(self, group: str) -> set[str]:
+        """Name the instances of a group that are in service."""
+        found = self.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[group])["AutoScalingGroups"][0]
+        return {each["InstanceId"] for each in found["Instances"] if each["LifecycleState"] == "InService"}
+
     def resize(self, group: str, capacity: Capacity, template_id: str, template_version: str) -> None:
         """Give a group another size, and its next instances a launch template version. Running ones stay."""
         self.autoscaling.update_auto_scaling_group(
@@ -87,6 +92,34 @@ class AutoScaling:
             raise RefreshFailed(message) from error
         return str(answer["InstanceRefreshId"])
 
+    def restart(self, group: str) -> str:
+        """
+        Replace all of the group's instances by ones of its present launch template version, which changes nothing else.
+
+        New ones come before old ones go, half of the group at a time: so the group never serves with less than before,
+        and one that is unhealthy because its database is gone does not wait for itself to recover. Instances that are
+        protected from scale-in go as well, because they would keep their old connections; those on standby serve
+        nobody, and are left to who has put them there. Returns the refresh's id, or "" when another refresh is in the
+        way.
+        """
+        try:
+            answer = self.autoscaling.start_instance_refresh(
+                AutoScalingGroupName=group,
+                Preferences={
+                    "MinHealthyPercentage": 100,
+                    "MaxHealthyPercentage": 150,
+                    "InstanceWarmup": 0,
+                    "SkipMatching": False,
+                    "ScaleInProtectedInstances": "Refresh",
+                    "StandbyInstances": "Ignore",
+                },
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "InstanceRefreshInProgress":
+                raise
+            return ""
+        return str(answer["InstanceRefreshId"])
+
     def refresh(self, group: str, refresh_id: str) -> Refresh:
         """Read one instance refresh."""
         answer = self.autoscaling.describe_instance_refreshes(
@@ -117,4 +150,6 @@ def _refresh(item: "InstanceRefreshTypeDef") -> Refresh:
         percent=int(item.get("PercentageComplete", 0)),
         reason=item.get("StatusReason", ""),
         template_version=str(template.get("Version", "")),
+        started_at=item["StartTime"].isoformat() if "StartTime" in item else "",
+        spares_matching=item.get("Preferences", {}).get("SkipMatching", False),
     )

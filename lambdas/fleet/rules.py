@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from json import loads
 from typing import Any, Self
 
-from lambdas.errors import IdleColorNotReady, RefreshFailed
-from lambdas.release.rules import seconds_since
+from lambdas.errors import IdleColorNotReady, RefreshFailed, RestartFailed
+from lambdas.release.rules import parse_moment, seconds_since
 
 VERSION_TAG = "runback:version"
 """Instances learn their version from this tag, through the launch template and the instance metadata service."""
@@ -55,13 +55,19 @@ class Color:
 
 @dataclass(frozen=True)
 class Refresh:
-    """An instance refresh as AWS describes it. `percent` is 0 to 100."""
+    """
+    An instance refresh as AWS describes it. `percent` is 0 to 100.
+
+    `started_at` is empty until it has begun. With `spares_matching`, instances stay that have the version already.
+    """
 
     refresh_id: str
     status: str
     percent: int
     reason: str
     template_version: str
+    started_at: str = ""
+    spares_matching: bool = False
 
     @property
     def under_way(self) -> bool:
@@ -109,6 +115,64 @@ class Preparation:
     def ready(self) -> bool:
         """Say whether the color runs the new version and could take all traffic."""
         return self.refresh.status == "Successful" and self.healthy >= self.wanted
+
+
+def restarts_everything(refresh: Refresh, since: str) -> bool:
+    """Say whether a refresh, whoever has started it, replaces every instance that ran at a moment."""
+    begins_later = not refresh.started_at or parse_moment(refresh.started_at) >= parse_moment(since)
+    return refresh.under_way and not refresh.spares_matching and begins_later
+
+
+@dataclass(frozen=True)
+class Restart:
+    """
+    How far the application has been restarted: the color that serves, and the workers beside it.
+
+    `refreshes` are those of all groups, the color's first. `healthy` counts the targets of the route with the fewest,
+    `wanted` is how many each needs. `launched_at` is when all that serves or works was launched, by instance id.
+    """
+
+    refreshes: tuple[Refresh, ...]
+    healthy: int
+    wanted: int
+    launched_at: Mapping[str, str]
+    swapped_at: str
+
+    @property
+    def old(self) -> list[str]:
+        """Return the instances that still run as they did before, and know no other database."""
+        swapped = parse_moment(self.swapped_at)
+        return sorted(each for each, launched in self.launched_at.items() if parse_moment(launched) < swapped)
+
+    @property
+    def done(self) -> bool:
+        """Say whether all that serves or works was launched since, and that is as much as has to be."""
+        refreshed = all(refresh.status == "Successful" for refresh in self.refreshes)
+        return refreshed and self.healthy >= self.wanted and not self.old
+
+
+def check_restarted(restart: Restart, ready_by: str, now: str) -> bool:
+    """
+    Say whether the application has been restarted as a whole.
+
+    A refresh says only that it has replaced what belongs to its group: what somebody has registered by hand would still
+    serve from the other database. Raises RestartFailed as soon as a refresh has ended without success, or when time is
+    up.
+    """
+    if restart.done:
+        return True
+    for refresh in restart.refreshes:
+        if refresh.status != "Successful" and not refresh.under_way:
+            reason = refresh.reason or "no reason"
+            raise RestartFailed(f"Instance refresh {refresh.refresh_id} is {refresh.status}: {reason}")
+    if seconds_since(ready_by, now) >= 0:
+        progress = ", ".join(f"{each.status} at {each.percent} %" for each in restart.refreshes)
+        old = f" Instances launched before {restart.swapped_at} still run: {', '.join(restart.old)}."
+        raise RestartFailed(
+            f"Instance refresh {progress}, {restart.healthy} of {restart.wanted} targets healthy when the time was up"
+            f" at {ready_by}.{old if restart.old else ''}"
+        )
+    return False
 
 
 def check_preparation(preparation: Preparation, ready_by: str, now: str) -> bool:

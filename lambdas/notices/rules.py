@@ -29,6 +29,15 @@ class Kind(StrEnum):
     MAINTENANCE_ENDED = "maintenance_ended"
     CRITICAL_ALARM = "critical_alarm"
     UNDECIDED = "undecided"
+    RESTORE_ASKED = "restore_asked"
+    RESTORE_APPROVED = "restore_approved"
+    RESTORE_REJECTED = "restore_rejected"
+    RESTORE_EXPIRED = "restore_expired"
+    RESTORE_REFUSED = "restore_refused"
+    DATABASE_RESTORED = "database_restored"
+    RESTORE_FAILED = "restore_failed"
+    RESTORE_GIVEN_UP = "restore_given_up"
+    RESTORE_FROZEN = "restore_frozen"
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,15 @@ _HEADLINES: Mapping[Kind, str] = {
     Kind.MAINTENANCE_ENDED: "Maintenance is over",
     Kind.CRITICAL_ALARM: "ACTION NEEDED: a critical alarm is on, traffic was not moved",
     Kind.UNDECIDED: "ACTION NEEDED: release {release_id} cannot be judged",
+    Kind.RESTORE_ASKED: "ACTION NEEDED: approve or reject a restore ({release_id})",
+    Kind.RESTORE_APPROVED: "The restore before {release_id} is approved",
+    Kind.RESTORE_REJECTED: "The restore before {release_id} is rejected",
+    Kind.RESTORE_EXPIRED: "Nobody approved the restore before {release_id}",
+    Kind.RESTORE_REFUSED: "The restore before {release_id} could not begin",
+    Kind.DATABASE_RESTORED: "Database restored ({release_id}), traffic flows",
+    Kind.RESTORE_FAILED: "ACTION NEEDED: the restore before {release_id} failed",
+    Kind.RESTORE_GIVEN_UP: "The restore before {release_id} was given up, traffic flows",
+    Kind.RESTORE_FROZEN: "ACTION NEEDED: TRAFFIC IS FROZEN, restore of {release_id}",
 }
 
 _ADVICE: Mapping[Kind, str] = {
@@ -116,6 +134,35 @@ _ADVICE: Mapping[Kind, str] = {
         ' "release_id": "{release_id}", "reason": "…"}}; if not, with {{"action": "abort", "release_id":'
         ' "{release_id}", "reason": "…"}}. If nobody decides before the deadline, it is rolled back.'
     ),
+    Kind.RESTORE_ASKED: (
+        "Nothing is changed before somebody approves, and what is written since that moment is lost then. To approve,"
+        ' start {operate_machine} with the input {{"action": "approve", "release_id": "{release_id}", "reason": "…"}};'
+        ' to reject, with {{"action": "reject", "release_id": "{release_id}", "reason": "…"}}. Writes to tables that'
+        ' settings do not name end the restore, unless the approval also has "accept_unaccounted": true.'
+    ),
+    Kind.RESTORE_APPROVED: "Watch {restore_machine}: its own message says how it ended.",
+    Kind.RESTORE_REJECTED: "Nothing was changed. To ask again, start {restore_machine}.",
+    Kind.RESTORE_EXPIRED: "Nothing was changed. If it is needed still, start {restore_machine} again.",
+    Kind.RESTORE_REFUSED: (
+        "Nothing was changed. Remove the reason above, then start {restore_machine} again; it has to be approved again."
+    ),
+    Kind.DATABASE_RESTORED: (
+        "The instance that served before is kept, with what was written since, and nobody can write to it. Before the"
+        " next deployment of infrastructure put the new instance into settings, Terraform and alarms, which name the"
+        ' old one still. To go back to it, start {restore_machine} with the input {{"release_id": "{release_id}",'
+        ' "undo": true, "reason": "…"}}.'
+    ),
+    Kind.RESTORE_FAILED: (
+        "The instance that served before serves again, and traffic flows. No data are lost; what was made for the"
+        " restore is kept. Remove the cause above, then start {restore_machine} again."
+    ),
+    Kind.RESTORE_GIVEN_UP: "The instance that served before serves again. No data are lost.",
+    Kind.RESTORE_FROZEN: (
+        "Users get 503, and nothing lets traffic flow by itself: the databases may be exchanged by half. Remove the"
+        " cause above. To go on with the restore, start {restore_machine} with the input"
+        ' {{"release_id": "{release_id}", "reason": "…"}}; to have the instance back that served before, with'
+        ' {{"release_id": "{release_id}", "undo": true, "reason": "…"}}. Neither needs an approval.'
+    ),
 }
 
 
@@ -172,6 +219,7 @@ def compose(notice: Notice, service: str, environment: str) -> Message:
         "rollback_machine": f"{service}-{environment}-rollback",
         "clean_up_machine": f"{service}-{environment}-clean-up",
         "operate_machine": f"{service}-{environment}-operate",
+        "restore_machine": f"{service}-{environment}-restore-database",
         "commands": notice.commands or "(their copy in SSM cannot be read either: see the runbook, Quick Rollback)",
     }
     headline = _HEADLINES[notice.kind].format(**words)

@@ -57,7 +57,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     Read {"input": of the machine, "execution", "now"}.
 
     Return {"verdict", "reason": why or with which consequence, "asked": the operator's reason, "action", "release_id",
-    "kind": of the message, "start_as": name of the rollback that an abort starts}.
+    "kind": of the message, "start_as": name of the rollback that an abort starts, "accept_unaccounted": bool}.
     """
     request = read_order(event["input"], settings.limits.longest_seconds)
     return give_order(request, event["execution"], event["now"])
@@ -103,4 +103,5 @@ def _answer(request: OrderRequest, decision: Decision, release_id: str, executio
         "release_id": release_id,
         "kind": KINDS[request.action].value,
         "start_as": rollback_name(release_id, execution),
+        "accept_unaccounted": request.accept_unaccounted,
     }

@@ -20,6 +20,7 @@ from lambdas.release.rules import (
     Work,
     as_timestamp,
     describe_json,
+    frozen_by,
     later,
     parse_moment,
     seconds_since,
@@ -30,7 +31,10 @@ AT_WORK = frozenset({Phase.PREPARING, Phase.SHIFTING, Phase.BAKING})
 """The phases in which a deployment holds the environment and its release is not accepted yet."""
 
 _MINUTE = 60
-_FIELDS = ("action", "minutes", "reason", "release_id")
+_FIELDS = ("accept_unaccounted", "action", "minutes", "reason", "release_id")
+_KINDS_OF_FIELDS = {"accept_unaccounted": bool, "minutes": object}
+_ANSWERS = frozenset({OrderAction.APPROVE, OrderAction.REJECT})
+"""Orders that answer whether a restore of the database may begin."""
 _LONGEST_REASON = 1000
 _REMEMBERED = 20
 """How many orders a release's history keeps: an item of DynamoDB has a size, and an operator patience."""
@@ -41,6 +45,8 @@ KINDS: Mapping[OrderAction, Kind] = {
     OrderAction.RESUME: Kind.RESUMED,
     OrderAction.PROMOTE: Kind.PROMOTE_ORDERED,
     OrderAction.ABORT: Kind.ABORT_ORDERED,
+    OrderAction.APPROVE: Kind.RESTORE_APPROVED,
+    OrderAction.REJECT: Kind.RESTORE_REJECTED,
     OrderAction.END_WINDOW: Kind.WINDOW_ENDED,
     OrderAction.RELEASE_ENVIRONMENT: Kind.ENVIRONMENT_FREED,
     OrderAction.BEGIN_MAINTENANCE: Kind.MAINTENANCE_BEGUN,
@@ -59,6 +65,8 @@ class Verdict(StrEnum):
     """Everything is as the order wants it: nothing changes, and nobody is told again."""
     ABORT = "abort"
     """The order is recorded, and the rollback machine has to be started."""
+    ANSWER = "answer"
+    """A restore may be waiting for this answer; to give it is another function's work."""
     FREE = "free"
     """The lease may be taken from its holder; that is another function's work."""
     REFUSED = "refused"
@@ -73,6 +81,7 @@ class OrderRequest:
     release_id: str = ""
     reason: str = ""
     minutes: int | None = None
+    accept_unaccounted: bool = False
     problem: str = ""
 
 
@@ -89,6 +98,16 @@ class Decision:
     reason: str
     order: Order | None = None
     maintenance: Maintenance | None = None
+
+
+_ANSWER = Decision(Verdict.ANSWER, "Whether a restore waits for this answer is decided from its plan.")
+_DECIDED_LATER = {
+    OrderAction.RELEASE_ENVIRONMENT: Decision(
+        Verdict.FREE, "Whether the environment can be freed is decided from its holder and listener."
+    ),
+    OrderAction.APPROVE: _ANSWER,
+    OrderAction.REJECT: _ANSWER,
+}
 
 
 @dataclass(frozen=True)
@@ -124,11 +143,17 @@ def read_order(given: Any, longest_pause_seconds: int) -> OrderRequest:  # noqa:
         release_id=given.get("release_id", ""),
         reason=given["reason"].strip(),
         minutes=given.get("minutes"),
+        accept_unaccounted=given.get("accept_unaccounted", False),
     )
 
 
 def _problem_of(given: Any, longest_minutes: int) -> str:  # noqa: ANN401
-    return _problem_of_form(given) or _problem_of_order(given) or _problem_of_minutes(given, longest_minutes)
+    return (
+        _problem_of_form(given)
+        or _problem_of_order(given)
+        or _problem_of_minutes(given, longest_minutes)
+        or _problem_of_answer(given)
+    )
 
 
 def _problem_of_form(given: Any) -> str:  # noqa: ANN401
@@ -137,8 +162,10 @@ def _problem_of_form(given: Any) -> str:  # noqa: ANN401
     for name in sorted(given):
         if name not in _FIELDS:
             return f"Field {name!r} is not known."
-        if name != "minutes" and not isinstance(given[name], str):
-            return f"Field {name!r} must be text, but it is {describe_json(given[name])}."
+        kind = _KINDS_OF_FIELDS.get(name, str)
+        if not isinstance(given[name], kind):
+            expected = "text" if kind is str else "true or false"
+            return f"Field {name!r} must be {expected}, but it is {describe_json(given[name])}."
     return ""
 
 
@@ -166,6 +193,17 @@ def _problem_of_minutes(given: Mapping[str, Any], longest_minutes: int) -> str:
         return (
             f"Field 'minutes' must be a whole number from 1 to {longest_minutes}, but it is {describe_json(minutes)}."
         )
+    return ""
+
+
+def _problem_of_answer(given: Mapping[str, Any]) -> str:
+    if given["action"] in _ANSWERS and not given.get("release_id", "").strip():
+        return (
+            f"Field 'release_id' is missing: {given['action']} is about the restore of one release, which its message"
+            f" names."
+        )
+    if "accept_unaccounted" in given and given["action"] != OrderAction.APPROVE:
+        return f"Field 'accept_unaccounted' goes with {OrderAction.APPROVE} only."
     return ""
 
 
@@ -211,8 +249,8 @@ def decide(
     """
     if request.problem:
         return Decision(Verdict.INVALID, request.problem)
-    if request.action is OrderAction.RELEASE_ENVIRONMENT:
-        return Decision(Verdict.FREE, "Whether the environment can be freed is decided from its holder and listener.")
+    if request.action in _DECIDED_LATER:
+        return _DECIDED_LATER[request.action]
     if request.action in _MAINTENANCE:
         return _decide_maintenance(request, record, execution, now)
     release_id = addressed(request, record)
@@ -364,6 +402,8 @@ def _decide_window_of(live: Live, point: RollbackPoint, record: EnvironmentRecor
 def _what_is_possible(record: EnvironmentRecord, now: str) -> str:
     """Say what the environment is doing, and which machine or order fits that."""
     work = record.work
+    if work.phase in (Phase.RESTORING, Phase.FROZEN):
+        return frozen_by(work)
     if work.holder is None:
         return _what_is_possible_when_free(record.live, now)
     working = f"Release {work.release_id} is {work.phase} under execution {work.holder}."
@@ -397,6 +437,8 @@ class Freeing:
 
 def why_not_free(request: OrderRequest, work: Work) -> Decision | None:
     """Say what is known from the lease alone against freeing the environment; None when nothing is."""
+    if work.is_frozen:
+        return Decision(Verdict.REFUSED, frozen_by(work))
     if work.holder is None:
         return Decision(Verdict.ALREADY_SO, "Nobody holds the environment.")
     if request.release_id not in ("", work.release_id):

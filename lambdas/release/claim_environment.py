@@ -11,6 +11,8 @@ from lambdas.clients import client
 from lambdas.observability import step
 from lambdas.release.record import ReleaseRecord
 from lambdas.release.rules import InWindow, Lease, Phase, Work, check_deploy_claim, other_color
+from lambdas.traffic.freeze_rules import listener_of, require_thawed
+from lambdas.traffic.listeners import Listeners
 from lambdas.traffic.load_balancer import LoadBalancer
 from lambdas.traffic.rules import Route, require_live
 
@@ -31,7 +33,8 @@ settings = Settings(
     Route.all_from_json(environ["ROUTES"]),
     InWindow(loads(environ["RELEASE"])["next_release_in_window"]),
 )
-load_balancer = LoadBalancer(client("elbv2"))
+_elbv2 = client("elbv2")
+load_balancer, listeners = LoadBalancer(_elbv2), Listeners(_elbv2)
 record = ReleaseRecord(client("dynamodb"), settings.table, settings.environment)
 
 
@@ -62,7 +65,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 
 def claim_environment(claim: Claim) -> dict[str, Any]:
     """
-    Claim the environment if nobody else works on it and the listener is what the record says.
+    Claim the environment if nobody else works on it, the listener is what the record says, and users reach it.
 
     Safe to repeat: the same execution gets the same lease again. Raises EnvironmentBusy, RollbackWindowOpen and
     ListenerDrifted; nothing has changed then.
@@ -72,6 +75,7 @@ def claim_environment(claim: Claim) -> dict[str, Any]:
     if again_at:
         return {"lease": Lease("", 0).as_event(), "active": "", "idle": "", "again_at": again_at}
     active = require_live(settings.routes, load_balancer.forwards(route.arn for route in settings.routes), found.live)
+    require_thawed({each: listeners.rules(each) for each in sorted({listener_of(r.arn) for r in settings.routes})})
     if found.work.lease and found.work.holder == claim.execution:
         return _answer(found.work.lease, active)
     record.note_release(

@@ -10,11 +10,13 @@ The release record in DynamoDB: one partition per environment.
 | `release#<id>` | the history of one release |
 | `color#<color>` | the version that was last brought up on a color |
 
+`restores.py` keeps two more items: a restore of the database, and which instance serves since then.
+
 Every write that follows a claim is conditional on the token of that claim, so an execution that lost the environment
 cannot change the record any more.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +78,7 @@ class ReleaseRecord:
         if answer.get("UnprocessedKeys"):
             message = "DynamoDB returned a part of the record only, which must not be taken for the whole"
             raise AwsCallFailed(message)
-        items = {item["item"]: item for item in map(_from_dynamodb, answer["Responses"][self.table])}
+        items = {item["item"]: item for item in map(from_dynamodb, answer["Responses"][self.table])}
         return EnvironmentRecord(
             work=_work(items.get("lease")),
             live=_live(items.get("live")),
@@ -89,24 +91,33 @@ class ReleaseRecord:
         answer = self.dynamodb.get_item(
             TableName=self.table, Key=self._key(f"release#{release_id}"), ConsistentRead=True
         )
-        return _from_dynamodb(answer.get("Item", {}))
+        return from_dynamodb(answer.get("Item", {}))
 
-    def claim(self, observed: Work, wanted: Work, *, live: Live | None = None) -> Lease:
+    def claim(
+        self,
+        observed: Work,
+        wanted: Work,
+        *,
+        live: Live | None = None,
+        also: "Sequence[TransactWriteItemTypeDef]" = (),
+    ) -> Lease:
         """
         Take the environment over from what was observed, in one conditional write.
 
-        A `live` item is written with it, or not at all. Raises EnvironmentBusy when somebody else claimed in between.
+        A `live` item and what else there is to write (`also`) are written with it, or not at all. Raises
+        EnvironmentBusy when somebody else claimed in between.
         A claim whose answer was lost is recognised.
         """
         claimed = replace(wanted, token=observed.token + 1)
         put = self._conditional_put(claimed, observed.token)
         try:
-            if live is None:
-                self.dynamodb.put_item(**put)
+            writes = [*([self._put("live", _plain(live))] if live else []), *also]
+            if writes:
+                self.dynamodb.transact_write_items(TransactItems=[{"Put": put}, *writes])
             else:
-                self.dynamodb.transact_write_items(TransactItems=[{"Put": put}, self._put("live", _plain(live))])
+                self.dynamodb.put_item(**put)
         except ClientError as error:
-            _raise_unless_condition_failed(error)
+            raise_unless_condition_failed(error)
             current = self.read().work
             if current.holder != wanted.holder:
                 message = f"Execution {current.holder} claimed the environment first. Start again when it has ended."
@@ -142,12 +153,21 @@ class ReleaseRecord:
             answer = self.dynamodb.update_item(**update, ReturnValues="ALL_NEW")
         except ClientError as error:
             raise self._lost(lease, error) from error
-        return _work(_from_dynamodb(answer["Attributes"]))
+        return _work(from_dynamodb(answer["Attributes"]))
+
+    def write_under_lease(self, lease: Lease, now: str, writes: "Sequence[TransactWriteItemTypeDef]") -> None:
+        """Write something together with the proof that this execution still holds the environment. Raises LeaseLost."""
+        self._transact_or_lose(lease, [self._lease_update(lease, {"progress_at": now}), *writes])
 
     def begin_shifting(self, lease: Lease, live: Live, phase: Phase, intents: Forwards, now: str) -> None:
         """From the first shift on, alarms and rollbacks are about this release: lease and live item change together."""
         changes = {"progress_at": now, "phase": phase.value, "intents": intents}
-        self._transact_or_lose(lease, [self._lease_update(lease, changes), self._put("live", _plain(live))])
+        writes = [
+            self._lease_update(lease, changes),
+            self._put("live", _plain(live)),
+            self._history(live.release_id, {}, {"shifted_at": now}),
+        ]
+        self._transact_or_lose(lease, writes)
 
     def give_order(self, observed: Work, order: Order, history: Orders) -> None:
         """
@@ -209,7 +229,7 @@ class ReleaseRecord:
             "Key": self._key(item),
             "ConditionExpression": condition,
             "ExpressionAttributeNames": names,
-            "ExpressionAttributeValues": _to_dynamodb(values),
+            "ExpressionAttributeValues": to_dynamodb(values),
         }
         return {"Update": {**common, "UpdateExpression": expression}} if expression else {"ConditionCheck": common}
 
@@ -217,7 +237,7 @@ class ReleaseRecord:
         try:
             self.dynamodb.transact_write_items(TransactItems=writes)
         except ClientError as error:
-            _raise_unless_condition_failed(error)
+            raise_unless_condition_failed(error)
             raise EnvironmentBusy("The record has changed since it was read.") from error
 
     def expire_rollback_point(self, lease: Lease, live: Live, now: str) -> None:
@@ -293,7 +313,7 @@ class ReleaseRecord:
                 {":none": {}},
             )
         except ClientError as error:
-            _raise_unless_condition_failed(error)
+            raise_unless_condition_failed(error)
             return False
         try:
             self._update_release(
@@ -304,7 +324,7 @@ class ReleaseRecord:
                 {":began": began_at, ":most": _MOST_EXECUTIONS},
             )
         except ClientError as error:
-            _raise_unless_condition_failed(error)
+            raise_unless_condition_failed(error)
         return True
 
     def _update_release(
@@ -334,13 +354,13 @@ class ReleaseRecord:
 
     def note_health(self, reading: HealthReading) -> None:
         """Keep a reading of the way back's health for the moment in which it cannot be read."""
-        item = {**self._plain_key("health"), **asdict(reading)}
-        self.dynamodb.put_item(TableName=self.table, Item=_to_dynamodb(item))
+        item = {**self.plain_key("health"), **asdict(reading)}
+        self.dynamodb.put_item(TableName=self.table, Item=to_dynamodb(item))
 
     def note_maintenance(self, maintenance: Maintenance) -> None:
         """Write down until when there is maintenance; one that was noted before is over. Safe to repeat."""
-        item = {**self._plain_key("maintenance"), **asdict(maintenance)}
-        self.dynamodb.put_item(TableName=self.table, Item=_to_dynamodb(item))
+        item = {**self.plain_key("maintenance"), **asdict(maintenance)}
+        self.dynamodb.put_item(TableName=self.table, Item=to_dynamodb(item))
 
     def _lease_update(
         self, lease: Lease, changes: Item, *, remove: list[str] | None = None
@@ -366,7 +386,7 @@ class ReleaseRecord:
         """Return the request that replaces the lease item, if its token is the observed one; 0 means no item."""
         put: PutTypeDef = {
             "TableName": self.table,
-            "Item": _to_dynamodb({**self._plain_key("lease"), **_plain(work)}),
+            "Item": to_dynamodb({**self.plain_key("lease"), **_plain(work)}),
             "ConditionExpression": "#token = :observed" if observed_token else "attribute_not_exists(#token)",
             "ExpressionAttributeNames": {"#token": "token"},
         }
@@ -375,7 +395,7 @@ class ReleaseRecord:
         return put
 
     def _put(self, item: str, attributes: Item) -> "TransactWriteItemTypeDef":
-        return {"Put": {"TableName": self.table, "Item": _to_dynamodb({**self._plain_key(item), **attributes})}}
+        return {"Put": {"TableName": self.table, "Item": to_dynamodb({**self.plain_key(item), **attributes})}}
 
     def _transact_or_lose(self, lease: Lease, writes: "list[TransactWriteItemTypeDef]") -> None:
         try:
@@ -388,17 +408,18 @@ class ReleaseRecord:
 
     def _lost(self, lease: Lease, error: ClientError) -> LeaseLost:
         """Return what a failed condition means; every other failure is passed on."""
-        _raise_unless_condition_failed(error)
+        raise_unless_condition_failed(error)
         return LeaseLost(f"Execution {lease.holder} no longer holds {self.environment} (token {lease.token}).")
 
-    def _plain_key(self, item: str) -> Item:
+    def plain_key(self, item: str) -> Item:
+        """Return the key of one of the environment's items."""
         return {"environment": self.environment, "item": item}
 
     def _key(self, item: str) -> Item:
-        return _to_dynamodb(self._plain_key(item))
+        return to_dynamodb(self.plain_key(item))
 
 
-def _raise_unless_condition_failed(error: ClientError) -> None:
+def raise_unless_condition_failed(error: ClientError) -> None:
     """
     Pass every other failure on.
 
@@ -418,11 +439,13 @@ def _plain(value: Work | Live) -> Item:
     return {name: content for name, content in asdict(value).items() if content is not None}
 
 
-def _to_dynamodb(item: Item) -> Item:
+def to_dynamodb(item: Mapping[str, Any]) -> Item:
+    """Write plain values as DynamoDB takes them."""
     return {name: _serialize(value) for name, value in item.items()}
 
 
-def _from_dynamodb(item: Item) -> Item:
+def from_dynamodb(item: Item) -> Item:
+    """Read plain values from what DynamoDB returns; numbers are Decimals."""
     return {name: _deserialize(value) for name, value in item.items()}
 
 

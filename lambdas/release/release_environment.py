@@ -37,7 +37,10 @@ def release_environment(lease: Lease, release_id: str, phase: Phase, issue: str,
     Write the outcome into the release's history and give the lease back. Safe to repeat. Raises LeaseLost.
 
     That a release was promoted is written by `record.commit`: what comes later, such as its clean-up, may find that it
-    ended otherwise meanwhile.
+    ended otherwise meanwhile. That a restore of the database has left the traffic frozen says nothing of the release.
     """
+    if phase is Phase.FROZEN:
+        record.finish(lease, phase, now, {})
+        return
     facts = ({} if phase is Phase.COMMITTED else {"outcome": OUTCOMES[phase]}) | ({"issue": issue} if issue else {})
     record.finish(lease, phase, now, {release_id: facts})

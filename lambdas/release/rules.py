@@ -35,6 +35,14 @@ class Phase(StrEnum):
     """The release was given up before traffic moved."""
     ESCALATED = "escalated"
     """Runback could not finish on its own, and has told a human."""
+    RESTORING = "restoring"
+    """The database is brought back to a former state; all traffic is answered with 503 meanwhile."""
+    RESTORED = "restored"
+    """The database was brought back, and traffic flows again."""
+    RESTORE_FAILED = "restore_failed"
+    """The database could not be brought back; what served before serves again."""
+    FROZEN = "frozen"
+    """A restore of the database could not be ended, and traffic is answered with 503 until a human goes on with it."""
 
 
 OUTCOMES: Mapping[Phase, str] = {
@@ -44,6 +52,10 @@ OUTCOMES: Mapping[Phase, str] = {
     Phase.ESCALATED: "escalated",
 }
 """What a release's history says of its end, by the phase in which the work on it ended."""
+
+
+KEEPS_FREEZE = "keep_frozen"
+"""The action of a rollback that has found a dead restore: it writes that down, and moves nothing."""
 
 
 class PointStatus(StrEnum):
@@ -65,6 +77,10 @@ class OrderAction(StrEnum):
     """Skip what is left of all bakes; every check still runs."""
     ABORT = "abort"
     """Give the release up: aborted before the first shift, rolled back from then on."""
+    APPROVE = "approve"
+    """Let a restore of the database begin, which loses what was written since its recovery point."""
+    REJECT = "reject"
+    """Let it not begin."""
     END_WINDOW = "end-window"
     """Give up the way back of the live release before the end of its window."""
     RELEASE_ENVIRONMENT = "release-environment"
@@ -170,6 +186,13 @@ class Work:
     def lease(self) -> Lease | None:
         """Return the lease that the present holder carries, if somebody holds the environment."""
         return Lease(self.holder, self.token) if self.holder else None
+
+    @property
+    def is_frozen(self) -> bool:
+        """Say whether a restore of the database has frozen all traffic, or may have: nothing else is to be moved."""
+        if self.phase is Phase.ROLLING_BACK:
+            return self.action == KEEPS_FREEZE
+        return self.phase in (Phase.RESTORING, Phase.FROZEN)
 
 
 @dataclass(frozen=True)
@@ -336,6 +359,8 @@ def check_deploy_claim(record: EnvironmentRecord, execution: str, now: str, *, i
             f"Maintenance is under way until {maintenance.until} ({maintenance.reason}). Start again after it, or end"
             f" it with the order end-maintenance."
         )
+    if work.is_frozen:
+        raise EnvironmentBusy(f"{frozen_by(work)} Release again when traffic flows.")
     if in_window is InWindow.WAIT and work.phase is Phase.CLEANING_UP and work.holder is not None:
         return as_timestamp(later(now, WINDOW_PAUSE_SECONDS))
     if work.holder is not None:
@@ -358,6 +383,21 @@ def check_deploy_claim(record: EnvironmentRecord, execution: str, now: str, *, i
     if ends_at and in_window is InWindow.WAIT:
         return as_timestamp(min(later(now, WINDOW_PAUSE_SECONDS), ends_at, key=parse_moment))
     return ""
+
+
+def frozen_by(work: Work) -> str:
+    """Say which restore has frozen the traffic, and which inputs of its machine go on with it or give it up."""
+    if work.holder is not None and work.phase is Phase.RESTORING:
+        return (
+            f"The database of release {work.release_id} is being restored by execution {work.holder}, and traffic is"
+            f" frozen meanwhile."
+        )
+    named = f'"release_id": "{work.release_id}", "reason": "…"'
+    return (
+        f"Traffic is frozen: the restore of the database of release {work.release_id} did not come to its end. To go on"
+        f" with it, start the restore-database machine with {{{named}}}; to bring the instance back that served before,"
+        f' with {{{named}, "undo": true}}.'
+    )
 
 
 BUSY_PAUSE_SECONDS = 60
@@ -432,8 +472,8 @@ def decide_clean_up(request: CleanUpRequest, record: EnvironmentRecord, executio
         return CleanUpVerdict(CleanUp.NOTHING, reason)
     if ends_at := _window_still_open(live, now):
         return CleanUpVerdict(CleanUp.WAIT, f"The rollback window is open until {ends_at}.", as_timestamp(ends_at))
-    if work.holder is not None:
-        return wait_for_others(f"Execution {work.holder} works on the environment.", now)
+    if work.holder is not None or work.is_frozen:
+        return wait_for_others(_what_is_waited_for(work), now)
     return CleanUpVerdict(CleanUp.CLEAN, "The rollback window is over.")
 
 
@@ -455,6 +495,10 @@ def _why_left_to_human(request: CleanUpRequest, work: Work) -> str:
     if work.phase is Phase.ESCALATED and request.release_id:
         return "The environment was left to a human. Start this machine with the input {} when the old color may go."
     return ""
+
+
+def _what_is_waited_for(work: Work) -> str:
+    return frozen_by(work) if work.is_frozen else f"Execution {work.holder} works on the environment."
 
 
 def _window_still_open(live: Live | None, now: str) -> str:

@@ -7,6 +7,7 @@ from re import fullmatch
 from typing import Any
 
 from lambdas.release.rules import explain_failure, other_color, parse_moment
+from lambdas.reports import restore_event_rules as restores
 from lambdas.reports.history_rules import History, Visit, plain
 from lambdas.reports.story import Decision, Event, Stretch, Tone, Weights
 
@@ -34,6 +35,7 @@ _CHECKED: Mapping[str, str] = {
     "new_version": "Smoke checks passed before any traffic",
     "live": "Checks of the live version passed",
     "rolled_back": "Checks of the old version passed",
+    "restored": "Checks of the restarted application passed",
 }
 _PART_OF: Mapping[str, str] = {
     "Wait for snapshot": "Take snapshot",
@@ -46,6 +48,7 @@ _PART_OF: Mapping[str, str] = {
     "Wait for late writes": "Settle listener",
     "Wait for its last step": "Stop preparation",
     "Claim clean-up": "Wait until it is time",
+    **restores.PART_OF,
 }
 """The states that an operator takes for a part of another one: those that wait and look again."""
 
@@ -108,6 +111,10 @@ def _decided(visit: Visit) -> Iterator[Decision]:
         yield Decision(visit.answered, f"back on {visit.given['color']}", Tone.GOOD)
     elif visit.function == SWITCH:
         yield Decision(visit.answered, f"{visit.given['percent']} %")
+    elif visit.function == restores.FREEZE:
+        yield Decision(visit.answered, "frozen", Tone.WARNING)
+    elif visit.function == restores.THAW:
+        yield Decision(visit.answered, "thawed", Tone.GOOD)
     elif visit.function == "promote":
         yield Decision(visit.answered, "promoted", Tone.GOOD)
     elif visit.function == "release-environment" and visit.given["phase"] in ("aborted", "escalated"):
@@ -133,6 +140,9 @@ def request_of(history: History) -> str:
         return f"Version {given.get('version', 'unknown')} was asked for."
     if history.execution.machine == "clean-up":
         return "The clean-up began."
+    if history.execution.machine == "restore-database":
+        wanted = "An undo of the restore" if given.get("undo") else "A restore of the database"
+        return _sentence(f"{wanted} was asked for: {given.get('reason', 'nobody knows why')}")
     failure = {"Error": str(given["reason"]), "Cause": str(given.get("cause", ""))} if given.get("reason") else {}
     if given.get("alarm"):
         name = str(given["alarm"]).removeprefix(f"{history.execution.prefix}-")
@@ -191,7 +201,9 @@ def _failed(visit: Visit) -> Event:
 def _tone(visit: Visit) -> Tone:
     if visit.function == SWITCH and visit.given.get("back"):
         return Tone.WARNING if visit.answer.get("concern") else Tone.GOOD
-    if visit.function == "promote":
+    if visit.function == restores.FREEZE:
+        return Tone.WARNING
+    if visit.function in ("promote", restores.THAW):
         return Tone.GOOD
     if visit.function == "certify-rollback" and visit.answer.get("concern"):
         return Tone.WARNING
@@ -294,6 +306,7 @@ def _count(number: Any, noun: str) -> str:  # noqa: ANN401  a number of JSON
 
 
 _SENTENCES: Mapping[str, Sentence] = {
+    **restores.SENTENCES,
     "claim-environment": _claimed,
     "record-rollback-point": _way_back,
     "run-smoke-checks": _checked,

@@ -15,7 +15,7 @@ from lambdas.release.rules import explain_failure
 
 Event = Mapping[str, Any]
 
-REPORTED = ("deploy", "rollback", "clean-up")
+REPORTED = ("deploy", "rollback", "clean-up", "restore-database")
 """The machines whose executions can be part of a release."""
 
 _FAILED_TASK = frozenset({"TaskFailed", "TaskTimedOut", "TaskStartFailed", "TaskSubmitFailed"})
@@ -194,7 +194,8 @@ def _go_on(visit: _OpenVisit, event: Event, prefix: str) -> None:
         visit.given = _mapping(parameters.get("Payload"))
     elif kind == "TaskSucceeded":
         visit.answered = event["timestamp"]
-        visit.answer = _mapping(_object(details.get("output")).get("Payload"))
+        output = _object(details.get("output"))
+        visit.answer = _mapping(output.get("Payload", output))  # a human's answer has no such wrapping
     elif kind in _FAILED_TASK:
         visit.failures.append(Failure(event["timestamp"], details.get("error", ""), _why(details, prefix)))
 

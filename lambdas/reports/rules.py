@@ -20,6 +20,7 @@ from lambdas.reports.event_rules import (
 )
 from lambdas.reports.history_rules import Failure, History, plain
 from lambdas.reports.recovery_rules import Recovery, recovery_of
+from lambdas.reports.restore_event_rules import frozen_for, losses_of
 from lambdas.reports.story import Decision, Event, Figure, Story, Told, Tone, Traffic, Weights
 from lambdas.reports.traffic_rules import NOBODY
 
@@ -211,6 +212,7 @@ def _order(order: Item, evidence: Evidence) -> Event:
 
 def _figures(evidence: Evidence, weights: Sequence[Weights]) -> Iterator[Figure]:
     yield from _durations(evidence, weights)
+    yield from _restores(evidence)
     traffic = evidence.traffic or {}
     during = [each for samples in traffic.values() for each in samples if _touches(each, evidence)]
     if requests := sum(each.requests for each in during):
@@ -245,6 +247,14 @@ def _way_back(recovery: Recovery, weights: Sequence[Weights]) -> Iterator[Figure
         yield Figure(
             "Verification: from there to an old version that was checked", _lasted(recovery.verified - recovery.safe)
         )
+
+
+def _restores(evidence: Evidence) -> Iterator[Figure]:
+    """Tell what it cost that the database was brought back."""
+    for lost in losses_of(evidence.histories):
+        yield Figure("Rows that a restore has taken from users", lost)
+    if frozen := frozen_for(evidence.histories):
+        yield Figure("Traffic was frozen for", _lasted(frozen))
 
 
 def _errors_of_steps(evidence: Evidence, weights: Sequence[Weights], traffic: TrafficByColor) -> Iterator[Figure]:

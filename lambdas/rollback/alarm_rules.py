@@ -10,7 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lambdas.judge.alarm_rules import Alarm, AlarmName, Effect
-from lambdas.release.rules import EnvironmentRecord, Live, Phase, PointStatus, RollbackPoint, seconds_since
+from lambdas.release.rules import (
+    EnvironmentRecord,
+    Live,
+    Phase,
+    PointStatus,
+    RollbackPoint,
+    Work,
+    frozen_by,
+    seconds_since,
+)
 
 _FIRST_STATE = "INSUFFICIENT_DATA"
 """An alarm begins in it, when it is made as well as when its metric begins again."""
@@ -98,6 +107,8 @@ def _why_human(alarm: Alarm, record: EnvironmentRecord, now: str) -> str:
     point = _point_of(record.live)
     if maintenance := record.maintained(now):
         return f"Maintenance is under way until {maintenance.until} ({maintenance.reason})."
+    if restored := _why_restore(alarm, record.work):
+        return restored
     if alarm.name.effect is Effect.PAGES:
         return "No release is taken back for this alarm: its cause is as likely another one."
     if record.work.phase is Phase.ESCALATED:
@@ -105,6 +116,22 @@ def _why_human(alarm: Alarm, record: EnvironmentRecord, now: str) -> str:
     if point is None or not point.in_window(now):
         return "It is outside the time in which a release is taken back by itself."
     return ""
+
+
+def _why_restore(alarm: Alarm, work: Work) -> str:
+    """
+    Say that a restore of the database freezes the traffic, or did so when the alarm turned on; "" when neither is so.
+
+    Between its claim and the last metrics of its end users got 503, whatever the release is like.
+    """
+    if work.is_frozen:
+        return frozen_by(work)
+    if work.phase not in (Phase.RESTORED, Phase.RESTORE_FAILED) or not work.claimed_at or not work.progress_at:
+        return ""
+    began_before = seconds_since(work.claimed_at, alarm.since) < 0
+    if began_before or seconds_since(work.progress_at, alarm.since) >= _LATE_METRICS_SECONDS:
+        return ""
+    return "It turned on while a restore of the database had frozen the traffic, and may be about that."
 
 
 def _why_not_this_release(alarm: Alarm, live: Live | None, alarms: Sequence[Alarm]) -> str:

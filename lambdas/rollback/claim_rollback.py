@@ -22,6 +22,7 @@ from lambdas.rollback.alarm_rules import UNASKED, CriticalAlarms
 from lambdas.rollback.executions import Executions
 from lambdas.rollback.rules import (
     CLAIMING,
+    NO_RESTORES,
     Action,
     RollbackRequest,
     Verdict,
@@ -47,6 +48,7 @@ class Settings:
     alarms: AlarmSettings
     judge: JudgeSettings
     groups: Mapping[str, str]
+    restore_machine: str
 
 
 settings = Settings(
@@ -56,6 +58,7 @@ settings = Settings(
     AlarmSettings.from_json(environ["ALARMS"]),
     JudgeSettings.from_json(environ["JUDGE"]),
     {color: each["auto_scaling_group"] for color, each in loads(environ["COLORS"]).items()},
+    environ["RESTORE_MACHINE_ARN"],
 )
 record = ReleaseRecord(client("dynamodb"), settings.table, settings.environment)
 executions = Executions(client("stepfunctions"))
@@ -67,7 +70,8 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     Read {"input": of the machine, "execution", "asked_at": when that began, "now"}.
 
     Return {"action", "reason", "lease", "release_id", "active": color that the record calls live, "color" and "version"
-    to go back to, "wanted_healthy", "last_healthy", "last_healthy_at", "claimed_at", "loser": execution ARN or ""}.
+    to go back to, "wanted_healthy", "last_healthy", "last_healthy_at", "claimed_at", "loser": execution ARN or "",
+    "database": whether a restore is to follow, "why": what that is told as its reason}.
     """
     request = replace(read_rollback_request(event["input"]), asked_at=event["asked_at"])
     return claim_rollback(request, event["execution"], event["now"])
@@ -86,14 +90,14 @@ def claim_rollback(request: RollbackRequest, execution: str, now: str) -> dict[s
         verdict = _decide(request, found, critical, execution, now)
         verdict = _unless_way_back_fails(verdict, found, cloudwatch, now)
         if verdict.action not in CLAIMING:
-            return _answer(found, verdict, Lease("", 0), now)
+            return _answer(request, found, verdict, Lease("", 0), now)
         if found.work.lease and found.work.holder == execution:
-            return _answer(found, verdict, found.work.lease, found.work.claimed_at or now)
+            return _answer(request, found, verdict, found.work.lease, found.work.claimed_at or now)
         try:
             lease = record.claim(found.work, claimed_work(found, verdict, execution, now))
         except EnvironmentBusy:
             continue
-        return _answer(found, verdict, lease, now)
+        return _answer(request, found, verdict, lease, now)
     message = f"The environment was claimed by others {_CLAIM_ATTEMPTS} times while this rollback tried."
     raise EnvironmentBusy(message)
 
@@ -126,6 +130,8 @@ def _unless_way_back_fails(verdict: Verdict, found: EnvironmentRecord, cloudwatc
 def _decide(
     request: RollbackRequest, found: EnvironmentRecord, critical: CriticalAlarms, execution: str, now: str
 ) -> Verdict:
+    if request.database and not settings.restore_machine:
+        return Verdict(Action.INVALID, NO_RESTORES)
     asks = asks_about_holder(request, found, execution)
     holder_runs = executions.runs(str(found.work.holder)) if asks else False
     verdict = decide(request, found, execution, now, holder_runs=holder_runs, critical=critical)
@@ -133,7 +139,9 @@ def _decide(
     return with_why(checked, request)
 
 
-def _answer(found: EnvironmentRecord, verdict: Verdict, lease: Lease, claimed_at: str) -> dict[str, Any]:
+def _answer(
+    request: RollbackRequest, found: EnvironmentRecord, verdict: Verdict, lease: Lease, claimed_at: str
+) -> dict[str, Any]:
     point = found.live.rollback_point if found.live else None
     seen = found.health if found.health and point and found.health.color == point.color else None
     work = claimed_work(found, verdict, lease.holder, claimed_at)
@@ -150,4 +158,6 @@ def _answer(found: EnvironmentRecord, verdict: Verdict, lease: Lease, claimed_at
         "last_healthy_at": seen.at if seen else "",
         "claimed_at": claimed_at,
         "loser": work.loser.get("holder", ""),
+        "database": request.database,
+        "why": request.why or "It was asked for with a rollback.",
     }

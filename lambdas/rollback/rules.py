@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from lambdas.release.rules import (
+    KEEPS_FREEZE,
     EnvironmentRecord,
     Live,
     Phase,
@@ -15,6 +16,7 @@ from lambdas.release.rules import (
     Work,
     describe_json,
     explain_failure,
+    frozen_by,
     parse_moment,
     seconds_since,
 )
@@ -54,6 +56,8 @@ class Action(StrEnum):
     """The release is committed already, only its execution died: the lease is given back."""
     LET_GO = "let_go"
     """Only a clean-up after a release died: the lease is given back, and nothing else is touched."""
+    KEEP_FROZEN = KEEPS_FREEZE
+    """A restore of the database died, and has frozen the traffic, or may have: a human has to go on with it."""
     ESCALATE = "escalate"
     """A rollback is needed, and there is nothing to go back to: a human must decide."""
     IMPOSSIBLE = "impossible"
@@ -67,11 +71,12 @@ class Action(StrEnum):
 
 
 _DEPLOYING = frozenset({Phase.PREPARING, Phase.SHIFTING, Phase.BAKING, Phase.COMMITTED})
-CLAIMING = frozenset({Action.SWITCH, Action.ABORT, Action.FINISH, Action.LET_GO, Action.ESCALATE})
+CLAIMING = frozenset({Action.SWITCH, Action.ABORT, Action.FINISH, Action.LET_GO, Action.KEEP_FROZEN, Action.ESCALATE})
 _FIELDS = (
     "alarm",
     "cause",
     "changed_at",
+    "database",
     "execution_arn",
     "previous_state",
     "reason",
@@ -79,6 +84,10 @@ _FIELDS = (
     "source",
     "state",
     "status",
+)
+NO_RESTORES = (
+    "Field 'database' is true, but this environment has no settings of a restore: add the table [restore] to its file,"
+    " and deploy Runback. Nothing was changed."
 )
 _ABOUT_LIVE = frozenset({Source.OPERATOR, Source.ALARM})
 """Who asks about what serves; all others ask about one execution."""
@@ -101,6 +110,8 @@ class RollbackRequest:
     problem: str = ""
     asked_at: str = ""
     alarm: AlarmEvent | None = None
+    database: bool = False
+    """Whether a restore of the database is to be asked for, once the traffic is back."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +123,7 @@ class Verdict:
 
 
 def read_rollback_request(given: Any) -> RollbackRequest:  # noqa: ANN401  an operator can type anything
-    """Check the input of the rollback machine. Every field is optional text."""
+    """Check the input of the rollback machine. Every field is optional text, but for `database`."""
     problem = _problem_of(given)
     if problem:
         return RollbackRequest(problem=f"{problem} Example of a valid input: {_EXAMPLE}")
@@ -121,6 +132,7 @@ def read_rollback_request(given: Any) -> RollbackRequest:  # noqa: ANN401  an op
         execution_arn=given.get("execution_arn", ""),
         release_id=given.get("release_id", ""),
         why=_why(given),
+        database=given.get("database", False),
         alarm=AlarmEvent(given["alarm"], given.get("previous_state", ""), given["changed_at"])
         if given.get("source") == Source.ALARM
         else None,
@@ -135,16 +147,27 @@ def _why(given: Mapping[str, str]) -> str:
 
 
 def _problem_of(given: Any) -> str:  # noqa: ANN401
+    return _problem_of_form(given) or _problem_of_source(given)
+
+
+def _problem_of_form(given: Any) -> str:  # noqa: ANN401
     if not isinstance(given, dict):
         return f"The input must be a JSON object, but it is {describe_json(given)}."
     for name in sorted(given):
         if name not in _FIELDS:
             return f"Field {name!r} is not known."
-        if not isinstance(given[name], str):
-            return f"Field {name!r} must be text, but it is {describe_json(given[name])}."
+        kind, expected = (bool, "true or false") if name == "database" else (str, "text")
+        if not isinstance(given[name], kind):
+            return f"Field {name!r} must be {expected}, but it is {describe_json(given[name])}."
+    return ""
+
+
+def _problem_of_source(given: Mapping[str, Any]) -> str:
     source = given.get("source", Source.OPERATOR)
     if source not in list(Source):
         return f"Field 'source' must be one of {', '.join(Source)}, but it is {describe_json(source)}."
+    if given.get("database") and source != Source.OPERATOR:
+        return f"Field 'database' is for a human to set: source {source} never has data thrown away."
     if source not in _ABOUT_LIVE and not given.get("execution_arn"):
         return f"Field 'execution_arn' is missing: source {source} is about one execution."
     return _problem_of_alarm(given) if source == Source.ALARM else ""
@@ -163,6 +186,9 @@ def _problem_of_alarm(given: Mapping[str, str]) -> str:
 
 def with_why(verdict: Verdict, request: RollbackRequest) -> Verdict:
     """Let everybody who reads what is done read also why: in the console, in the record and in the message."""
+    if verdict.action is Action.NOTHING and request.database:
+        restore = "To have the database brought back all the same, start the restore-database machine."
+        return replace(verdict, reason=f"{verdict.reason} {restore}")
     if verdict.action not in CLAIMING or not request.why:
         return verdict
     return replace(verdict, reason=f"{verdict.reason} Reason: {request.why}")
@@ -204,13 +230,27 @@ def decide(
         return Verdict(Action.PAGE if refusal.pages else Action.NOTHING, refusal.reason)
     if too_late := _why_too_late(request, work, live):
         return Verdict(Action.NOTHING, too_late)
-    if work.holder is None:
+    if work.holder is None and not work.is_frozen:
         return _decide_when_free(live)
     return _decide_over_holder(request, record, now, holder_runs=holder_runs)
 
 
+def _decide_over_freeze(request: RollbackRequest, work: Work) -> Verdict:
+    """
+    Never move traffic, nor let it flow, while a restore has frozen it: half of the databases may be exchanged.
+
+    Only the end of the restore's own execution brings a rollback to act, which is to say so.
+    """
+    if request.execution_arn:
+        return Verdict(Action.KEEP_FROZEN, frozen_by(replace(work, phase=Phase.FROZEN)))
+    return Verdict(Action.IMPOSSIBLE, f"{frozen_by(work)} A rollback changes nothing until then.")
+
+
 def _decide_over_holder(request: RollbackRequest, record: EnvironmentRecord, now: str, *, holder_runs: bool) -> Verdict:
+    """Decide over what is under way, or was left frozen."""
     work, live = record.work, record.live
+    if work.phase in (Phase.RESTORING, Phase.FROZEN):
+        return _decide_over_freeze(request, work)
     if work.phase is Phase.ROLLING_BACK:
         return _decide_over_rollback(request, work, now, holder_runs=holder_runs)
     if work.phase is Phase.CLEANING_UP:
@@ -318,16 +358,21 @@ def check_target_groups(verdict: Verdict, point: RollbackPoint | None, routes: S
 
 
 def claimed_work(record: EnvironmentRecord, verdict: Verdict, execution: str, now: str) -> Work:
-    """Return the lease item of a rollback, which keeps what settle has to know about the execution that it beats."""
+    """
+    Return the lease item of a rollback, which keeps what settle has to know about the execution that it beats.
+
+    Of a restore that died it keeps since when users are shut out, too: an alarm that is on since then means nothing.
+    """
     work, live = record.work, record.live
     loser: Mapping[str, Any] = work.loser if work.phase is Phase.ROLLING_BACK else _loser(work)
     is_about_live = verdict.action in (Action.SWITCH, Action.PAGE)
     release_id = live.release_id if is_about_live and live else work.release_id
+    frozen_since = work.claimed_at if verdict.action is Action.KEEP_FROZEN else None
     return Work(
         holder=execution,
         phase=Phase.ROLLING_BACK,
         release_id=release_id,
-        claimed_at=now,
+        claimed_at=frozen_since or now,
         progress_at=now,
         action=verdict.action.value,
         loser=loser,

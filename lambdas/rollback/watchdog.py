@@ -85,7 +85,8 @@ def _act_on_alarm(found: EnvironmentRecord, now: str) -> str:
     Only where the rollback machine would move traffic: it must not page every minute for what it pages once.
     """
     point = found.live.rollback_point if found.live else None
-    if point is None or not point.in_window(now) or found.work.phase is Phase.ROLLING_BACK:
+    moves_nothing = found.work.phase is Phase.ROLLING_BACK or found.work.is_frozen
+    if point is None or not point.in_window(now) or moves_nothing:
         return ""
     described = alarms.that_roll_back()
     critical = CriticalAlarms(settings.alarms.prefix, described)

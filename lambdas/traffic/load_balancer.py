@@ -65,6 +65,15 @@ class LoadBalancer:
             healthy=states.count("healthy"), unknown=sum(1 for state in states if state in _UNKNOWN_STATES)
         )
 
+    def healthy_instances(self, target_group: str) -> set[str]:
+        """Name the instances of a group that are healthy."""
+        answer = self.elbv2.describe_target_health(TargetGroupArn=target_group)
+        return {
+            target["Target"]["Id"]
+            for target in answer["TargetHealthDescriptions"]
+            if target["TargetHealth"]["State"] == "healthy"
+        }
+
     def readable_health(self, target_group: str) -> TargetHealth | None:
         """Count as `health` does, or say that it cannot be read: a rollback must not fail because a reading does."""
         try:

@@ -188,6 +188,19 @@ def judge_settling(now_forwards: Weights, wanted: Weights, loser_intent: Weights
     return Settling(drifted=True)
 
 
+def weights_for_tests(route: Route, color: str, live: Weights) -> dict[str, int]:
+    """
+    Return what the test listener forwards when tests shall meet a color, given what users meet.
+
+    A color that users do not meet is named by nobody else. If tests leave it for the color that serves, it stays named,
+    with weight 0: a group that no listener names is not health-checked, and it may be the way back.
+    """
+    other = route.target_group(other_color(color))
+    if live.get(other, 0) > 0:
+        return route.weights(color, 100)
+    return {route.target_group(color): 100, other: 0}
+
+
 def intents_of(wanted: Mapping[str, Weights]) -> dict[str, dict[str, Any]]:
     """Copy planned weights, by route name, into the form in which the record keeps them."""
     return {route: dict(weights) for route, weights in wanted.items()}

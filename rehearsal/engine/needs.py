@@ -138,6 +138,15 @@ def _security_groups(data: Mapping[str, Any]) -> list[str]:
     return [*data.get("SecurityGroupIds", []), *of_interfaces]
 
 
+def _create_rule(parameters: Parameters, _: Account) -> Iterator[Need]:
+    """Yield a permission for the listener, and one of its own for tags of the rule, whose id is not known before."""
+    listener = parameters["ListenerArn"]
+    yield Need("elasticloadbalancing:CreateRule", listener)
+    if parameters.get("Tags"):
+        rule = listener.replace(":listener/", ":listener-rule/") + "/*"
+        yield Need("elasticloadbalancing:AddTags", rule, {"elasticloadbalancing:CreateAction": "CreateRule"})
+
+
 def _launch_template_version(parameters: Parameters, account: Account) -> Iterator[Need]:
     template = parameters["LaunchTemplateId"]
     yield Need("ec2:CreateLaunchTemplateVersion", _arn(account, "ec2", f"launch-template/{template}"))
@@ -150,6 +159,77 @@ def _create_snapshot(parameters: Parameters, account: Account) -> Iterator[Need]
     yield Need("rds:CreateDBSnapshot", snapshot)
     if parameters.get("Tags"):
         yield Need("rds:AddTagsToResource", snapshot)
+
+
+def _describe_instance(parameters: Parameters, account: Account) -> Iterator[Need]:
+    yield Need("rds:DescribeDBInstances", _arn(account, "rds", f"db:{parameters['DBInstanceIdentifier']}"))
+
+
+def _restore_snapshot(parameters: Parameters, account: Account) -> Iterator[Need]:
+    action, name = "rds:RestoreDBInstanceFromDBSnapshot", parameters["DBInstanceIdentifier"]
+    yield Need(action, _arn(account, "rds", f"snapshot:{parameters['DBSnapshotIdentifier']}"))
+    yield from _new_instance(action, name, parameters, account)
+
+
+def _restore_moment(parameters: Parameters, account: Account) -> Iterator[Need]:
+    action, name = "rds:RestoreDBInstanceToPointInTime", parameters["TargetDBInstanceIdentifier"]
+    yield Need(action, _arn(account, "rds", f"db:{parameters['SourceDBInstanceIdentifier']}"))
+    yield from _new_instance(action, name, parameters, account)
+
+
+def _new_instance(action: str, name: str, parameters: Parameters, account: Account) -> Iterator[Need]:
+    """Whatever the request does not name of these is a default one, and needed, too."""
+    new = _arn(account, "rds", f"db:{name}")
+    yield Need(action, new)
+    yield Need(action, _arn(account, "rds", f"og:{parameters.get('OptionGroupName', 'default:*')}"))
+    yield Need(action, _arn(account, "rds", f"pg:{parameters.get('DBParameterGroupName', 'default.*')}"))
+    yield Need(action, _arn(account, "rds", f"subgrp:{parameters.get('DBSubnetGroupName', 'default')}"))
+    if parameters.get("Tags"):
+        yield Need("rds:AddTagsToResource", new)
+    if "DomainIAMRoleName" in parameters:
+        role = f"arn:aws:iam::{account.account}:role/{parameters['DomainIAMRoleName']}"
+        yield Need("iam:PassRole", role, {"iam:PassedToService": "rds.amazonaws.com"})
+
+
+_IN_MODIFICATION = {"DBParameterGroupName": "pg", "DBSubnetGroupName": "subgrp", "OptionGroupName": "og"}
+"""Parameters of ModifyDBInstance that name a resource, and its kind."""
+_KEYS_IN_MODIFICATION = {"MasterUserSecretKmsKeyId": "secretsmanager", "PerformanceInsightsKMSKeyId": "rds"}
+"""Parameters of it that name a key, and the service that uses the key for whoever asks."""
+
+
+def _modify_instance(parameters: Parameters, account: Account) -> Iterator[Need]:
+    """
+    Yield the needs of what is handed on, too: a role for monitoring, keys, and a secret that RDS makes.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-secrets-manager.html
+    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_Monitoring.OS.Enabling.html
+    """
+    action = "rds:ModifyDBInstance"
+    yield Need(action, _arn(account, "rds", f"db:{parameters['DBInstanceIdentifier']}"))
+    for parameter, kind in _IN_MODIFICATION.items():
+        if parameter in parameters:
+            yield Need(action, _arn(account, "rds", f"{kind}:{parameters[parameter]}"))
+    if parameters.get("MonitoringRoleArn"):
+        context = {"iam:PassedToService": "monitoring.rds.amazonaws.com"}
+        yield Need("iam:PassRole", parameters["MonitoringRoleArn"], context)
+    if parameters.get("ManageMasterUserPassword"):
+        secret = _arn(account, "secretsmanager", "secret:rds!*")
+        yield Need("secretsmanager:CreateSecret", secret)
+        yield Need("secretsmanager:TagResource", secret)
+    for parameter, service in _KEYS_IN_MODIFICATION.items():
+        if parameter in parameters:
+            context = {"kms:ViaService": f"{service}.{account.region}.amazonaws.com"}
+            for use in ("CreateGrant", "Decrypt", "DescribeKey", "GenerateDataKey"):
+                yield Need(f"kms:{use}", _key(parameters[parameter], account), context)
+
+
+def _add_role(parameters: Parameters, account: Account) -> Iterator[Need]:
+    yield Need("rds:AddRoleToDBInstance", _arn(account, "rds", f"db:{parameters['DBInstanceIdentifier']}"))
+    yield Need("iam:PassRole", parameters["RoleArn"], {"iam:PassedToService": "rds.amazonaws.com"})
+
+
+def _key(given: str, account: Account) -> str:
+    return given if given.startswith("arn:") else _arn(account, "kms", f"key/{given}")
 
 
 def _describe_snapshots(parameters: Parameters, account: Account) -> Iterator[Need]:
@@ -194,11 +274,15 @@ def _parameter(operation: str) -> Needs:
     return needs
 
 
-def _secret(parameters: Parameters, account: Account) -> Iterator[Need]:
-    """A secret given by its name can have any six characters behind it."""
-    given = parameters["SecretId"]
-    arn = given if given.startswith("arn:") else _arn(account, "secretsmanager", f"secret:{given}-*")
-    yield Need("secretsmanager:GetSecretValue", arn)
+def _secret(operation: str) -> Needs:
+    """Return the need of a request for a secret; one given by its name can have any six characters behind it."""
+
+    def needs(parameters: Parameters, account: Account) -> Iterator[Need]:
+        given = parameters["SecretId"]
+        arn = given if given.startswith("arn:") else _arn(account, "secretsmanager", f"secret:{given}-*")
+        yield Need(f"secretsmanager:{operation}", arn)
+
+    return needs
 
 
 _BESIDE_CONTENT = {
@@ -273,9 +357,13 @@ TABLE: Mapping[tuple[str, str], Needs] = {
     ("dynamodb", "TransactWriteItems"): _transaction,
     ("dynamodb", "UpdateItem"): _table("UpdateItem"),
     ("ec2", "CreateLaunchTemplateVersion"): _launch_template_version,
+    ("ec2", "DescribeInstances"): _everything("ec2:DescribeInstances"),
     ("ec2", "DescribeLaunchTemplateVersions"): _everything("ec2:DescribeLaunchTemplateVersions"),
+    ("elbv2", "CreateRule"): _create_rule,
+    ("elbv2", "DeleteRule"): _arn_in("RuleArn", "elasticloadbalancing:DeleteRule"),
     ("elbv2", "DescribeListeners"): _everything("elasticloadbalancing:DescribeListeners"),
     ("elbv2", "DescribeRules"): _everything("elasticloadbalancing:DescribeRules"),
+    ("elbv2", "DescribeTags"): _everything("elasticloadbalancing:DescribeTags"),
     ("elbv2", "DescribeTargetHealth"): _everything("elasticloadbalancing:DescribeTargetHealth"),
     ("elbv2", "ModifyListener"): _arn_in("ListenerArn", "elasticloadbalancing:ModifyListener"),
     ("elbv2", "ModifyRule"): _arn_in("RuleArn", "elasticloadbalancing:ModifyRule"),
@@ -286,17 +374,26 @@ TABLE: Mapping[tuple[str, str], Needs] = {
     ("lambda", "GetFunctionConfiguration"): _function("GetFunctionConfiguration"),
     ("lambda", "Invoke"): _invoke,
     ("logs", "FilterLogEvents"): _log_events,
+    ("rds", "AddRoleToDBInstance"): _add_role,
     ("rds", "CreateDBSnapshot"): _create_snapshot,
+    ("rds", "DescribeDBInstances"): _describe_instance,
     ("rds", "DescribeDBSnapshots"): _describe_snapshots,
+    ("rds", "ModifyDBInstance"): _modify_instance,
+    ("rds", "RestoreDBInstanceFromDBSnapshot"): _restore_snapshot,
+    ("rds", "RestoreDBInstanceToPointInTime"): _restore_moment,
     ("s3", "PutObject"): _put_object,
-    ("secretsmanager", "GetSecretValue"): _secret,
+    ("secretsmanager", "GetSecretValue"): _secret("GetSecretValue"),
+    ("secretsmanager", "PutSecretValue"): _secret("PutSecretValue"),
+    ("secretsmanager", "UpdateSecretVersionStage"): _secret("UpdateSecretVersionStage"),
     ("sns", "ListSubscriptionsByTopic"): _arn_in("TopicArn", "sns:ListSubscriptionsByTopic"),
     ("sns", "Publish"): _arn_in("TopicArn", "sns:Publish"),
     ("ssm", "GetParameter"): _parameter("GetParameter"),
+    ("ssm", "GetParameterHistory"): _parameter("GetParameterHistory"),
     ("ssm", "PutParameter"): _parameter("PutParameter"),
     ("stepfunctions", "DescribeExecution"): _arn_in("executionArn", "states:DescribeExecution"),
     ("stepfunctions", "DescribeStateMachine"): _arn_in("stateMachineArn", "states:DescribeStateMachine"),
     ("stepfunctions", "GetExecutionHistory"): _arn_in("executionArn", "states:GetExecutionHistory"),
+    ("stepfunctions", "SendTaskSuccess"): _everything("states:SendTaskSuccess"),
     ("stepfunctions", "StartExecution"): _arn_in("stateMachineArn", "states:StartExecution"),
     ("stepfunctions", "StopExecution"): _arn_in("executionArn", "states:StopExecution"),
 }

@@ -21,7 +21,9 @@ CONDITION_KEYS = {
     "aws:SourceVpce",
     "ec2:CreateAction",
     "ec2:LaunchTemplate",
+    "elasticloadbalancing:CreateAction",
     "iam:PassedToService",
+    "kms:ViaService",
     "lambda:SourceFunctionArn",
 }
 """What the context of a request says. A key in lower case is the same key to AWS, but not to us: write it like this."""

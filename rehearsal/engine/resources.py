@@ -635,6 +635,13 @@ def kms_key(wanted: Wanted, make: Maker) -> Created:
     return Created(key["KeyId"], {"Arn": key["Arn"], "KeyId": key["KeyId"]})
 
 
+@creates("AWS::KMS::Alias", handles=["AliasName", "TargetKeyId"])
+def kms_alias(wanted: Wanted, make: Maker) -> Created:
+    """Its name begins with "alias/", as in the API."""
+    make.client("kms").create_alias(AliasName=wanted["AliasName"], TargetKeyId=wanted["TargetKeyId"])
+    return Created(wanted["AliasName"])
+
+
 @creates(
     "AWS::S3::Bucket",
     handles=["BucketEncryption", "BucketName", "PublicAccessBlockConfiguration", "Tags", "VersioningConfiguration"],

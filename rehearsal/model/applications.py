@@ -26,10 +26,13 @@ class ModelApplications:
     All applications that run.
 
     receipts, sessions: what those stand on whose services name a database or a cache; the others have their own.
+    Receipts are asked for by the database's URL.
     log_of: where an instance's request log goes.
     """
 
-    def __init__(self, receipts: Receipts, sessions: Sessions, log_of: Callable[[Identity], RequestLog]) -> None:
+    def __init__(
+        self, receipts: Callable[[str], Receipts], sessions: Sessions, log_of: Callable[[Identity], RequestLog]
+    ) -> None:
         self._receipts = receipts
         self._sessions = sessions
         self._log_of = log_of
@@ -43,7 +46,7 @@ class ModelApplications:
             identity,
             behaviour,
             services,
-            self._receipts if services.database else ReceiptsInMemory(),
+            self._receipts(services.database) if services.database else ReceiptsInMemory(),
             self._sessions if services.cache else SignedSessions(),
             self._log_of(identity),
             complain=_appending_to(log_directory / f"{identity.instance}.log"),

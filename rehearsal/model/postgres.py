@@ -25,15 +25,15 @@ _ANY_DATABASE = "postgres"
 
 class ModelPostgres:
     """
-    A `world.database.Server` that starts, ends and is copied at once.
+    A `world.servers.Server` that starts, ends and is copied at once.
 
     It opens no socket and starts no thread before `listen`, so that it can be made in one process and used in another
     that was forked from it.
     """
 
     def __init__(self) -> None:
-        self.copies: set[str] = set()
-        """The names of its copies."""
+        self.copies: dict[str, tuple[set[str], dict[str, Any]]] = {}
+        """Databases and roles, by the name of each copy."""
         self._is_up = False
         self._databases = {_ANY_DATABASE}
         self._roles: dict[str, Any] = {}
@@ -64,6 +64,10 @@ class ModelPostgres:
         del database
         self._add_role(username, password)
 
+    def run(self, database: str, statement: str) -> None:
+        """Do nothing: here are no rows."""
+        del database, statement
+
     def start(self) -> None:
         """Be up; listen again, if it did."""
         self._is_up = True
@@ -77,10 +81,16 @@ class ModelPostgres:
             self._door.shut()
 
     def copy_as(self, name: str) -> None:
-        """Keep the name. Raises CopyFailed when it is down."""
+        """Keep who may log in. Raises CopyFailed when it is down."""
         if not self._is_up:
             raise CopyFailed("the server is down")
-        self.copies.add(name)
+        self.copies[name] = (set(self._databases), dict(self._roles))
+
+    def restore(self, source: "ModelPostgres", name: str) -> None:
+        """Start with those who could log in to another one when it was copied. Raises KeyError."""
+        databases, roles = source.copies[name]
+        self._databases, self._roles = set(databases), dict(roles)
+        self.start()
 
     def remove(self) -> None:
         """End it, and let others have its port."""

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
-from rehearsal.world.stores import ReceiptsInMemory, StoreUnavailable
+from rehearsal.world.stores import ReceiptsInMemory, ReceiptsInPostgres, StoreUnavailable
 
 
 class ReceiptsInModel:
@@ -27,6 +27,36 @@ class ReceiptsInModel:
     def _require(self) -> None:
         if not self._is_up():
             raise StoreUnavailable("the database: it is down")
+
+
+class ReceiptsAtHost:
+    """
+    Those in a real database, which model applications find as late as when they first ask for it.
+
+    asked: the URL with the host of the pretend account. local: returns the URL with the place on this machine.
+    """
+
+    def __init__(self, asked: str, local: Callable[[str], str]) -> None:
+        self._asked, self._local = asked, local
+        self._found: ReceiptsInPostgres | None = None
+
+    def add(self, owner: str, category: str, content: bytes) -> str:
+        """Insert a row, which is committed on return. Raises StoreUnavailable."""
+        return self._receipts().add(owner, category, content)
+
+    def of(self, owner: str) -> list[dict[str, Any]]:
+        """Return the newest receipts of one owner. Raises StoreUnavailable."""
+        return self._receipts().of(owner)
+
+    def close(self) -> None:
+        """Close connections; it can be used on."""
+        if self._found is not None:
+            self._found.close()
+
+    def _receipts(self) -> ReceiptsInPostgres:
+        if self._found is None:
+            self._found = ReceiptsInPostgres(self._local(self._asked))
+        return self._found
 
 
 class SessionsInModel:

@@ -4,7 +4,18 @@ What can be rehearsed.
 They stand in the order in which a newcomer should see them; the first is what `make rehearse` plays.
 """
 
-from rehearsal.scenarios import alarms, certificates, drift, judged, operators, outages, races, releases, rollbacks
+from rehearsal.scenarios import (
+    alarms,
+    certificates,
+    databases,
+    drift,
+    judged,
+    operators,
+    outages,
+    races,
+    releases,
+    rollbacks,
+)
 from rehearsal.scenarios.scenario import NEW_VERSION, OLD_VERSION, Scenario
 
 __all__ = ["NEW_VERSION", "OLD_VERSION", "SCENARIOS", "Scenario"]
@@ -19,4 +30,5 @@ SCENARIOS: tuple[Scenario, ...] = (
     *outages.SCENARIOS,
     *drift.SCENARIOS,
     *certificates.SCENARIOS,
+    *databases.SCENARIOS,
 )

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import boto3
 from moto.ec2.models import ec2_backends
+from moto.secretsmanager.models import secretsmanager_backends
 
 from rehearsal.circumstances import Circumstances
 from rehearsal.settings import Color, Settings
@@ -24,6 +25,7 @@ from rehearsal.world.launch_templates import VERSION_TAG
 from rehearsal.world.load_balancer import LoadBalancer
 from rehearsal.world.names import Names
 from rehearsal.world.secrets import create_secret
+from rehearsal.world.servers import url
 
 CAPACITY = 2
 MAXIMUM = 4
@@ -35,13 +37,30 @@ _HEALTH_CHECK: dict[str, Any] = {
     "UnhealthyThresholdCount": 2,
 }
 
+_DATABASE_SETTINGS: dict[str, Any] = {
+    "BackupRetentionPeriod": 7,
+    "CopyTagsToSnapshot": True,
+    "DBParameterGroupName": "receipts-postgres18",
+    "DeletionProtection": True,
+    "EnableCloudwatchLogsExports": ["postgresql"],
+    "EnablePerformanceInsights": True,
+    "MaxAllocatedStorage": 100,
+    "MultiAZ": True,
+    "PerformanceInsightsRetentionPeriod": 7,
+    "PreferredBackupWindow": "02:00-02:30",
+    "PreferredMaintenanceWindow": "sun:03:00-sun:03:30",
+}
+"""None of them is what RDS would make of a restore that says nothing about it."""
+
 CHECK_USER, CHECK_PASSWORD = "runback_check", "pretend-database-password-x3Vq8TzLm0"
 SMOKE_EMAIL, SMOKE_PASSWORD = "smoke-user-k2Rd@receipts.invalid", "pretend-login-password-7hYw4NcPq5"
 SERVICE_TOKEN, CACHE_TOKEN = "pretend-service-token-Gf9sJb1XuE6a", "pretend-cache-token-Wm5tQz8KrD2v"
 """What the secrets of the settings hold: values that would be recognised wherever they leaked to."""
 
-DATABASE_LOGIN = ("receipts", "a pretend password")
-"""User and password of the application."""
+APPLICATION_USER, APPLICATION_PASSWORD = "receipts", "pretend-application-password-Hb4RkV7yQn"
+"""The application's; where settings name its role, the user has that name."""
+ADMINISTRATOR_USER, ADMINISTRATOR_PASSWORD = "postgres", "pretend-administrator-password-Ls9TdXw2Mf"
+"""The master user of the database."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +89,7 @@ class World:
     What stands behind the resources: routing, its counters, applications, a database and a cache.
 
     `open_doors` lets functions in: it is called once, after everything was built, and in the process that goes on.
+    `open_database` does so for an instance that was restored since, and returns the port of this machine.
     `internet` and `vpc` are the two networks that a function can be in, each with the names that it finds there.
     """
 
@@ -80,6 +100,7 @@ class World:
     cache: Cache
     certificate: Certificate
     open_doors: Callable[[], StorePorts]
+    open_database: Callable[[str], int]
     internet: Names
     vpc: Names
 
@@ -88,7 +109,30 @@ def host_names(settings: Settings) -> list[str]:
     """Return every name that something in the settings is reached by over TLS."""
     checks = settings.checks
     hosts = [*checks.hosts, checks.live[0], checks.test[0], settings.database.host, settings.cache.host]
+    hosts += [f"*.{domain}" for domain in [database_domain(settings)] if domain]
     return list(dict.fromkeys(hosts))
+
+
+def database_domain(settings: Settings) -> str | None:
+    """Return what stands behind an instance's name in its endpoint; None where settings have a name of their own."""
+    database = settings.database
+    prefix = f"{database.instance}."
+    return database.host.removeprefix(prefix) if database.host.startswith(prefix) else None
+
+
+def application_url(settings: Settings) -> str:
+    """
+    Return how the application finds its database when it starts: by its secret, where settings name one.
+
+    Reads what the secret says then, so that whoever starts after a change finds the other place.
+    """
+    database = settings.database
+    if settings.restore is None:
+        return url(APPLICATION_USER, APPLICATION_PASSWORD, database.host, database.port, database.name)
+    backend = secretsmanager_backends[settings.account][settings.region]
+    read = backend.get_secret_value(settings.restore.application_secret_arn, "", "AWSCURRENT")
+    secret = json.loads(read["SecretString"])
+    return url(secret["username"], secret["password"], secret["host"], secret["port"], secret["dbname"])
 
 
 def services(database: str, cache: str) -> Services:
@@ -125,9 +169,21 @@ def open_to_functions(settings: Settings, world: World) -> None:
     _name_hosts(settings, world)
     world.vpc.point(settings.database.host, settings.database.port, ports.database)
     world.vpc.point(settings.cache.host, settings.cache.port, ports.cache)
+    world.database.on_reachable(
+        lambda instance: world.vpc.point(*world.database.endpoint(instance), world.open_database(instance))
+    )
+
+
+def _application_user(settings: Settings) -> str:
+    return settings.restore.application_role if settings.restore else APPLICATION_USER
 
 
 def _database(session: boto3.Session, settings: Settings, database: Database) -> None:
+    session.client("rds").create_db_parameter_group(
+        DBParameterGroupName=_DATABASE_SETTINGS["DBParameterGroupName"],
+        DBParameterGroupFamily="postgres18",
+        Description="of the application",
+    )
     session.client("rds").create_db_instance(
         DBInstanceIdentifier=settings.database_instance,
         DBInstanceClass="db.t4g.small",
@@ -135,11 +191,14 @@ def _database(session: boto3.Session, settings: Settings, database: Database) ->
         EngineVersion="18.4",
         AllocatedStorage=20,
         DBName=settings.database.name,
-        MasterUsername="postgres",
-        MasterUserPassword=DATABASE_LOGIN[1],
+        MasterUsername=ADMINISTRATOR_USER,
+        MasterUserPassword=ADMINISTRATOR_PASSWORD,
+        Port=settings.database.port,
         StorageEncrypted=True,
+        **_DATABASE_SETTINGS,
     )
-    database.create_receipts(settings.database_instance, *DATABASE_LOGIN)
+    database.also_call(settings.database_instance, settings.database.host)
+    database.create_receipts(settings.database_instance, _application_user(settings), APPLICATION_PASSWORD)
     database.create_visitor(settings.database_instance, CHECK_USER, CHECK_PASSWORD)
 
 
@@ -148,11 +207,22 @@ def _secrets(session: boto3.Session, settings: Settings) -> None:
     texts = dict.fromkeys(settings.checks.login_secret_arns, login)
     texts |= dict.fromkeys(settings.checks.token_secret_arns, SERVICE_TOKEN)
     texts[settings.database.secret_arn] = json.dumps({"username": CHECK_USER, "password": CHECK_PASSWORD})
+    if settings.restore:
+        application = (_application_user(settings), APPLICATION_PASSWORD)
+        texts[settings.restore.application_secret_arn] = _login_text(settings, *application)
+        administrator = (ADMINISTRATOR_USER, ADMINISTRATOR_PASSWORD)
+        texts[settings.restore.administrator_secret_arn] = _login_text(settings, *administrator)
     if settings.cache.secret_arn:
         texts[settings.cache.secret_arn] = CACHE_TOKEN
     client = session.client("secretsmanager")
     for arn, text in texts.items():
         create_secret(client, arn, text)
+
+
+def _login_text(settings: Settings, username: str, password: str) -> str:
+    database = settings.database
+    place = {"host": database.host, "port": database.port, "dbname": database.name}
+    return json.dumps({"engine": "postgres", **place, "username": username, "password": password})
 
 
 def _name_hosts(settings: Settings, world: World) -> None:

@@ -1,27 +1,36 @@
 """
 RDS with real databases: what moto only describes is a PostgreSQL server, and its manual snapshots are copies of it.
 
+What is restored from a snapshot is another server, with the copy's data. Backups that reach to any moment there are
+none, so that a restore to a moment is refused, in AWS's words.
+
 In virtual time a model takes the server's place, see `rehearsal.model.postgres`; all else is the same.
 A snapshot holds what was committed when its copying ended, a fraction of a wall second after it was asked for.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol, Self
-from urllib.parse import quote
+from typing import Any, Self
+from urllib.parse import urlsplit
 
-from moto.rds.exceptions import DBSnapshotAlreadyExistsError, RDSClientError
+from moto.rds.exceptions import (
+    DBInstanceAlreadyExists,
+    DBParameterGroupNotFoundError,
+    DBSnapshotAlreadyExistsError,
+)
 from moto.rds.models import DBInstance, DBSnapshot, RDSBackend
 
 from rehearsal.clock import Clock
-from rehearsal.world import postgres
+from rehearsal.world import postgres, restores
 from rehearsal.world.network import HOST
 from rehearsal.world.overlay import Overlay
 from rehearsal.world.postgres import CopyFailed
+from rehearsal.world.restores import AVAILABLE, CREATING, MODIFYING, RestorePlan
+from rehearsal.world.servers import Server, url
 
 RECEIPTS = """
 CREATE TABLE receipts (
@@ -37,6 +46,9 @@ CREATE INDEX receipts_by_owner ON receipts (owner, id);
 """The receipt application's schema. PostgreSQL tells the time of the machine: its now() is not the simulated one."""
 
 _NOT_YET_ENDED_PERCENT = 99
+_NOBODYS_PORT = 1
+_BEHIND = timedelta(minutes=5)
+"""How far automated backups are behind: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_PIT.html"""
 
 
 @dataclass(frozen=True)
@@ -45,54 +57,6 @@ class SnapshotPlan:
 
     seconds: float = 90.0
     fails: bool = False
-
-
-class Server(Protocol):
-    """What answers for one instance: `world.postgres` has the real one, `model.postgres` one without a process."""
-
-    @property
-    def port(self) -> int:
-        """Where it listens, on loopback; the same after it was killed and started."""
-        ...
-
-    def create(self, master: str, password: str, database: str | None) -> None:
-        """Start an empty server with its master user, who is no superuser on RDS, and perhaps a database of his."""
-        ...
-
-    def create_application(self, database: str, username: str, password: str, schema: str) -> None:
-        """Create a role that may have tables in the database, and those of `schema`, which are SQL, as its own."""
-        ...
-
-    def create_visitor(self, database: str, username: str, password: str) -> None:
-        """Create a role that may connect to the database, and nothing else, not even what everybody may."""
-        ...
-
-    def start(self) -> None:
-        """Let it recover after a `kill`, with all that was committed."""
-        ...
-
-    def kill(self) -> None:
-        """Break its connections, and refuse new ones. Safe to repeat."""
-        ...
-
-    def copy_as(self, name: str) -> None:
-        """Keep a copy of all data, as of the end of the copying, by this name. Raises CopyFailed."""
-        ...
-
-    def remove(self) -> None:
-        """End it, and throw its data and copies away."""
-        ...
-
-
-class InstanceNotAvailable(RDSClientError):
-    """What CreateDBSnapshot answers for an instance that is busy with something else."""
-
-    def __init__(self, instance: str, status: str) -> None:
-        super().__init__(
-            "InvalidDBInstanceState",
-            f"Cannot create a snapshot because the database instance {instance} is not currently in the available "
-            f"state; it is {status}.",
-        )
 
 
 class Database:
@@ -104,6 +68,7 @@ class Database:
 
     account_lock: the one that Calls holds during each call.
     make_server: what makes an instance's server; it is told which file of `log_directory` is the instance's log.
+    domain: what stands behind the instance's name in its endpoint; the same for all of an account and region.
     """
 
     def __init__(
@@ -116,18 +81,25 @@ class Database:
         log_directory: Path,
         snapshot_plan: SnapshotPlan | None = None,
         make_server: Callable[[Path], Server] = postgres.new_server,
+        domain: str | None = None,
     ) -> None:
         self.snapshot_plan = snapshot_plan or SnapshotPlan()
+        self.restore_plan = RestorePlan()
         self._clock = clock
         self._account, self._region = account, region
         self._account_lock = account_lock
         self._log_directory = log_directory
         self._make_server = make_server
+        self._domain = domain or f"aaaaaaaaaa.{region}.rds.amazonaws.com"
         self._overlay = Overlay()
         self._servers: dict[str, Server] = {}
         self._names: dict[str, str] = {}
+        self._described: dict[str, DBInstance] = {}
+        self._reachable: set[str] = set()
+        self._aliases: dict[str, str] = {}
         self._snapshots: dict[str, _Snapshot] = {}
-        self._copying: list[threading.Thread] = []
+        self._at_work: list[threading.Thread] = []
+        self._openers: list[Callable[[str], object]] = []
         self._ended = clock.event()
 
     # -- the overlay
@@ -135,10 +107,15 @@ class Database:
     def install(self) -> None:
         """Let moto's instances and snapshots be real ones."""
         overlay = self._overlay
+        self._describe_new = RDSBackend.create_db_instance
         overlay.wrap(RDSBackend, "create_db_instance", self._create_instance)
         overlay.wrap(RDSBackend, "create_db_snapshot", self._create_snapshot)
-        overlay.replace(RDSBackend, "restore_db_instance_from_db_snapshot", _refuse_to_restore)
-        overlay.replace(RDSBackend, "restore_db_instance_to_point_in_time", _refuse_to_restore)
+        overlay.wrap(RDSBackend, "modify_db_instance", self._modify_instance)
+        overlay.wrap(RDSBackend, "restore_db_instance_from_db_snapshot", self._restore_snapshot)
+        overlay.replace(RDSBackend, "restore_db_instance_to_point_in_time", _restore_moment)
+        overlay.replace(DBInstance, "address", property(self._address))
+        overlay.replace(DBInstance, "endpoint", property(_endpoint))
+        overlay.replace(DBInstance, "latest_restorable_time", property(self._latest_restorable_time))
         overlay.replace(DBSnapshot, "snapshot_create_time", property(_snapshot_create_time))
         overlay.replace(DBSnapshot, "percent_progress", property(self._percent_progress))
 
@@ -148,10 +125,9 @@ class Database:
         self._ended.set()
         for server in self._servers.values():
             server.kill()
-        for thread in self._copying:
+        for thread in self._at_work:
             thread.join()
-        for server in self._servers.values():
-            server.remove()
+        self.remove_servers()
 
     def __enter__(self) -> Self:
         self.install()
@@ -172,10 +148,51 @@ class Database:
 
     def dsn(self, instance: str, username: str, password: str) -> str:
         """Return what an application on this machine connects with, `postgresql://…`."""
-        credentials = f"{quote(username, safe='')}:{quote(password, safe='')}"
-        return f"postgresql://{credentials}@{HOST}:{self.port(instance)}/{quote(self._names[instance], safe='')}"
+        return url(username, password, HOST, self.port(instance), self._names[instance])
+
+    def local(self, asked: str) -> str:
+        """Return the same URL with the place on this machine; nobody answers there for a host that is no instance's."""
+        parts = urlsplit(asked)
+        instance = self.instance_at(parts.hostname or "")
+        port = _NOBODYS_PORT if instance is None else self.port(instance)
+        return parts._replace(netloc=f"{parts.netloc.rpartition('@')[0]}@{HOST}:{port}").geturl()
+
+    def server(self, instance: str) -> Server:
+        """Return what answers for an instance."""
+        return self._servers[instance]
+
+    def remove_servers(self) -> None:
+        """End them, and throw their data away."""
+        for server in self._servers.values():
+            server.remove()
 
     # -- what others may ask
+
+    def endpoint(self, instance: str) -> tuple[str, int]:
+        """Return host and port of an instance as RDS tells them."""
+        return f"{instance}.{self._domain}", int(self._described[instance].port or 0)
+
+    def instance_at(self, host: str) -> str | None:
+        """Return the instance that is reached by this host, if it can be reached."""
+        name = self._aliases.get(host.lower(), host.lower().removesuffix(f".{self._domain}"))
+        return name if name in self._reachable else None
+
+    def run(self, instance: str, statement: str) -> list[Any] | None:
+        """
+        Run SQL in the application's database, as who owns the server, and return the rows.
+
+        None where nobody answers, or where there are none, as in a model.
+        """
+        with self._clock.at_real_speed():
+            return self._servers[instance].run(self._names[instance], statement)
+
+    def also_call(self, instance: str, host: str) -> None:
+        """Let an instance be reached by a name of the customer's own, too."""
+        self._aliases[host.lower()] = instance
+
+    def on_reachable(self, opener: Callable[[str], object]) -> None:
+        """Call back with the name of each instance that is restored from now on, before RDS calls it available."""
+        self._openers.append(opener)
 
     def port(self, instance: str) -> int:
         """Where the instance's server listens, on loopback; the same after it was stopped and started."""
@@ -200,12 +217,99 @@ class Database:
         if db_kwargs["engine"] != "postgres":
             raise NotImplementedError(f"A rehearsal's instances are PostgreSQL, not {db_kwargs['engine']}")
         instance = original(backend, db_kwargs)
-        name = instance.db_instance_identifier
-        server = self._make_server(self._log_directory / f"{name}.log")
-        self._servers[name], self._names[name] = server, instance.db_name or "postgres"
+        restores.apply(instance, db_kwargs)
+        server = self._add(instance)
+        self._reachable.add(instance.db_instance_identifier)
         with self._clock.at_real_speed():
             server.create(db_kwargs["master_username"], db_kwargs["master_user_password"], instance.db_name)
         return instance
+
+    def _add(self, instance: DBInstance) -> Server:
+        """Make the server of a new instance; there is nothing in it yet."""
+        name = instance.db_instance_identifier
+        server = self._make_server(self._log_directory / f"{name}.log")
+        self._servers[name], self._names[name] = server, instance.db_name or "postgres"
+        self._described[name] = instance
+        return server
+
+    def _restore_snapshot(
+        self, _: Callable[..., DBInstance], backend: RDSBackend, from_snapshot_id: str, overrides: Mapping[str, Any]
+    ) -> DBInstance:
+        """Begin to restore: the instance is described at once, and has no endpoint before its data is there."""
+        name = from_snapshot_id.rpartition(":")[2] if from_snapshot_id.startswith("arn:") else from_snapshot_id
+        (described,) = backend.describe_db_snapshots(db_instance_identifier=None, db_snapshot_identifier=name)
+        if overrides["db_instance_identifier"] in backend.databases:
+            raise DBInstanceAlreadyExists
+        restores.require_available(described)
+        instance = self._describe_new(backend, restores.settings_of_restored(described, overrides))
+        restores.apply(instance, overrides)
+        instance.status = CREATING
+        server, plan, began = self._add(instance), self.restore_plan, self._clock.seconds()
+        source = self._servers[self._snapshots[name].instance.db_instance_identifier]
+
+        def restore() -> None:
+            with self._clock.at_real_speed():
+                if plan.status == AVAILABLE:
+                    server.restore(source, name)
+            if not self._ended.wait(max(0.0, began + plan.seconds - self._clock.seconds())):
+                self._end_restore(instance, plan.status)
+
+        self._begin(restore, "database-restore")
+        return instance
+
+    def _end_restore(self, instance: DBInstance, status: str) -> None:
+        """Let it be reached before anybody can know that it is available."""
+        name = instance.db_instance_identifier
+        if status == AVAILABLE:
+            self._reachable.add(name)
+            for opener in self._openers:
+                opener(name)
+        with self._account_lock:
+            instance.status = status
+
+    def _modify_instance(
+        self, original: Callable[..., DBInstance], backend: RDSBackend, identifier: str, request: Mapping[str, Any]
+    ) -> DBInstance:
+        """
+        Change it after a while, as with ApplyImmediately; what waits for a maintenance window is none of a rehearsal's.
+
+        A parameter group that does not exist is refused at once.
+        """
+        instance = backend.databases.get(identifier)
+        if instance is None:
+            return original(backend, identifier, request)
+        if instance.status != AVAILABLE:
+            raise restores.InstanceBusy(identifier, instance.status)
+        group = request.get("db_parameter_group_name")
+        if group and group not in backend.db_parameter_groups:
+            raise DBParameterGroupNotFoundError(group)
+        instance.status = MODIFYING
+        settings, seconds = dict(request.items()), self.restore_plan.modify_seconds
+
+        def modify() -> None:
+            if self._ended.wait(seconds):
+                return
+            with self._account_lock:
+                original(backend, identifier, settings)
+                restores.apply(instance, settings)
+                instance.status = AVAILABLE
+
+        self._begin(modify, "database-change")
+        return instance
+
+    def _begin(self, work: Callable[[], None], name: str) -> None:
+        thread = self._clock.thread(work, name=name, daemon=True)
+        self._at_work.append(thread)
+        thread.start()
+
+    def _address(self, instance: DBInstance) -> str:
+        return f"{instance.db_instance_identifier}.{self._domain}"
+
+    def _latest_restorable_time(self, instance: DBInstance) -> datetime | None:
+        """None as long as there is no backup."""
+        if not instance.backup_retention_period or instance.status == CREATING:
+            return None
+        return (self._clock.now() - _BEHIND).astimezone(UTC).replace(tzinfo=None)  # moto's times are naive
 
     def _create_snapshot(
         self,
@@ -228,7 +332,7 @@ class Database:
             if db_snapshot_identifier in backend.database_snapshots:
                 raise DBSnapshotAlreadyExistsError(db_snapshot_identifier)
             if instance.status != "available":
-                raise InstanceNotAvailable(db_instance_identifier, instance.status)
+                raise restores.InstanceBusy(db_instance_identifier, instance.status)
         created = original(backend, db_instance_identifier, db_snapshot_identifier, snapshot_type, **kwargs)
         if snapshot_type != "manual":  # moto's own record of the automated backups; nothing can be restored from it
             return created
@@ -237,9 +341,7 @@ class Database:
         instance.status = "backing-up"
         snapshot = _Snapshot(created, instance, self.snapshot_plan, self._clock.seconds())
         self._snapshots[created.db_snapshot_identifier] = snapshot
-        thread = self._clock.thread(self._take, (snapshot,), name="database-snapshot", daemon=True)
-        self._copying.append(thread)
-        thread.start()
+        self._begin(lambda: self._take(snapshot), "database-snapshot")
         return created
 
     def _take(self, snapshot: "_Snapshot") -> None:
@@ -292,5 +394,19 @@ def _snapshot_create_time(snapshot: DBSnapshot) -> datetime | None:
     return snapshot.created if snapshot.status == "available" else None
 
 
-def _refuse_to_restore(*_: Any) -> None:
-    raise NotImplementedError("A restored instance would be empty: nothing restores a snapshot's data yet")
+def _endpoint(instance: DBInstance) -> dict[str, Any] | None:
+    """None until it can be reached: https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DBInstance.html."""
+    return None if instance.status == CREATING else {"Address": instance.address, "Port": instance.port}
+
+
+def _restore_moment(
+    backend: RDSBackend, source_db_identifier: str, target_db_identifier: str, overrides: Mapping[str, Any]
+) -> DBInstance:
+    """Refuse: nothing here keeps what a database held at any moment but that of a snapshot."""
+    del overrides
+    (source,) = backend.describe_db_instances(db_instance_identifier=source_db_identifier)
+    if target_db_identifier in backend.databases:
+        raise DBInstanceAlreadyExists
+    if not source.backup_retention_period:
+        raise restores.NoBackups(source_db_identifier)
+    raise restores.NoSuchMoment(source_db_identifier)

@@ -200,6 +200,7 @@ class Fleet:
     # -- applications
 
     def _start(self, group: FakeAutoScalingGroup, instance: Instance) -> RunningInstance:
+        instance.launch_time = self._clock.now().replace(microsecond=0)  # as AWS tells it; moto's is of another clock
         version = launch_templates.tags_of(instance).get(launch_templates.VERSION_TAG, UNKNOWN)
         color = self._colors.get(group.name, UNKNOWN)
         port = self._network.reserve(instance.id)

@@ -12,6 +12,12 @@ _ROUTING = ("forward", "fixed-response", "redirect")
 _MOST_TARGET_GROUPS = 5
 _HEAVIEST = 999
 _LONGEST_BODY = 1024
+_CONTENT_TYPES = frozenset({"text/plain", "text/css", "text/html", "application/javascript", "application/json"})
+_LARGEST_PRIORITY = 50_000
+_MOST_RULES = 100
+_MOST_TAGS = 50
+_MOST_CONDITION_VALUES = 5
+_LONGEST_CONDITION_VALUE = 128
 _LONGEST_STICKINESS_SECONDS = 604800
 
 
@@ -74,12 +80,41 @@ def _validate_fixed_response(response: Mapping[str, Any]) -> None:
         raise ELBClientError("ValidationError", "The fixed response's status code must be 2XX, 4XX or 5XX")
     if len(response.get("MessageBody", "")) > _LONGEST_BODY:
         raise ELBClientError("ValidationError", f"A fixed response's body has at most {_LONGEST_BODY} characters")
+    if response.get("ContentType", "text/plain") not in _CONTENT_TYPES:
+        raise ELBClientError("ValidationError", f"A fixed response is one of {sorted(_CONTENT_TYPES)}")
 
 
 def validate_conditions(conditions: Sequence[Mapping[str, Any]]) -> None:
     """Raise NotImplementedError for conditions that the data plane would not honour."""
     if unrehearsed := {condition["Field"] for condition in conditions} - REHEARSED_CONDITIONS:
         raise NotImplementedError(f"rule conditions {unrehearsed}")
+
+
+def validate_rule(
+    priority: int, conditions: Sequence[Mapping[str, Any]], tags: Sequence[Mapping[str, str]], rules_before: int
+) -> None:
+    """
+    Raise moto's ELBClientError for a new rule that AWS refuses. `rules_before` are those of its load balancer.
+
+    Limits: the API reference (CreateRule, RuleCondition), and the default quotas of an Application Load Balancer:
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/application/load-balancer-limits.html
+    """
+    if not 1 <= priority <= _LARGEST_PRIORITY:
+        raise ELBClientError("ValidationError", f"A rule's priority must be between 1 and {_LARGEST_PRIORITY}")
+    values = [value for condition in conditions for value in _condition(condition)["values"]]
+    if not values:
+        raise ELBClientError("ValidationError", "A condition value must be specified")
+    if len(values) > _MOST_CONDITION_VALUES:
+        raise ELBClientError("ValidationError", f"A rule has at most {_MOST_CONDITION_VALUES} condition values")
+    if any(len(value) > _LONGEST_CONDITION_VALUE for value in values):
+        message = f"A condition value has at most {_LONGEST_CONDITION_VALUE} characters"
+        raise ELBClientError("ValidationError", message)
+    if len({tag["Key"] for tag in tags}) < len(tags):
+        raise ELBClientError("DuplicateTagKeys", "A tag key was specified more than once")
+    if len(tags) > _MOST_TAGS:
+        raise ELBClientError("TooManyTags", "The maximum number of tags has been reached")
+    if rules_before >= _MOST_RULES:
+        raise ELBClientError("TooManyRules", "The maximum number of rules for this load balancer has been reached")
 
 
 def completed(action: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol, Self
 
-from moto.elbv2.exceptions import TargetGroupNotFoundError
+from moto.elbv2.exceptions import ELBClientError, RuleNotFoundError, TargetGroupNotFoundError
 from moto.elbv2.models import (
     ELBv2Backend,
     FakeHealthStatus,
@@ -28,6 +28,8 @@ from rehearsal.world.certificates import Certificate
 from rehearsal.world.health import CheckSettings, HealthChecker, Probe, TargetHealth
 from rehearsal.world.network import Addresses
 from rehearsal.world.overlay import Overlay
+
+_TAGGED_AT_ONCE = 20
 
 Registration = tuple[str, str]
 """Target group ARN, instance id."""
@@ -96,6 +98,9 @@ class LoadBalancer:
         overlay.wrap(ELBv2Backend, "create_listener", _validating)
         overlay.wrap(ELBv2Backend, "modify_listener", _validating)
         overlay.wrap(ELBv2Backend, "create_rule", _validating)
+        overlay.wrap(ELBv2Backend, "create_rule", _creating_rule)
+        overlay.wrap(ELBv2Backend, "delete_rule", _deleting_rule)
+        overlay.wrap(ELBv2Backend, "describe_tags", _describing_tags)
         overlay.wrap(ELBv2Backend, "modify_rule", _validating)
 
     def uninstall(self) -> None:
@@ -149,6 +154,18 @@ class LoadBalancer:
         actions += [(rule.arn, rule.actions) for rule in self._moto_rules()]
         by_owner = {arn: forwarding.weights(owned[0].data) for arn, owned in actions}
         return {arn: weights for arn, weights in by_owner.items() if weights}
+
+    def rules(self) -> dict[str, dict[str, str]]:
+        """Every rule of every listener but its default action: ARN → its tags."""
+        tags = self._backend.tagging_service
+        return {rule.arn: dict(tags.get_tag_dict_for_resource(rule.arn)) for rule in self._moto_rules()}
+
+    def answers_itself(self, listener_arn: str) -> bool:
+        """Whether the first rule of a listener lets no request through to any target."""
+        with self._lock:
+            first = self._listeners[listener_arn][0]
+        matches_all = all(condition["values"] == ["*"] for condition in first["conditions"])
+        return matches_all and "respond" in first["action"]
 
     def in_use(self, target_group_arn: str) -> bool:
         """Whether any listener or rule names the target group, with whatever weight."""
@@ -372,6 +389,37 @@ def _validating(original: Any, backend: ELBv2Backend, *args: Any, **kwargs: Any)
             action.update(forwarding.completed(action))
     forwarding.validate_conditions(given.get("conditions") or [])
     return original(backend, *args, **kwargs)
+
+
+def _creating_rule(original: Any, backend: ELBv2Backend, **kwargs: Any) -> Any:
+    """Around ELBv2Backend.create_rule, which knows neither limits nor an ARN of nothing."""
+    listener_arn = kwargs["listener_arn"]
+    for balancer in backend.load_balancers.values():
+        if listener_arn in balancer.listeners:
+            before = sum(len(listener._non_default_rules) for listener in balancer.listeners.values())
+            tags = kwargs.get("tags") or []
+            forwarding.validate_rule(int(kwargs["priority"]), kwargs["conditions"], tags, before)
+    return original(backend, **kwargs)
+
+
+def _deleting_rule(original: Any, backend: ELBv2Backend, arn: str) -> None:
+    """Around ELBv2Backend.delete_rule: codes of the API reference, and a rule's tags go with it."""
+    listeners = [each for balancer in backend.load_balancers.values() for each in balancer.listeners.values()]
+    if any(arn == rule.arn for listener in listeners for rule in listener._default_rule.values()):
+        raise ELBClientError("OperationNotPermitted", "Default rules cannot be deleted")
+    if not any(arn in listener._non_default_rules for listener in listeners):
+        raise RuleNotFoundError(f"The rule '{arn}' does not exist")
+    original(backend, arn)
+    backend.tagging_service.delete_all_tags_for_resource(arn)
+
+
+def _describing_tags(original: Any, backend: ELBv2Backend, resource_arns: list[str]) -> Any:
+    """Around ELBv2Backend.describe_tags, which tells of everything that it has no tags."""
+    if len(resource_arns) > _TAGGED_AT_ONCE:
+        raise ELBClientError("ValidationError", f"At most {_TAGGED_AT_ONCE} resources can be described at once")
+    for arn in resource_arns:
+        backend._get_resource_by_arn(arn)
+    return original(backend, resource_arns)
 
 
 def _check_settings(group: FakeTargetGroup) -> CheckSettings:

@@ -114,9 +114,12 @@ def _collect(found: dict[Metric, Tally], dimensions: frozenset[tuple[str, str]],
 def _own_answers(listeners: Iterable[Mapping[str, Any]]) -> dict[str, Tally]:
     """Count the answers that no target gave."""
     statuses: Counter[str] = Counter()
+    fixed = 0
     for each in listeners:
         statuses.update(each["elb"])
+        fixed += each["fixed"]
     counts = {f"HTTPCode_ELB_{status}_Count": statuses[status] for status in _OWN_STATUSES}
+    counts["HTTP_Fixed_Response_Count"] = fixed
     return {name: _counted(count) for name, count in (counts | _by_class("ELB", statuses)).items()}
 
 

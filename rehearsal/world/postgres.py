@@ -19,6 +19,7 @@ from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from pg8000.exceptions import DatabaseError, InterfaceError
 from pg8000.native import Connection, identifier, literal
@@ -36,6 +37,9 @@ _LIBRARIES = f"{_PACKAGE}.libs"
 _BUILD = Path(__file__).resolve().parents[2] / "build"
 _NOBODY = 65534
 _PATIENCE_WALL_SECONDS = 20.0
+_OF_A_MASTER = "pg_monitor, pg_signal_backend"
+"""Of rds_superuser's roles: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/Appendix.PostgreSQL.CommonDBATasks.Roles.rds_superuser.html"""
+
 _SETTINGS = {
     "listen_addresses": HOST,
     "fsync": "off",  # a rehearsal's data need not survive the machine
@@ -63,6 +67,7 @@ class PostgresServer:
         self._folder = folder
         self._log = log
         self._process: ChildProcess | None = None
+        self._master: str | None = None
 
     @property
     def data(self) -> Path:
@@ -73,19 +78,26 @@ class PostgresServer:
         """Start an empty server with its master user, who is no superuser on RDS, and perhaps a database of his."""
         self.initialise()
         self.start()
-        owner = identifier(master)
+        self._master = owner = identifier(master)
         with closing(self.connect()) as connection:
             connection.run(f"CREATE ROLE {owner} LOGIN CREATEDB CREATEROLE PASSWORD {literal(password)}")
+            connection.run(f"GRANT {_OF_A_MASTER} TO {owner} WITH ADMIN OPTION")
             if database:
                 connection.run(f"CREATE DATABASE {identifier(database)} OWNER {owner}")
 
     def create_application(self, database: str, username: str, password: str, schema: str) -> None:
-        """Create a role that may have tables in the database, and those of `schema`, which are SQL, as its own."""
+        """
+        Create a role that may have tables in the database, and those of `schema`, which are SQL, as its own.
+
+        The master user may do with the role what those may who create one.
+        """
         role = identifier(username)
         with closing(self.connect(database)) as connection:
             connection.run(f"CREATE ROLE {role} LOGIN PASSWORD {literal(password)}")
             connection.run(f"GRANT CONNECT ON DATABASE {identifier(database)} TO {role}")
             connection.run(f"GRANT USAGE, CREATE ON SCHEMA public TO {role}")
+            if self._master:
+                connection.run(f"GRANT {role} TO {self._master} WITH ADMIN OPTION")
             connection.run(f"SET ROLE {role};{schema}")
 
     def create_visitor(self, database: str, username: str, password: str) -> None:
@@ -96,6 +108,15 @@ class PostgresServer:
             connection.run(f"REVOKE ALL ON DATABASE {identifier(database)} FROM PUBLIC")
             connection.run("REVOKE ALL ON SCHEMA public FROM PUBLIC")
             connection.run(f"GRANT CONNECT ON DATABASE {identifier(database)} TO {role}")
+
+    def run(self, database: str, statement: str) -> list[Any] | None:
+        """Run SQL as the superuser, and return the rows; None when the server is down, or where there are none."""
+        try:
+            with closing(self.connect(database)) as connection:
+                rows: list[Any] | None = connection.run(statement)
+                return rows
+        except InterfaceError:
+            return None
 
     def initialise(self) -> None:
         """Make the files of an empty server. Raises CalledProcessError."""
@@ -158,6 +179,11 @@ class PostgresServer:
             raise CopyFailed(failed.stderr) from failed
         self.copies[name] = folder
 
+    def restore(self, source: "PostgresServer", name: str) -> None:
+        """Start with the data of a copy, by this name, of another server; the copy stays. Raises KeyError."""
+        _copy_files(_data(source.copies[name]), self.data)
+        self.start()
+
     def _answers(self) -> bool:
         try:
             self.connect().close()
@@ -177,6 +203,14 @@ def make_folder(parent: Path | None = None) -> Path:
     if (user := _user()) is not None:
         os.chown(folder, user, user)
     return folder
+
+
+def _copy_files(source: Path, target: Path) -> None:
+    """Copy a folder of files that belong to whom PostgreSQL runs as, for the same one."""
+    shutil.copytree(source, target, symlinks=True)
+    if (user := _user()) is not None:
+        for path in (target, *target.rglob("*")):
+            os.chown(path, user, user, follow_symlinks=False)
 
 
 def _data(folder: Path) -> Path:

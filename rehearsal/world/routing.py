@@ -139,6 +139,11 @@ class Respond:
     body: str
     headers: Mapping[str, str]
 
+    @property
+    def redirects(self) -> bool:
+        """Whether the client is sent elsewhere."""
+        return "Location" in self.headers
+
     def to(self, request: Request, front: "Front") -> "Respond":
         """Fill in a redirect's `#{protocol}`, `#{host}`, `#{port}`, `#{path}` and `#{query}`."""
         values = {
@@ -271,9 +276,14 @@ def _bucket(milliseconds: float) -> str:
 
 @dataclass
 class ListenerReport:
-    """What CloudWatch shows per load balancer: HTTPCode_ELB_502_Count and its like, per status."""
+    """
+    What CloudWatch shows per load balancer: HTTPCode_ELB_502_Count and its like, per status.
+
+    `fixed` are those of its own answers that an action has told it to give.
+    """
 
     requests: int = 0
+    fixed: int = 0
     elb: dict[str, int] = field(default_factory=dict)
     target: dict[str, int] = field(default_factory=dict)
 
@@ -352,6 +362,7 @@ class Dispatcher:
         self.report.listener(listener).requests += 1
         action, front = self.routing.action_for(listener, request), self.routing.front(listener)
         if isinstance(action, Respond):
+            self.report.listener(listener).fixed += not action.redirects
             return self._refuse(listener, action.to(request, front))
         choice = None if action is None else self._choose(action, request, front, now_seconds)
         if choice is None:

@@ -1,9 +1,15 @@
-"""Secrets under the ARNs that the settings name."""
+"""Secrets under the ARNs that the settings name, whose versions wear their labels as AWS's do."""
 
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from moto.secretsmanager.models import secretsmanager_backends
+from moto.secretsmanager.models import FakeSecret, SecretsManagerBackend, secretsmanager_backends
+
+from rehearsal.world.overlay import Overlay
+
+_CURRENT = "AWSCURRENT"
 
 
 def create_secret(secrets_manager: Any, arn: str, text: str) -> None:
@@ -25,3 +31,36 @@ def adopt_secret(created: str, wanted_arn: str) -> None:
     if not re.fullmatch(re.escape(secret.name) + r"-[A-Za-z0-9]{6}", name):
         raise ValueError(f"{wanted_arn} is not the ARN of a secret called {secret.name}")
     secret.arn = wanted_arn
+
+
+@contextmanager
+def moving_labels() -> Iterator[None]:
+    """
+    Let applications read the version that AWSCURRENT was moved to.
+
+    Moto moves the label, but goes on answering GetSecretValue without a label, and counting what was the previous
+    version, by the version that was current before.
+    https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_UpdateSecretVersionStage.html
+    """
+    overlay = Overlay()
+    overlay.wrap(SecretsManagerBackend, "update_secret_version_stage", _move_label)
+    try:
+        yield
+    finally:
+        overlay.uninstall()
+
+
+def _move_label(
+    original: Callable[..., tuple[str, str]],
+    backend: SecretsManagerBackend,
+    secret_id: str,
+    version_stage: str,
+    remove_from_version_id: str,
+    move_to_version_id: str,
+) -> tuple[str, str]:
+    moved = original(backend, secret_id, version_stage, remove_from_version_id, move_to_version_id)
+    if version_stage == _CURRENT and move_to_version_id:
+        secret = backend.secrets[secret_id]
+        assert isinstance(secret, FakeSecret), "moto moves no label of a replica"
+        secret.default_version_id = move_to_version_id
+    return moved

@@ -6,7 +6,8 @@ import secrets
 import threading
 from collections import defaultdict, deque
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from socket import create_connection
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
@@ -103,6 +104,11 @@ class ReceiptsInPostgres:
         )
         return [{"id": str(id_), "owner": owner, "category": each, "sha256": sha} for id_, each, sha in reversed(rows)]
 
+    def close(self) -> None:
+        """Close idle connections; it can be used on."""
+        while self._idle:
+            _close(self._idle.pop())
+
     def _run(self, statement: str, **parameters: Any) -> list[Any]:
         with self._slots, self._connection() as connection:
             rows: list[Any] = connection.run(statement, **parameters)
@@ -118,25 +124,34 @@ class ReceiptsInPostgres:
         try:
             yield connection
         except (InterfaceError, DatabaseError, OSError) as error:
-            self._idle.clear()
-            with suppress(InterfaceError, OSError):
-                connection.close()
+            self.close()
+            _close(connection)
             raise StoreUnavailable(f"the database: {error}") from error
         self._idle.append(connection)
 
     def _connect(self) -> Connection:
+        """Make a connection of our own, because the driver leaves one open that is not let in."""
         assert self._dsn.username is not None
-        try:
-            return Connection(
-                unquote(self._dsn.username),
-                host=self._dsn.hostname,
-                port=self._dsn.port,
-                database=unquote(self._dsn.path.removeprefix("/")),
-                password=unquote(self._dsn.password or ""),
-                timeout=_TIMEOUT_SECONDS,
-            )
-        except (InterfaceError, DatabaseError, OSError) as error:
-            raise StoreUnavailable(f"the database: {error}") from error
+        with ExitStack() as unless_connected:
+            try:
+                plain = create_connection((self._dsn.hostname, self._dsn.port), _TIMEOUT_SECONDS)
+                unless_connected.callback(plain.close)
+                connected = Connection(
+                    unquote(self._dsn.username),
+                    sock=plain,
+                    database=unquote(self._dsn.path.removeprefix("/")),
+                    password=unquote(self._dsn.password or ""),
+                )
+            except (InterfaceError, DatabaseError, OSError) as error:
+                raise StoreUnavailable(f"the database: {error}") from error
+            unless_connected.pop_all()
+            return connected
+
+
+def _close(connection: Connection) -> None:
+    """Close it, or what is left of it."""
+    with suppress(InterfaceError, OSError):
+        connection.close()
 
 
 class Sessions(Protocol):

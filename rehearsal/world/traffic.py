@@ -59,6 +59,11 @@ class Sample:
         """Every request sent here is one that a healthy version answers with success."""
         return self.status not in _SUCCESS
 
+    @property
+    def turned_away(self) -> bool:
+        """Answered 503 by the load balancer itself: no instance is there for it, or a freeze keeps users away."""
+        return self.status == HTTPStatus.SERVICE_UNAVAILABLE and not self.instance
+
 
 @dataclass
 class Share:
@@ -85,6 +90,8 @@ class Summary:
     p50_milliseconds: float
     p99_milliseconds: float
     max_milliseconds: float
+    turned_away: int
+    """Of those that failed, how many got their 503 from the load balancer itself."""
 
 
 def read_samples(path: Path) -> Iterator[Sample]:
@@ -100,7 +107,7 @@ def summarise(samples: Iterable[Sample], after_seconds: float = -math.inf, until
     by_version: dict[str, Share] = {}
     by_status: dict[int, int] = {}
     latencies: list[float] = []
-    failed = 0
+    failed = turned_away = 0
     for sample in samples:
         if not after_seconds <= sample.sent_seconds <= until_seconds:
             continue
@@ -109,6 +116,7 @@ def summarise(samples: Iterable[Sample], after_seconds: float = -math.inf, until
         by_status[sample.status] = by_status.get(sample.status, 0) + 1
         latencies.append(sample.latency_milliseconds)
         failed += sample.failed
+        turned_away += sample.turned_away
     latencies.sort()
     return Summary(
         requests=len(latencies),
@@ -119,6 +127,7 @@ def summarise(samples: Iterable[Sample], after_seconds: float = -math.inf, until
         p50_milliseconds=percentile(latencies, 0.50),
         p99_milliseconds=percentile(latencies, 0.99),
         max_milliseconds=latencies[-1] if latencies else 0.0,
+        turned_away=turned_away,
     )
 
 

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from cdk.dashboard import MACHINES
+from cdk.assembly import SETTINGS_FOLDER
+from cdk.dashboard import machines
+from cdk.settings import load_settings
 from tests.infrastructure.template import of_type, only
 
 ENVIRONMENTS = ("production", "staging")
@@ -138,12 +140,13 @@ def test_instances_of_a_color_without_requests_are_counted(templates: Templates)
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_executions_of_every_machine_are_counted_by_how_they_ended(templates: Templates, environment: str) -> None:
+    (settings,) = load_settings(SETTINGS_FOLDER, (environment,))
     resources = templates[environment]["Resources"]
     names = {each["StateMachineName"] for each in of_type(resources, "AWS::StepFunctions::StateMachine").values()}
     counted = titled(templates[environment], "Executions that succeeded (left), or did not (right)")
     arns = {metric[3].rpartition(":")[2] for metric in counted["properties"]["metrics"]}
 
-    assert names == arns == {f"receipt-vault-{environment}-{each}" for each in MACHINES}
+    assert names == arns == {f"receipt-vault-{environment}-{each}" for each in machines(settings)}
     assert {metric[1] for metric in counted["properties"]["metrics"]} == {
         "ExecutionsSucceeded",
         "ExecutionsFailed",

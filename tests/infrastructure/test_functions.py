@@ -4,6 +4,7 @@ import ast
 import json
 import re
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -15,6 +16,8 @@ from cdk.permissions import (
     READ_SECRETS_OF_CHECKS,
     READ_SECRETS_OF_DATA_STORES,
     READ_SECRETS_OF_PROBE,
+    SWAP_CONNECTION,
+    WRITE_EXPORTS,
 )
 from cdk.settings import EnvironmentSettings, load_settings
 from lambdas.checks.rules import LogRules
@@ -41,6 +44,15 @@ LAUNCH = {"ec2:CreateTags", "ec2:RunInstances", "iam:PassRole"}
 METRICS = {"cloudwatch:GetMetricData"}
 ALARMS = {"cloudwatch:DescribeAlarms"}
 SECRETS = {"secretsmanager:GetSecretValue"}
+RULES = {"elasticloadbalancing:DescribeRules"}
+RULE_TAGS = {"elasticloadbalancing:DescribeTags"}
+EC2 = {"ec2:DescribeInstances"}
+INSTANCES = {"rds:DescribeDBInstances"}
+SNAPSHOT = {"rds:AddTagsToResource", "rds:CreateDBSnapshot"}
+SNAPSHOTS = {"rds:DescribeDBSnapshots"}
+ANSWER = {"states:SendTaskSuccess"}
+EXECUTIONS = {"states:DescribeExecution"}
+KEYS = {"kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"}
 INTERFACES = {
     "ec2:AssignPrivateIpAddresses",
     "ec2:CreateNetworkInterface",
@@ -52,7 +64,7 @@ INTERFACES = {
 
 ACTIONS: dict[str, set[str]] = {
     "validate-request": set(),
-    "claim-environment": READ | UPDATE | REPLACE | LISTENERS,
+    "claim-environment": READ | UPDATE | REPLACE | LISTENERS | RULES,
     "check-bake": UPDATE,
     "promote": READ | UPDATE | REPLACE | LISTENERS | {"ssm:PutParameter"},
     "release-environment": READ | UPDATE,
@@ -111,17 +123,82 @@ ACTIONS: dict[str, set[str]] = {
     | REPLACE
     | LISTENERS
     | {"states:DescribeExecution", "ssm:PutParameter"},
+    "answer-approval": READ_RELEASE | UPDATE | EXECUTIONS | ANSWER,
+    "plan-restore": READ | READ_RELEASE | REPLACE | EXECUTIONS | INSTANCES | SNAPSHOTS,
+    "ask-approval": UPDATE,
+    "claim-restore": READ | READ_RELEASE | UPDATE | REPLACE | EXECUTIONS | LISTENERS,
+    "freeze-traffic": UPDATE | RULES | RULE_TAGS | {"elasticloadbalancing:AddTags", "elasticloadbalancing:CreateRule"},
+    "thaw-traffic": UPDATE | RULES | RULE_TAGS | {"elasticloadbalancing:DeleteRule"},
+    "point-test-listener": UPDATE | LISTENERS | SHIFT,
+    "fence-writers": UPDATE | SECRETS | INTERFACES,
+    "lift-fence": UPDATE | SECRETS | INTERFACES,
+    "take-safety-snapshot": UPDATE | SNAPSHOT,
+    "check-safety-snapshot": UPDATE | SNAPSHOT | SNAPSHOTS,
+    "restore-instance": UPDATE
+    | INSTANCES
+    | SNAPSHOTS
+    | KEYS
+    | {
+        "iam:PassRole",
+        "rds:AddTagsToResource",
+        "rds:RestoreDBInstanceFromDBSnapshot",
+        "rds:RestoreDBInstanceToPointInTime",
+    },
+    "check-restored-instance": UPDATE
+    | INSTANCES
+    | KEYS
+    | {
+        "iam:PassRole",
+        "rds:AddRoleToDBInstance",
+        "rds:ModifyDBInstance",
+        "secretsmanager:CreateSecret",
+        "secretsmanager:TagResource",
+    },
+    "verify-restored-data": UPDATE | SECRETS | INTERFACES,
+    "count-lost-writes": UPDATE | SECRETS | INTERFACES | {"s3:PutObject"},
+    "swap-connection": READ_RELEASE
+    | UPDATE
+    | SECRETS
+    | {"secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage"},
+    "restart-application": READ_RELEASE
+    | UPDATE
+    | REFRESHES
+    | {"autoscaling:CancelInstanceRefresh", "autoscaling:StartInstanceRefresh"},
+    "check-restart": READ_RELEASE | UPDATE | REFRESHES | GROUPS | HEALTH | EC2,
+    "record-restore": READ | UPDATE | REPLACE,
     "notify": {"sns:Publish", "ssm:GetParameter"},
     "tell-alarm": READ | {"sns:Publish"},
     "write-report": READ_RELEASE | UPDATE | METRICS | {"states:GetExecutionHistory", "s3:PutObject"},
 }
 
 # The Service Authorization Reference lists no resource for these; Lambda insists on everything for the interfaces.
-WITHOUT_RESOURCES = LISTENERS | HEALTH | GROUPS | REFRESHES | TEMPLATES | METRICS | TRACE | INTERFACES
+WITHOUT_RESOURCES = (
+    LISTENERS
+    | RULES
+    | RULE_TAGS
+    | HEALTH
+    | GROUPS
+    | REFRESHES
+    | TEMPLATES
+    | METRICS
+    | TRACE
+    | INTERFACES
+    | EC2
+    | ANSWER
+)
 
 HERE = "eu-west-1:111122223333"
 SECRET = f"arn:aws:secretsmanager:{HERE}:secret:receipt-vault/production"
-IN_NETWORK = ("check-data-stores", "probe-database")
+IN_NETWORK = (
+    "check-data-stores",
+    "probe-database",
+    "fence-writers",
+    "lift-fence",
+    "verify-restored-data",
+    "count-lost-writes",
+)
+ADMINISTRATOR = f"{SECRET}/database-administrator-e8KpGc"
+APPLICATION = f"{SECRET}/database-application-T5vHnY"
 THROUGH_ENDPOINT = {"StringEquals": {"aws:SourceVpce": "vpce-0f1e2d3c4b5a69788"}}
 
 
@@ -247,6 +324,11 @@ def test_nothing_is_denied_to_anybody_else(resources: Resources) -> None:
         ("probe", [f"{SECRET}/smoke-login-b4TzKd", f"{SECRET}/smoke-token-Lr8YnP"], None),
         ("check-data-stores", [f"{SECRET}/database-check-Q7mXw2"], THROUGH_ENDPOINT),
         ("probe-database", [f"{SECRET}/database-check-Q7mXw2"], THROUGH_ENDPOINT),
+        ("fence-writers", [ADMINISTRATOR], THROUGH_ENDPOINT),
+        ("lift-fence", [ADMINISTRATOR], THROUGH_ENDPOINT),
+        ("verify-restored-data", [ADMINISTRATOR, APPLICATION], THROUGH_ENDPOINT),
+        ("count-lost-writes", [ADMINISTRATOR], THROUGH_ENDPOINT),
+        ("swap-connection", [APPLICATION], None),
     ],
 )
 def test_a_check_reads_the_secrets_that_settings_name_for_it_and_no_others(
@@ -286,11 +368,71 @@ def test_errors_are_counted_in_the_application_s_log_alone(resources: Resources)
     assert reading["Resource"] == [f"arn:aws:logs:{HERE}:log-group:/receipt-vault/production/application:*"]
 
 
+def reports_bucket(resources: Resources) -> dict[str, Any]:
+    """Return the bucket of the reports, which is not that of the exports."""
+    buckets = of_type(resources, "AWS::S3::Bucket").values()
+    (found,) = [each for each in buckets if "-reports-" in each["BucketName"]]
+    return found
+
+
+def test_nothing_that_restores_can_delete_what_holds_data(resources: Resources) -> None:
+    """Neither an instance nor a snapshot, nor a version of a secret, nor what was exported."""
+    deleting = {
+        action
+        for properties in functions(resources).values()
+        for statement in statements(resources, role_of(properties))
+        for action in statement["Action"]
+        if re.search("Delete|Remove", action) and statement["Effect"] == "Allow"
+    }
+
+    assert deleting == {"ec2:DeleteNetworkInterface", "elasticloadbalancing:DeleteRule"}
+
+
+def test_only_instances_of_restores_can_be_changed(resources: Resources) -> None:
+    """The instance that serves is read, copied and kept."""
+    ours = f"arn:aws:rds:{HERE}:db:runback-receipt-vault-production-*"
+    (modifying,) = [
+        each
+        for each in statements(resources, role_of(functions(resources)["check-restored-instance"]))
+        if "rds:ModifyDBInstance" in each["Action"]
+    ]
+
+    assert [each for each in modifying["Resource"] if ":db:" in each] == [ours]
+
+
+def test_traffic_is_frozen_and_thawed_on_live_listeners_alone(resources: Resources) -> None:
+    live = "listener/app/receipt-vault-production/50dc6c495c0c9188/f2f7dc8efc522ab2"
+    rules = f"arn:aws:elasticloadbalancing:{HERE}:{live.replace('listener/', 'listener-rule/')}/*"
+    found = {
+        action: statement["Resource"]
+        for name in ("freeze-traffic", "thaw-traffic")
+        for statement in statements(resources, role_of(functions(resources)[name]))
+        for action in statement["Action"]
+        if re.search("Create|AddTags|Delete", action) and action.startswith("elasticloadbalancing:")
+    }
+
+    assert found == {
+        "elasticloadbalancing:CreateRule": [f"arn:aws:elasticloadbalancing:{HERE}:{live}"],
+        "elasticloadbalancing:AddTags": [rules],
+        "elasticloadbalancing:DeleteRule": [rules],
+    }
+
+
+def test_what_only_a_restore_needs_comes_with_its_settings() -> None:
+    settings = production(restore=None)
+
+    gone = {spec.name for spec in FUNCTIONS if not spec.is_part_of(settings)}
+
+    assert {"freeze-traffic", "fence-writers", "swap-connection", "record-restore"} <= gone
+    assert not {"notify", "run-smoke-checks", "answer-approval", "claim-rollback"} & gone
+    assert not [permission for permission in (WRITE_EXPORTS, SWAP_CONNECTION) if permission.statements(settings)]
+
+
 def test_reports_are_written_where_reports_are_and_nowhere_else(resources: Resources) -> None:
     """Neither read nor deleted: what is there was there for somebody else."""
     found = list(statements(resources, role_of(functions(resources)["write-report"])))
     (writing,) = [each for each in found if "s3:PutObject" in each["Action"]]
-    (bucket,) = of_type(resources, "AWS::S3::Bucket").values()
+    bucket = reports_bucket(resources)
 
     assert writing["Resource"] == [f"arn:aws:s3:::{bucket['BucketName']}/releases/*"]
     assert [action for each in found for action in each["Action"] if action.startswith("s3:")] == ["s3:PutObject"]
@@ -312,7 +454,7 @@ def test_a_report_is_made_of_executions_that_can_be_part_of_a_release(resources:
 @pytest.mark.parametrize("name", ["write-report", "notify"])
 def test_a_report_is_told_and_written_under_one_name(name: str, resources: Resources) -> None:
     told = json.loads(functions(resources)[name]["Environment"]["Variables"]["REPORTS"])
-    (bucket,) = of_type(resources, "AWS::S3::Bucket").values()
+    bucket = reports_bucket(resources)
 
     assert told == {
         "bucket": bucket["BucketName"],
@@ -379,7 +521,7 @@ def test_only_what_asks_the_product_has_drivers(resources: Resources) -> None:
     libraries = "Powertools for AWS Lambda, for Runback's functions"
     drivers = "Clients of HTTP, PostgreSQL and Redis, for Runback's checks"
 
-    asking = {"run-smoke-checks", "check-data-stores", "probe", "probe-database"}
+    asking = {"run-smoke-checks", "probe", *IN_NETWORK}
     assert {name for name, found in layers.items() if drivers in found} == asking
     assert all(set(found) <= {libraries, drivers} and libraries in found for found in layers.values())
 

@@ -304,6 +304,80 @@ MISTAKES = {
         replacing(f"{SECRETS}/database", f"{SECRETS}/database".replace("111122223333", "444455556666")),
         "database.secret_arn: is in aws eu-west-1 444455556666, but this environment in aws eu-west-1 111122223333",
     ),
+    "a secret that is restored has lost its end": (
+        replacing("database-application-T5vHnY", "database-application"),
+        (
+            "restore.application_secret_arn: must be the whole ARN of a secret, with the six characters at its end "
+            f"(…:secret:<name>-<6 characters>), not '{SECRETS}/database-application'"
+        ),
+    ),
+    "the administrator is in another Region": (
+        replacing(f"{SECRETS}/database-adm", f"{SECRETS}/database-adm".replace("eu-west-1", "us-east-1")),
+        (
+            "restore.administrator_secret_arn: is in aws us-east-1 111122223333, but this environment in aws eu-west-1 "
+            "111122223333"
+        ),
+    ),
+    "the application is its own administrator": (
+        replacing("database-administrator-e8KpGc", "database-application-T5vHnY"),
+        "restore.administrator_secret_arn: must be another secret than that of the application",
+    ),
+    "a freeze would stop tests": (
+        replacing(f'test_listener_arn = "{TEST}"', f'test_rule_arn = "{RULE}"'),
+        (
+            "routes[0].test_rule_arn: is on a listener of users, all of whose requests a restore of the database "
+            "answers itself before it asks through the test listener: give tests a listener of their own"
+        ),
+    ),
+    "a restore stops nobody": (
+        replacing('application_roles = ["receiptvault"]', "application_roles = []"),
+        "restore.application_roles: must have at least one entry",
+    ),
+    "a role is a piece of SQL": (
+        replacing('["receiptvault"]', """['"; DROP']"""),
+        """restore.application_roles[0]: must be the name of a role of PostgreSQL, not '"; DROP'""",
+    ),
+    "a color's group is a worker group": (
+        replacing("approval_minutes = 60", 'approval_minutes = 60\nworker_groups = ["receipt-vault-production-blue"]'),
+        (
+            "restore.worker_groups[0]: 'receipt-vault-production-blue' is a color's group, which is restarted anyway: "
+            "remove it"
+        ),
+    ),
+    "a table is counted twice": (
+        replacing("tables = [{", 'tables = [{ name = "receipts", key = "id" }, {'),
+        "restore.tables[1].name: 'receipts' is named twice: remove one",
+    ),
+    "a check of restored data expects nothing": (
+        replacing(", expected = true }", " }"),
+        "restore.check_queries[0]: give exactly one of expected and at_least, not neither",
+    ),
+    "a check of restored data expects two things": (
+        replacing("expected = true", "expected = true, at_least = 1"),
+        "restore.check_queries[0]: give exactly one of expected and at_least, not both",
+    ),
+    "a check of restored data changes them": (
+        replacing('"SELECT count(owner) = count(*) FROM receipts"', '"DELETE FROM receipts"'),
+        (
+            "restore.check_queries[0].sql: must be one query that begins with SELECT, without a semicolon, not 'DELETE "
+            "FROM receipts'"
+        ),
+    ),
+    "an approval has no time": (
+        replacing("approval_minutes = 60", "approval_minutes = 4"),
+        "restore.approval_minutes: must be greater than or equal to 5, not 4",
+    ),
+    "a reader of exports is in another account": (
+        replacing("iam::111122223333:role/receipt-vault-production-data", "iam::444455556666:role/somebody"),
+        (
+            "restore.export_readers[0]: is a role of account 444455556666, but this environment is in 111122223333: "
+            "name one of its own"
+        ),
+    ),
+    "a restore is longer than a function can be told": (
+        replacing('warm_queries = ["', f'warm_queries = ["SELECT {"1 + " * 700}1", "'),
+        "restore: takes 3506 bytes, more than the 3000 that a function can be told: name fewer queries",
+    ),
     "a secret of the cache is in another Region": (
         replacing(
             'host = "redis.receiptvault.pro"',

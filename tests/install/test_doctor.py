@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cdk.settings import EnvironmentSettings
+from cdk.assembly import SETTINGS_FOLDER
+from cdk.settings import EnvironmentSettings, load_settings
 from install import doctor
 from install.account import READS, Account
 from install.findings import HARMLESS, Finding, Level
@@ -292,6 +293,20 @@ def test_a_rule_that_a_switch_would_leave_behind_is_named(
     found = complaints(settings, clients, "routes")
     assert {"routes"} == {each.field for each in found}
     assert all("listener-rule/app/x/1/2/3 forwards to receipt-vault-staging-green" in each.says for each in found)
+
+
+@pytest.mark.parametrize(("restores", "fields"), [(True, {"routes"}), (False, set())])
+def test_a_rule_in_the_place_of_a_freeze_is_named(
+    settings: EnvironmentSettings, clients: WatchedClients, *, restores: bool, fields: set[str]
+) -> None:
+    """A restore would refuse to begin, in the worst of moments."""
+    rule = {"RuleArn": "arn:of:theirs", "IsDefault": False, "Priority": "1", "Actions": [{"Type": "fixed-response"}]}
+    clients.change("elbv2", "describe_rules", lambda answer: answer["Rules"].append(rule))
+    (production,) = load_settings(SETTINGS_FOLDER, ("production",))
+    restore = production.restore.model_copy() if production.restore and restores else None
+    found = complaints(settings.model_copy(update={"restore": restore}), clients, "routes")
+    assert fields == {each.field for each in found}
+    assert all("arn:of:theirs has priority 1" in each.says for each in found)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from pg8000.native import Connection
 from rehearsal.account import Account
 from rehearsal.scenarios import NEW_VERSION, OLD_VERSION
 from rehearsal.world.network import HOST
+from rehearsal.world.restores import RestorePlan
 from tests.rehearsal.conftest import IN_A_HURRY, quiet_account
 from tests.waiting import eventually
 
@@ -77,6 +78,10 @@ class Probed:
         found = self.account.client("secretsmanager").get_secret_value(SecretId=arn)
         assert arn == found["ARN"]
         return str(found["SecretString"])
+
+    def status_of(self, instance: str) -> str:
+        described = self.account.client("rds").describe_db_instances(DBInstanceIdentifier=instance)["DBInstances"][0]
+        return str(described["DBInstanceStatus"])
 
     def log_in(self) -> int:
         (arn,) = self.account.settings.checks.login_secret_arns
@@ -152,6 +157,20 @@ def test_database_and_cache_answer_over_tls_in_the_vpc(probed: Probed) -> None:
     assert "+PONG\r\n" == probed.say("in-vpc", settings.cache.host, settings.cache.port, PING)
     answer = probed.say("in-vpc", settings.database.host, settings.database.port, STARTUP, SSL_REQUEST)
     assert "SCRAM-SHA-256" in answer
+
+
+def test_a_restored_instance_answers_in_the_vpc_under_its_own_name(probed: Probed) -> None:
+    account, rds = probed.account, probed.account.client("rds")
+    instance = account.settings.database_instance
+    account.database.restore_plan = RestorePlan(seconds=60)
+    rds.create_db_snapshot(DBInstanceIdentifier=instance, DBSnapshotIdentifier="for-a-restore")
+    eventually(lambda: probed.status_of(instance) == "available", seconds=60)
+    rds.restore_db_instance_from_db_snapshot(DBInstanceIdentifier="restored", DBSnapshotIdentifier="for-a-restore")
+    host, port = account.database.endpoint("restored")
+    assert "no address in the pretend account" in probed.say("in-vpc", host, port, PING)
+    eventually(lambda: probed.status_of("restored") == "available", seconds=60)
+    assert "SCRAM-SHA-256" in probed.say("in-vpc", host, port, STARTUP, SSL_REQUEST)
+    assert "no address in the pretend account" in probed.say("outside", host, port, PING)
 
 
 def test_outside_of_the_vpc_database_and_cache_have_no_address(probed: Probed) -> None:

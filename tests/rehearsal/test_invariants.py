@@ -6,7 +6,17 @@ from typing import Any
 import pytest
 
 from rehearsal.engine.calls import Call
-from rehearsal.invariants import LET_GO, ONE_HOLDER, SECRET, SERVED, SETTLE_WITHIN_SECONDS, WAY_BACK, Invariants
+from rehearsal.invariants import (
+    FREEZE,
+    LET_GO,
+    LET_IN,
+    ONE_HOLDER,
+    SECRET,
+    SERVED,
+    SETTLE_WITHIN_SECONDS,
+    WAY_BACK,
+    Invariants,
+)
 from rehearsal.scenarios import NEW_VERSION
 from rehearsal.settings import Settings
 from rehearsal.stage import Stage
@@ -15,6 +25,7 @@ from tests.rehearsal.conftest import Quiet
 SETTINGS = Settings.read("production")
 ROUTE = SETTINGS.routes[0]
 ALL_BLUE, ALL_GREEN = {ROUTE.blue: 100, ROUTE.green: 0}, {ROUTE.blue: 0, ROUTE.green: 100}
+FREEZES = {"runback:freeze": "r-1"}
 CANARY = {ROUTE.blue: 90, ROUTE.green: 10}
 
 
@@ -27,6 +38,7 @@ class World:
         self.healthy = {ROUTE.blue: 2, ROUTE.green: 0}
         self.unchecked: set[str] = set()
         self.alive = {"blue": 2, "green": 2}
+        self.kept: dict[str, dict[str, str]] = {"arn:theirs": {}}
         self.lease: dict[str, Any] = {}
         self.live: dict[str, Any] = {}
         self._numbers = itertools.count(1)
@@ -37,6 +49,13 @@ class World:
 
     def forwards(self) -> dict[str, dict[str, int]]:
         return {ROUTE.arn: dict(self.weights)}
+
+    def rules(self) -> dict[str, dict[str, str]]:
+        return dict(self.kept)
+
+    def answers_itself(self, listener: str) -> bool:
+        assert listener == ROUTE.arn
+        return FREEZES in self.kept.values()
 
     def in_use(self, target_group: str) -> bool:
         return target_group not in self.unchecked
@@ -213,6 +232,73 @@ def test_a_secret_that_was_told_is_reported(world: World) -> None:
     world.invariants.conclude(["the token stands in the record"])
 
     assert [(SECRET, "the end")] == world.found
+
+
+def test_a_freeze_by_the_holder_is_none_of_the_rules_that_must_stay(world: World) -> None:
+    world.lease = {"holder": "somebody"}
+    world.kept["arn:freeze"] = FREEZES
+    world.call(action="CreateRule", caller="freeze-traffic")
+    del world.kept["arn:freeze"]
+    world.call(action="DeleteRule", caller="thaw-traffic")
+    world.lease = {}
+    world.invariants.conclude([])
+
+    assert [] == world.found
+
+
+def test_a_thaw_that_takes_somebody_elses_rule_away_is_reported(world: World) -> None:
+    world.lease = {"holder": "somebody"}
+    del world.kept["arn:theirs"]
+    world.call(action="DeleteRule", caller="thaw-traffic")
+
+    assert [(FREEZE, "thaw-traffic: elbv2:DeleteRule (call 1)")] == world.found
+
+
+def test_a_freeze_that_nobody_can_tell_whose_it_is_is_reported(world: World) -> None:
+    """No thaw would ever find it."""
+    world.lease = {"holder": "somebody"}
+    world.kept["arn:freeze"] = {}
+    world.call(action="CreateRule", caller="freeze-traffic")
+
+    assert [(FREEZE, "freeze-traffic: elbv2:CreateRule (call 1)")] == world.found
+
+
+def test_a_freeze_without_the_lease_is_reported(world: World) -> None:
+    world.kept["arn:freeze"] = FREEZES
+    world.call(action="CreateRule", caller="freeze-traffic")
+
+    assert (FREEZE, "freeze-traffic: elbv2:CreateRule (call 1)") in world.found
+
+
+def test_humans_may_do_as_they_like_with_their_rules(world: World) -> None:
+    world.kept = {"arn:new": {}}
+    world.call(action="CreateRule", caller=None)
+
+    assert [] == world.found
+
+
+@pytest.mark.parametrize(("phase", "found"), [("rolled_back", [(LET_IN, "the end")]), ("escalated", [])])
+def test_users_who_are_still_shut_out_at_the_end_are_reported_unless_a_human_was_told(
+    world: World, phase: str, found: list[tuple[str, str]]
+) -> None:
+    world.kept["arn:freeze"] = FREEZES
+    world.lease = {"phase": phase}
+    world.invariants.conclude([])
+
+    assert found == world.found
+
+
+def test_no_user_meets_a_color_behind_a_freeze(world: World) -> None:
+    """A rollback may move the forward meanwhile, and what is restarted may be unhealthy for a while."""
+    world.lease = {"holder": "somebody"}
+    world.kept["arn:freeze"] = FREEZES
+    world.call(action="CreateRule", caller="freeze-traffic")
+    world.intend(ALL_GREEN)
+    world.move(ALL_GREEN)
+    assert [] == world.found
+    del world.kept["arn:freeze"]
+    world.call(action="DeleteRule", caller="thaw-traffic")
+    assert [(SERVED, "thaw-traffic: elbv2:DeleteRule (call 4)")] == world.found
 
 
 @pytest.mark.rehearsed

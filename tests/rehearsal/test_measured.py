@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from rehearsal.clock import TwoSpeedClock
+from rehearsal.databases import Databases, Instance, LostRow, Receipt
 from rehearsal.measured import STRETCHES, figures, traffic
 from rehearsal.report import Switch
 from rehearsal.stage import Execution
@@ -116,3 +117,23 @@ def test_requests_on_the_way_back_are_judged_where_all_are_of_one_rollback(
 
     assert found["AWS requests to safe traffic"].met is met
     assert found["AWS requests to safe traffic"].value.startswith(str(calls))
+
+
+def test_after_a_restore_the_rows_of_every_place_are_told() -> None:
+    """One instance alone is no news."""
+    row = Receipt("somebody", "test")
+    both = Databases(
+        in_settings="old",
+        serving="new",
+        instances={
+            "old": Instance("old", "available", dict.fromkeys((1, 2, 3, 4), row)),
+            "new": Instance("new", "available", dict.fromkeys((1, 2, 9), row)),
+        },
+        lost={"r-1": [LostRow("inserted", 3, row), LostRow("inserted", 4, row)]},
+    )
+    told = {each.name: each.value for each in figures(report(databases=both), [])}
+
+    assert told["Instance old"] == "4 receipts, kept"
+    assert told["Instance new"] == "3 receipts, serves: 2 of them are from before"
+    assert told["Exported by r-1"] == "2 rows: 2 inserted"
+    assert not any(each.name.startswith("Instance") for each in figures(report(), []))

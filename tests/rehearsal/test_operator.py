@@ -76,3 +76,26 @@ def _problem(machine: str, example: object) -> str:
     if machine == "deploy":
         return read_request(example, "name").problem
     return read_clean_up_request(example).problem if machine == "clean-up" else read_rollback_request(example).problem
+
+
+def test_a_release_does_not_begin_behind_a_freeze(fresh: Quiet) -> None:
+    """A restore has died, and has left users shut out: the answer names the rule, and nothing else changes."""
+    before = len(fresh.stage.account.calls.log)
+    elbv2 = fresh.stage.account.client("elbv2")
+    listener = fresh.stage.account.settings.routes[0].arn
+    rule = elbv2.create_rule(
+        ListenerArn=listener,
+        Priority=1,
+        Conditions=[{"Field": "path-pattern", "PathPatternConfig": {"Values": ["*"]}}],
+        Actions=[{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}],
+        Tags=[{"Key": "runback:freeze", "Value": "r-dead"}],
+    )["Rules"][0]["RuleArn"]
+    try:
+        deployment = fresh.stage.start_deployment({"version": NEW_VERSION})
+        fresh.until_dealt_with(deployment)
+    finally:
+        elbv2.delete_rule(RuleArn=rule)
+
+    assert ("FAILED", "ReleaseRefused") == (deployment.status, deployment.error)
+    assert rule in str(deployment.cause)
+    assert {"sns"} >= {call.service for call in fresh.changes(before)}

@@ -10,6 +10,7 @@ from rehearsal.permissions import Judgement
 from rehearsal.report import Switch
 from rehearsal.staging import Speeds
 from rehearsal.summary import summary
+from rehearsal.world.traffic import Sample
 from tests.rehearsal.reports import report, users
 
 
@@ -78,6 +79,14 @@ def test_the_summary_names_every_broken_promise(tmp_path: Path) -> None:
     lines = list(summary(report(), ["it rained", "it poured"], tmp_path))
 
     assert ["BROKEN PROMISE: it rained", "BROKEN PROMISE: it poured"] == lines[-2:]
+
+
+def test_whom_the_load_balancer_has_turned_away_is_told_in_the_summary(tmp_path: Path) -> None:
+    turned_away = Sample(1.0, 2.0, 503, "", "", "", "GET", "/health")
+    told = "1 of those that failed got their 503 from the load balancer itself."
+
+    assert told in list(summary(report(samples=[turned_away]), [], tmp_path))
+    assert told not in list(summary(report(samples=[]), [], tmp_path))
 
 
 @pytest.mark.parametrize("outcome", ["promoted", "rolled_back", "aborted", "refused", "escalated", "unknown"])

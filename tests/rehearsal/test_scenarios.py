@@ -44,6 +44,11 @@ FIELDS: dict[str, Any] = {
     "listener_changes": [{"at_seconds": float, "by": str, "route": str, "percent": {"blue": int, "green": int}}],
     "executions": [{"machine": str, "status": str, "states": [str]}],
     "invariants": {"checked": int, "violated": []},
+    "databases": {
+        "serving": str,
+        "instances": [{"name": str, "status": str, "receipts": int}],
+        "exported_rows": int,
+    },
     "api_calls": {"rollback_critical_path": int},
     "messages": [str],
     "release_reports": [str],
@@ -110,6 +115,7 @@ ORDERED = [("deploy", "SUCCEEDED"), ("operate", "SUCCEEDED"), ("clean-up", "SUCC
 FAILED = [("deploy", "FAILED"), ("rollback", "SUCCEEDED")]  # the status rule's rollback finds nothing to do
 ALARMED = [*PROMOTED, ("rollback", "SUCCEEDED")]
 STOPPED = [("deploy", "ABORTED"), ("rollback", "SUCCEEDED")]
+ANSWERED = [*ORDERED, ("rollback", "SUCCEEDED")]  # who hears of a failure, or of an alarm behind a freeze, does nothing
 ENDS = {
     "good-release": End(LIVE, CLEANED_UP, PROMOTED),
     "manual-rollback": End(BACK, UP, [*PROMOTED, ("rollback", "SUCCEEDED")]),
@@ -181,6 +187,20 @@ ENDS = {
     "operator-promotes": End(LIVE, CLEANED_UP, ORDERED),
     "operator-aborts": End(BACK, UP, [("deploy", "ABORTED"), ("operate", "SUCCEEDED"), ("rollback", "SUCCEEDED")]),
     "freed-by-hand": End(BACK, UP, [("deploy", "ABORTED"), ("operate", "SUCCEEDED")]),
+    "database-rollback": End(
+        {**BACK, "phase": "restored"}, UP, [*ANSWERED, ("restore-database", "SUCCEEDED")], has_switched_back=True
+    ),
+    "database-rollback-denied": End(LIVE, CLEANED_UP, [*ANSWERED, ("restore-database", "FAILED")]),
+    "approval-expired": End(LIVE, CLEANED_UP, [*ALARMED, ("operate", "FAILED"), ("restore-database", "FAILED")]),
+    "restore-fails": End(LIVE, CLEANED_UP, [*ANSWERED, ("restore-database", "FAILED")]),
+    "undo-restore": End(
+        {**BACK, "phase": "restored"}, UP, [*ANSWERED, ("restore-database", "SUCCEEDED")], has_switched_back=True
+    ),
+    "crash-after-freeze": End(
+        LIVE,
+        CLEANED_UP,
+        [*ANSWERED, ("rollback", "FAILED"), ("restore-database", "ABORTED"), ("restore-database", "SUCCEEDED")],
+    ),
     "window-open": End(
         {"weights": {"blue": 100, "green": 0}, "phase": "committed"},
         {"blue": THIRD_VERSION, "green": None},
@@ -214,6 +234,8 @@ def test_the_report_has_the_documented_fields(kept: Kept) -> None:
     empty = {"final.lease_holder"}
     empty |= {f"final.{name}" for name, value in end.final.items() if value is None}
     empty |= {f"final.versions.{color}" for color, version in end.versions.items() if version is None}
+    if kept.staging != "packaged" and not scenario(kept.scenario).circumstances.real_database:
+        empty.add("databases.instances.receipts")
     if not end.tells_the_way_back:
         empty |= {"seconds.rollback_to_switched", "api_calls.rollback_critical_path"}
 

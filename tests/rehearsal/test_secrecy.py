@@ -12,21 +12,23 @@ pytestmark = pytest.mark.rehearsed
 
 def test_a_secret_is_found_in_histories_logs_the_record_messages_and_reports(assembly: Path, tmp_path: Path) -> None:
     """One of each is planted: without that, finding nothing in a rehearsal would prove nothing."""
-    database, login, upload, cache = SECRETS.values()
+    database, application, administrator, login, upload, cache = SECRETS.values()
     with quiet_account(assembly, tmp_path) as quiet:
         account = quiet.stage.account
         quiet.stage.until_ended(quiet.stage.start_rollback({}))
         assert told(account) == []
 
         quiet.until_dealt_with(quiet.stage.start_deployment({"version": database}))
-        (tmp_path / "logs" / "planted.log").write_text(f"token {upload}\n", encoding="utf-8")
+        (tmp_path / "logs" / "planted.log").write_text(f"token {upload}, {administrator}\n", encoding="utf-8")
         item = {"environment": {"S": "staging"}, "item": {"S": "planted"}, "note": {"S": login}}
         account.client("dynamodb").put_item(TableName=account.stack.table(), Item=item)
         topic = account.client("sns").list_topics()["Topics"][0]["TopicArn"]
         account.client("sns").publish(TopicArn=topic, Subject="planted", Message=cache)
 
         bucket = account.client("s3").list_buckets()["Buckets"][0]["Name"]
-        account.client("s3").put_object(Bucket=bucket, Key="releases/planted.html", Body=f"<p>{login}</p>".encode())
+        account.client("s3").put_object(
+            Bucket=bucket, Key="releases/planted.html", Body=f"<p>{login}, {application}</p>".encode()
+        )
 
         places = {each.partition(" stands in ")[2].partition(" arn:")[0] for each in told(account)}
         assert places >= {

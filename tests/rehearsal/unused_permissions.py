@@ -32,13 +32,50 @@ USED_BY_SERVICES = {
 }
 """Nothing that runs in a rehearsal makes these requests."""
 
+_OF_CUSTOMER_KEYS = ("kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey")
+
 NOT_IN_A_SCENARIO = {
     ("prepare-idle-color", "dynamodb:PutItem"): "a release within the window of the one before closes that window",
-    ("rollback", "states:StartExecution"): "a rollback starts the clean-up of a promotion that died before it did",
+    **dict.fromkeys(
+        [
+            *(("restore-instance", action) for action in _OF_CUSTOMER_KEYS),
+            *(("check-restored-instance", action) for action in _OF_CUSTOMER_KEYS),
+        ],
+        "the pretended database is encrypted with the key of AWS",
+    ),
+    **dict.fromkeys(
+        [
+            ("restore-instance", "iam:PassRole"),
+            ("check-restored-instance", "iam:PassRole"),
+            ("check-restored-instance", "rds:AddRoleToDBInstance"),
+        ],
+        "the pretended database has no role, neither for monitoring nor for S3",
+    ),
+    **dict.fromkeys(
+        [
+            ("check-restored-instance", "secretsmanager:CreateSecret"),
+            ("check-restored-instance", "secretsmanager:TagResource"),
+        ],
+        "RDS keeps no password of the pretended database in Secrets Manager",
+    ),
+    ("restore-instance", "rds:RestoreDBInstanceToPointInTime"): "the pretended RDS has backups of no moment",
+    **dict.fromkeys(
+        [("check-safety-snapshot", "rds:CreateDBSnapshot"), ("check-safety-snapshot", "rds:AddTagsToResource")],
+        "an instance that was busy with its daily backup took no snapshot when it was asked to",
+    ),
+    **dict.fromkeys(
+        [
+            ("restart-application", "autoscaling:CancelInstanceRefresh"),
+            ("restart-application", "autoscaling:DescribeInstanceRefreshes"),
+        ],
+        "another instance refresh is in the way of the restart",
+    ),
 }
 """Which state of affairs it takes, that no scenario has."""
 
 BY_CHANCE = {
+    ("answer-approval", "states:DescribeExecution"): "when the restore that was asked about does not wait any more",
+    ("claim-restore", "states:DescribeExecution"): "when nobody was told yet that the restore before it is dead",
     ("claim-rollback", "states:DescribeExecution"): "when somebody holds the environment of whom no event has told",
     ("release-environment", "dynamodb:BatchGetItem"): "when the step is repeated",
     ("settle", "elasticloadbalancing:ModifyListener"): "when the loser wrote after the switch",

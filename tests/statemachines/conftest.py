@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.statemachines.definitions import ENVIRONMENTS, MACHINES, Definition, read_definition
+from tests.statemachines.definitions import MACHINES, SHIPPED, Definition, read_definition
 from tests.statemachines.machines import Machines, machines
 
 
@@ -14,8 +14,7 @@ def definitions(templates: Mapping[str, dict[str, Any]]) -> Mapping[tuple[str, s
     """Return what is synthesized, by environment and machine."""
     return {
         (environment, machine): read_definition(templates[environment]["Resources"], machine)
-        for environment in ENVIRONMENTS
-        for machine in MACHINES
+        for environment, machine in SHIPPED
     }
 
 

@@ -7,13 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from cdk.assembly import SETTINGS_FOLDER
+from cdk.settings import load_settings
 from rehearsal.engine.intrinsics import Intrinsics
 from tests.infrastructure.template import Resources, of_type
 
 Definition = dict[str, Any]
 
 ENVIRONMENTS = sorted(path.stem for path in SETTINGS_FOLDER.glob("*.toml"))
-MACHINES = ("deploy", "rollback", "clean-up", "operate", "report")
+MACHINES = ("deploy", "rollback", "clean-up", "operate", "report", "restore-database")
+_RESTORING = {each.environment for each in load_settings(SETTINGS_FOLDER) if each.restore}
+SHIPPED = tuple(
+    (environment, machine)
+    for environment in ENVIRONMENTS
+    for machine in MACHINES
+    if machine != "restore-database" or environment in _RESTORING
+)
+"""Which machines each environment has, as pairs: not each restores its database."""
 GOLDEN = Path(__file__).parent / "golden"
 
 ANY_ERROR = "States.ALL"

@@ -34,6 +34,7 @@ ENDED = {"execution_arn": "arn:aws:states:eu-west-1:111122223333:execution:recei
 """What the rule on ended executions gives to the report machine."""
 DEPLOY_LEASE = {"holder": "the deployment", "token": 7}
 ROLLBACK_LEASE = {"holder": "the rollback", "token": 8}
+RESTORE_LEASE = {"holder": "the restore", "token": 10}
 CLEAN_UP_LEASE = {"holder": "the clean-up", "token": 9}
 UNFORESEEN = FunctionError("KeyError", "'DBInstances'")
 """An error that no machine knows, and that trying again would not help."""
@@ -46,6 +47,9 @@ Functions are called at real speed all the same. A test of how long a machine wa
 than what moto needs, a few milliseconds.
 """
 _LONGEST_RUN_SECONDS = 20
+_LONGEST_WAIT_SECONDS = 99_999_999
+"""For a human, who otherwise would have milliseconds; one who does not answer is an error of this name."""
+UNANSWERED = FunctionError("States.Timeout", "nobody has answered")
 _START_EXECUTION = StateTaskServiceSfn._eval_service_task
 
 
@@ -64,6 +68,8 @@ def claimed(action: str = "switch", reason: str = "Release two goes back to one.
         "last_healthy_at": "2026-03-01T10:00:00.000Z",
         "claimed_at": "2026-03-01T10:01:00.000Z",
         "loser": "arn:of:the:deployment",
+        "database": False,
+        "why": "checkout is broken",
     }
 
 
@@ -90,6 +96,41 @@ def ordered(verdict: str = "carried_out", action: str = "pause", kind: str = "pa
         "release_id": "release-two",
         "kind": kind,
         "start_as": "abort-release-two-0a1b2c3d",
+        "accept_unaccounted": False,
+    }
+
+
+def planned(decision: str = "restore", kind: str = "snapshot") -> dict[str, Any]:
+    """Return what the function answers that plans restores."""
+    plan = {
+        "restore_id": "r-release-two-0a1b2c3d",
+        "release_id": "release-two",
+        "source": {"kind": kind, "snapshot_id": "runback-receipt-vault-production-release-two"},
+        "forward_instance": "receipt-vault-production",
+        "forward_host": "forward.rds.example",
+        "forward_port": 5432,
+        "restored_instance": "runback-receipt-vault-production-r0a1b2c3d",
+        "safety_snapshot": "runback-receipt-vault-production-safety-r-release-two-0a1b2c3d",
+        "recovery_point": "2026-03-01T10:00:00.000Z",
+        "loss_seconds": 600,
+    }
+    return {
+        "decision": decision,
+        "reason": "The database goes back.",
+        "release_id": "release-two",
+        "restore_id": "r-release-two-0a1b2c3d",
+        "plan": plan,
+    }
+
+
+def counted(*, done: bool = True, unaccounted: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return what the function answers that counts lost writes."""
+    return {
+        "done": done,
+        "cursor": {"table": 1},
+        "lost": {"receipts": {"inserted": 3, "changed": 1, "deleted": 0}},
+        "unaccounted": [{"table": each, "rows": 1, "why": "is not named", "differs": True} for each in unaccounted],
+        "exported": "s3://exports/r-release-two-0a1b2c3d/",
     }
 
 
@@ -138,13 +179,46 @@ ANSWERS: Answers = {
     "scale-in-old-color": {"instances": 0},
     "give-order": ordered(),
     "free-environment": lambda given: looked_at("free" if given["only_look"] else "carried_out"),
+    "answer-approval": lambda given: (
+        {**looked_at("carried_out"), "kind": "restore_approved"} | {"asked": given["asked"]}
+    ),
     "write-report": reported(),
+    "plan-restore": planned(),
+    "ask-approval": {"approved": True, "by": "the operate machine", "reason": "it is worth it"},
+    "claim-restore": {
+        "lease": RESTORE_LEASE,
+        "release_id": "release-two",
+        "active": "blue",
+        "idle": "green",
+        "accept_unaccounted": False,
+    },
+    "freeze-traffic": {"frozen_at": "2026-03-01T10:02:00.000Z", "rules": ["arn:of:the:rule"]},
+    "fence-writers": {"fenced": True, "still_writing": "", "fenced_at": "2026-03-01T10:02:30.000Z"},
+    "lift-fence": {"lifted": True, "roles": ["receiptvault"]},
+    "take-safety-snapshot": {"snapshot_id": "runback-safety", "ready_by": "2026-03-01T11:00:00.000Z"},
+    "check-safety-snapshot": {"available": True, "percent": 100},
+    "restore-instance": {"instance": "runback-restored", "ready_by": "2026-03-01T12:00:00.000Z"},
+    "check-restored-instance": {
+        "available": True,
+        "host": "restored.rds.example",
+        "port": 5432,
+        "settings": "equal",
+    },
+    "verify-restored-data": {"checked": ["check query 1"], "sequences": 1, "unmanaged": []},
+    "count-lost-writes": counted(),
+    "swap-connection": {"version_id": "two", "previous_version_id": "one", "finding": ""},
+    "restart-application": {"started": True, "refresh_id": "refresh-2", "ready_by": "2026-03-01T13:00:00.000Z"},
+    "check-restart": {"restarted": True, "percent": 100, "healthy": 2},
+    "point-test-listener": {"changed": True},
+    "thaw-traffic": {"thawed": 1},
+    "record-restore": {"issue": ""},
     "notify": {"told": "[receipt-vault production] …"},
 }
 """
 All goes well.
 
-A deployment goes live, a rollback brings back, a clean-up ends at once, an order is carried out, a report is written.
+A deployment goes live, a rollback brings back, a clean-up ends at once, an order is carried out, a report is written,
+and a restore is approved and made.
 """
 
 
@@ -272,6 +346,8 @@ class Machines:
         runnable = deepcopy(definition)
         del runnable["TimeoutSeconds"]
         for state in runnable["States"].values():
+            if str(state.get("Resource", "")).endswith(".waitForTaskToken"):
+                state["TimeoutSeconds"] = _LONGEST_WAIT_SECONDS
             if "StateMachineArn" in state.get("Parameters", {}):
                 state["Parameters"]["StateMachineArn"] = self._started
         return runnable
@@ -291,7 +367,11 @@ class Machines:
             state = _state_of(self._account.environment(self._running))
             now = datetime.strptime(payload.pop("now"), "%Y-%m-%dT%H:%M:%S.%f%z")  # as Step Functions writes it
             self._calls.append(Call(state, payload, now, self._account.clock.seconds()))
-            return self._answer(state, function, payload)
+            token = payload.pop("task_token", None)
+            answered = self._answer(state, function, payload)
+            if token:  # a human, at once
+                self._account.client.send_task_success(taskToken=token, output=json.dumps(answered))
+            return answered
 
         return answer
 

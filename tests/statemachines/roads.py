@@ -14,13 +14,16 @@ from lambdas.errors import (
 )
 from tests.rehearsal.engine.state_machines import FunctionError
 from tests.statemachines.machines import (
+    UNANSWERED,
     UNFORESEEN,
     Answers,
     Json,
     claimed,
     clean_up_claimed,
+    counted,
     looked_at,
     ordered,
+    planned,
     reported,
 )
 
@@ -70,6 +73,25 @@ WINDOW_OPEN = clean_up_claimed("wait", "The rollback window is open.", "2026-03-
 UNRECORDED: Answers = {"Claim rollback": claimed("escalate"), "Record escalation": UNFORESEEN}
 """An escalation that cannot be written down, so that the lease stays with the execution that ends."""
 
+WITH_DATABASE = {**claimed(), "database": True}
+ANSWERING = ordered("answer", "approve", "restore_approved")
+REJECTED = {"approved": False, "by": "the operate machine", "reason": "it is not worth it"}
+WRITING = {"fenced": False, "still_writing": "role jobs from 10.0.0.7", "fenced_at": ""}
+FENCED = {"fenced": True, "still_writing": "", "fenced_at": "2026-03-01T10:02:30.000Z"}
+RESTORING = {"available": False, "host": "", "port": 0, "settings": "restoring"}
+THERE = {"available": True, "host": "restored.rds.example", "port": 5432, "settings": "equal"}
+BLOCKED = {"started": False, "refresh_id": "", "ready_by": "2026-03-01T13:00:00.000Z"}
+BEGUN = {"started": True, "refresh_id": "refresh-2", "ready_by": "2026-03-01T13:00:00.000Z"}
+OLD = {"restarted": False, "percent": 50, "healthy": 1}
+RESTARTED = {"restarted": True, "percent": 100, "healthy": 2}
+CLAIMED_RESTORE = {
+    "lease": {"holder": "the restore", "token": 10},
+    "release_id": "release-two",
+    "active": "blue",
+    "idle": "green",
+    "accept_unaccounted": False,
+}
+
 ROADS: Mapping[str, tuple[Road, ...]] = {
     "deploy": (
         Road("Release is live", {"Check snapshot": [NOT_SAVED, SAVED], "Check idle color": [NOT_READY, READY]}),
@@ -110,6 +132,9 @@ ROADS: Mapping[str, tuple[Road, ...]] = {
         Road("Human was told before", {"Claim rollback": UNFORESEEN}, END_OF_ROLLBACK),
         Road("Human was told before", UNRECORDED, END_OF_ROLLBACK),
         Road("Escalated", UNRECORDED),
+        Road("Traffic stays frozen", {"Claim rollback": claimed("keep_frozen")}),
+        Road("Rolled back", {"Claim rollback": WITH_DATABASE}),
+        Road("Rolled back", {"Claim rollback": WITH_DATABASE, "Start restore of the database": UNFORESEEN}),
     ),
     "clean-up": (
         Road("Cleaned up", {"Claim clean-up": [WINDOW_OPEN, clean_up_claimed()]}),
@@ -126,6 +151,9 @@ ROADS: Mapping[str, tuple[Road, ...]] = {
         Road("Already so", {"Give order": ordered("already_so")}),
         Road("Already so", {"Give order": FREEING, "Look at the environment": looked_at("already_so")}),
         Road("Already so", {"Give order": FREEING, "Free environment": looked_at("already_so")}),
+        Road("Order carried out", {"Give order": ANSWERING}),
+        Road("Already so", {"Give order": ANSWERING, "Answer restore": looked_at("already_so")}),
+        Road("Order refused", {"Give order": ANSWERING, "Answer restore": looked_at("refused")}),
         Road("Order refused", {"Give order": ordered("refused")}),
         Road("Order refused", {"Give order": FREEING, "Look at the environment": looked_at("refused")}),
         Road("Order refused", {"Give order": FREEING, "Free environment": looked_at("refused")}),
@@ -138,5 +166,53 @@ ROADS: Mapping[str, tuple[Road, ...]] = {
         Road("Report not written", {"Write report": UNFORESEEN}),
         Road("Report not written", {"Write report again": UNFORESEEN}),
         Road("Reject request", given={}),
+    ),
+    "restore-database": (
+        Road(
+            "Database restored",
+            {
+                "Fence writers": [WRITING, FENCED],
+                "Check safety snapshot": [NOT_SAVED, SAVED],
+                "Check restored instance": [RESTORING, THERE],
+                "Count lost writes": [counted(done=False), counted()],
+                "Restart application": [BLOCKED, BEGUN],
+                "Check restart": [OLD, RESTARTED],
+            },
+        ),
+        Road("Database restored", {"Plan restore": planned("undo", "undo")}),
+        Road("Database restored", {"Plan restore": planned("resume")}),
+        Road(
+            "Database restored",
+            {
+                "Claim restore": {**CLAIMED_RESTORE, "accept_unaccounted": True},
+                "Count lost writes": counted(unaccounted=("sessions",)),
+            },
+        ),
+        Road("Restore failed", {"Count lost writes": counted(unaccounted=("sessions",))}),
+        Road("Restore failed", {"Count lost writes": counted(done=False)}),
+        Road("Restore failed", {"Fence writers": WRITING}),
+        Road("Restore failed", {"Freeze traffic": UNFORESEEN}),
+        Road("Restore failed", {"Plan restore": planned("resume"), "Verify restored data": UNFORESEEN}),
+        Road(
+            "Restore failed",
+            {
+                "Smoke check restarted application": error(SmokeCheckFailed),
+                "Restart application again": [BLOCKED, BEGUN],
+                "Check restart again": [OLD, RESTARTED],
+            },
+        ),
+        Road("Traffic flows again", {"Plan restore": planned("finish")}),
+        Road("Restore given up", {"Plan restore": planned("give_up")}),
+        Road("Traffic stays frozen", {"Plan restore": planned("give_up"), "Freeze traffic": UNFORESEEN}),
+        Road("Traffic stays frozen", {"Plan restore": planned("resume"), "Freeze traffic": UNFORESEEN}),
+        Road("Traffic stays frozen", {"Thaw traffic": UNFORESEEN}),
+        Road("Lease lost", {"Fence writers": error(LeaseLost)}),
+        Road("Restore did not begin", {"Claim restore": error(EnvironmentBusy)}),
+        Road("Restore rejected", {"Wait for approval": REJECTED}),
+        Road("Restore expired", {"Wait for approval": UNANSWERED}),
+        Road("Restore could not be planned", {"Plan restore": UNFORESEEN}),
+        Road("Restore refused", {"Plan restore": planned("refused")}),
+        Road("Nothing to restore", {"Plan restore": planned("nothing")}),
+        Road("Reject request", {"Plan restore": planned("invalid")}),
     ),
 }

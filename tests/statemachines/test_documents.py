@@ -11,13 +11,14 @@ import pytest
 from pydantic import BaseModel
 
 from cdk.settings import EnvironmentSettings
+from lambdas.database.restore_rules import read_restore_request
 from lambdas.errors import RunbackError
 from lambdas.notices.rules import Kind
 from lambdas.operate.rules import read_order
 from lambdas.release.rules import read_clean_up_request, read_request
 from lambdas.rollback.rules import read_rollback_request
 from statemachines.documents import GUIDE, PAGES, ROOT, documents
-from tests.statemachines.definitions import ENVIRONMENTS, MACHINES, golden, golden_file
+from tests.statemachines.definitions import MACHINES, SHIPPED, golden, golden_file
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 DECISIONS = ROOT / "docs" / "decisions"
@@ -61,8 +62,7 @@ def test_no_page_is_left_of_a_machine_that_is_gone() -> None:
     assert {f"{machine}.md" for machine in MACHINES} == {path.name for path in PAGES.iterdir()}
 
 
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
-@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize(("environment", "machine"), SHIPPED)
 def test_every_state_is_explained_and_drawn(environment: str, machine: str) -> None:
     page = PAGES / f"{machine}.md"
     drawn = set(re.findall(r'"(.+?)(?:<br>.*?)?"', "\n".join(pictures(page))))
@@ -132,6 +132,7 @@ def test_every_input_to_paste_is_one_that_a_machine_understands() -> None:
             read_rollback_request(given),
             read_clean_up_request(given),
             read_order(given, longest_pause_seconds=3600),
+            read_restore_request(given),
         )
         assert names_an_execution(given) or not all(reading.problem for reading in readings), given
 

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.statemachines.definitions import ENVIRONMENTS, GOLDEN, MACHINES, Definition, golden_file
+from tests.statemachines.definitions import GOLDEN, SHIPPED, Definition, golden_file
 
 
-@pytest.mark.parametrize("machine", MACHINES)
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
+@pytest.mark.parametrize(("environment", "machine"), SHIPPED)
 def test_a_machine_is_what_was_reviewed(
     environment: str, machine: str, definitions: Mapping[tuple[str, str], Definition]
 ) -> None:
@@ -29,5 +28,5 @@ def test_a_machine_is_what_was_reviewed(
 
 
 def test_no_copy_is_left_of_a_machine_that_is_gone() -> None:
-    expected = {golden_file(environment, machine) for environment in ENVIRONMENTS for machine in MACHINES}
+    expected = {golden_file(environment, machine) for environment, machine in SHIPPED}
     assert expected == set(GOLDEN.iterdir())

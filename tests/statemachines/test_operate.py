@@ -14,6 +14,7 @@ ENDINGS = {
     Verdict.CARRIED_OUT: ("Order carried out", "SUCCEEDED", None),
     Verdict.ALREADY_SO: ("Already so", "SUCCEEDED", None),
     Verdict.ABORT: ("Order carried out", "SUCCEEDED", None),
+    Verdict.ANSWER: ("Order carried out", "SUCCEEDED", None),
     Verdict.FREE: ("Order carried out", "SUCCEEDED", None),
     Verdict.REFUSED: ("Order refused", "FAILED", "OrderRefused"),
     Verdict.INVALID: ("Reject request", "FAILED", "InvalidRequest"),

@@ -19,6 +19,7 @@ ENDINGS = {
     Action.SWITCH: ("Rolled back", "SUCCEEDED", None),
     Action.ABORT: ("Aborted", "SUCCEEDED", None),
     Action.FINISH: ("Release was live already", "SUCCEEDED", None),
+    Action.KEEP_FROZEN: ("Traffic stays frozen", "FAILED", "Escalated"),
     Action.LET_GO: ("Clean-up given up", "SUCCEEDED", None),
     Action.ESCALATE: ("Escalated", "FAILED", "Escalated"),
     Action.PAGE: ("Left to a human", "SUCCEEDED", None),
@@ -113,6 +114,7 @@ def test_a_rollback_claims_and_switches_before_everything_else(rolled_back: Run)
         "Resume scaling",
         "Record rollback",
         "Tell about the rollback",
+        "Is the database to follow?",
         "Rolled back",
     ]
 
@@ -420,3 +422,38 @@ def test_a_claim_that_others_were_faster_than_is_paged(account: Machines) -> Non
 
     assert run.called == ["Claim rollback", "Page the commands", "Claim rollback at last"]
     assert run.ending[:2] == ("FAILED", "Escalated")
+
+
+# A restore of the database
+
+
+def test_what_a_dead_restore_has_frozen_stays_frozen(account: Machines) -> None:
+    """Neither a switch nor a thaw is safe while databases may be exchanged by half."""
+    run = deciding(account, Action.KEEP_FROZEN)
+
+    failure = {"Error": "TrafficFrozen", "Cause": "because the record says so"}
+    assert run.called == ["Claim rollback", "Record that traffic is frozen", "Page about frozen traffic"]
+    assert run.given("Record that traffic is frozen") == {**HOLDER, "phase": "frozen", "failure": failure}
+    assert run.given("Page about frozen traffic") == notice(run, "restore_frozen", "because the record says so")
+    assert run.ending == ("FAILED", "Escalated", "because the record says so")
+
+
+def test_a_restore_follows_once_traffic_is_safe_if_a_human_has_asked_for_it(account: Machines) -> None:
+    answer = {**claimed(), "release_id": "release-with-database", "database": True}
+    run = account.run("rollback", {"Claim rollback": answer})
+
+    assert run.after("Tell about the rollback")[1:] == ["Start restore of the database", "Rolled back"]
+    assert account.started("after-rollback-release-with-database") == {
+        "release_id": "release-with-database",
+        "reason": "checkout is broken",
+    }
+
+
+def test_a_restore_that_cannot_be_started_is_told_and_the_rollback_stays_good(account: Machines) -> None:
+    refused = FunctionError("StepFunctions.AccessDeniedException", "no")
+    run = account.run(
+        "rollback", {"Claim rollback": {**claimed(), "database": True}, "Start restore of the database": refused}
+    )
+
+    assert run.given("Tell that no restore was started")["kind"] == "restore_refused"
+    assert run.ending == ("SUCCEEDED", None, None)

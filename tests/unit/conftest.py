@@ -21,6 +21,8 @@ os.environ.update(
         "COLORS": json.dumps(builders.COLORS),
         "RELEASE": json.dumps(builders.RELEASE),
         "DATABASE": json.dumps(builders.DATABASE),
+        "RESTORE": json.dumps(builders.RESTORE),
+        "RESTORE_MACHINE_ARN": builders.RESTORE_MACHINE_ARN,
         "CACHE": json.dumps(builders.CACHE),
         "CHECKS": json.dumps(builders.CHECKS),
         "LOGS": json.dumps(builders.LOGS),

@@ -15,7 +15,7 @@ STANDS_ON = {
     "traffic": {"release"},
     "fleet": {"release", "traffic"},
     "database": {"release"},
-    "checks": {"release"},
+    "checks": {"release", "database"},
     "judge": {"release", "traffic", "fleet", "database", "checks"},
     "rollback": {"release", "traffic", "fleet", "database", "checks", "judge"},
     "notices": {"release", "judge"},

@@ -26,6 +26,8 @@ GROUP_ARN = f"arn:aws:elasticloadbalancing:{PLACE}:targetgroup/blue/6d0ecf831eec
 FORWARD = [{"Type": "forward", "TargetGroupArn": GROUP_ARN}]
 MACHINE = f"arn:aws:states:{PLACE}:stateMachine:rollback"
 EXECUTION = f"arn:aws:states:{PLACE}:execution:rollback:one"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/of-the-database"
+SECRET = f"arn:aws:secretsmanager:{PLACE}:secret:receipts/login-b4TzKd"
 TAGS = [{"Key": "service", "Value": "receipts"}]
 
 EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
@@ -58,9 +60,19 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
         "LaunchTemplateId": TEMPLATE["LaunchTemplateId"],
         "LaunchTemplateData": {"TagSpecifications": [{"ResourceType": "instance", "Tags": TAGS}]},
     },
+    ("ec2", "DescribeInstances"): {"InstanceIds": ["i-0123456789abcdef0"]},
     ("ec2", "DescribeLaunchTemplateVersions"): {"LaunchTemplateId": TEMPLATE["LaunchTemplateId"], "Versions": ["7"]},
+    ("elbv2", "CreateRule"): {
+        "ListenerArn": LISTENER,
+        "Priority": 1,
+        "Conditions": [{"Field": "path-pattern", "PathPatternConfig": {"Values": ["*"]}}],
+        "Actions": [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503"}}],
+        "Tags": TAGS,
+    },
+    ("elbv2", "DeleteRule"): {"RuleArn": RULE},
     ("elbv2", "DescribeListeners"): {"ListenerArns": [LISTENER]},
     ("elbv2", "DescribeRules"): {"RuleArns": [RULE]},
+    ("elbv2", "DescribeTags"): {"ResourceArns": [RULE]},
     ("elbv2", "DescribeTargetHealth"): {"TargetGroupArn": GROUP_ARN},
     ("elbv2", "ModifyListener"): {"ListenerArn": LISTENER, "DefaultActions": FORWARD},
     ("elbv2", "ModifyRule"): {"RuleArn": RULE, "Actions": FORWARD},
@@ -78,12 +90,41 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
     ("lambda", "GetFunctionConfiguration"): {"FunctionName": "notify"},
     ("lambda", "Invoke"): {"FunctionName": f"arn:aws:lambda:{PLACE}:function:notify:3", "Payload": "{}"},
     ("logs", "FilterLogEvents"): {"logGroupName": "/receipts/application", "limit": 10_000},
+    ("rds", "AddRoleToDBInstance"): {"DBInstanceIdentifier": "receipts", "RoleArn": ROLE, "FeatureName": "s3Import"},
     ("rds", "CreateDBSnapshot"): {
         "DBInstanceIdentifier": "receipts",
         "DBSnapshotIdentifier": "runback-1",
         "Tags": TAGS,
     },
+    ("rds", "DescribeDBInstances"): {"DBInstanceIdentifier": "receipts"},
     ("rds", "DescribeDBSnapshots"): {"DBSnapshotIdentifier": "runback-1"},
+    ("rds", "ModifyDBInstance"): {
+        "DBInstanceIdentifier": "receipts",
+        "ApplyImmediately": True,
+        "DBParameterGroupName": "receipts-18",
+        "DBSubnetGroupName": "private",
+        "OptionGroupName": "default:postgres-18",
+        "MonitoringInterval": 60,
+        "MonitoringRoleArn": ROLE,
+        "ManageMasterUserPassword": True,
+        "MasterUserSecretKmsKeyId": f"arn:aws:kms:{PLACE}:key/1",
+        "EnablePerformanceInsights": True,
+        "PerformanceInsightsKMSKeyId": "2",
+    },
+    ("rds", "RestoreDBInstanceFromDBSnapshot"): {
+        "DBInstanceIdentifier": "restored",
+        "DBSnapshotIdentifier": "runback-1",
+        "DBParameterGroupName": "receipts-18",
+        "Tags": TAGS,
+        "Domain": "d-1",
+        "DomainIAMRoleName": "directory",
+    },
+    ("rds", "RestoreDBInstanceToPointInTime"): {
+        "SourceDBInstanceIdentifier": "receipts",
+        "TargetDBInstanceIdentifier": "restored",
+        "RestoreTime": "2026-03-01T10:00:00+00:00",
+        "Tags": TAGS,
+    },
     ("s3", "PutObject"): {
         "Bucket": "reports",
         "Key": "releases/one.html",
@@ -94,14 +135,28 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
         "ObjectLockMode": "GOVERNANCE",
         "ObjectLockLegalHoldStatus": "ON",
     },
-    ("secretsmanager", "GetSecretValue"): {"SecretId": f"arn:aws:secretsmanager:{PLACE}:secret:receipts/login-b4TzKd"},
+    ("secretsmanager", "GetSecretValue"): {"SecretId": SECRET},
+    ("secretsmanager", "PutSecretValue"): {
+        "SecretId": SECRET,
+        "ClientRequestToken": "5f0c1c3a-0000-4000-8000-000000000002",
+        "SecretString": "{}",
+        "VersionStages": ["RUNBACK"],
+    },
+    ("secretsmanager", "UpdateSecretVersionStage"): {
+        "SecretId": SECRET,
+        "VersionStage": "AWSCURRENT",
+        "RemoveFromVersionId": "5f0c1c3a-0000-4000-8000-000000000001",
+        "MoveToVersionId": "5f0c1c3a-0000-4000-8000-000000000002",
+    },
     ("sns", "ListSubscriptionsByTopic"): {"TopicArn": f"arn:aws:sns:{PLACE}:notices"},
     ("sns", "Publish"): {"TopicArn": f"arn:aws:sns:{PLACE}:notices", "Message": "Rolled back"},
     ("ssm", "GetParameter"): {"Name": "/receipts/way-back"},
+    ("ssm", "GetParameterHistory"): {"Name": "/receipts/way-back"},
     ("ssm", "PutParameter"): {"Name": "/receipts/way-back", "Value": "x", "Type": "String", "Tags": TAGS},
     ("stepfunctions", "DescribeExecution"): {"executionArn": EXECUTION},
     ("stepfunctions", "DescribeStateMachine"): {"stateMachineArn": MACHINE},
     ("stepfunctions", "GetExecutionHistory"): {"executionArn": EXECUTION, "maxResults": 1000},
+    ("stepfunctions", "SendTaskSuccess"): {"taskToken": "a token", "output": "{}"},
     ("stepfunctions", "StartExecution"): {"stateMachineArn": MACHINE, "input": "{}"},
     ("stepfunctions", "StopExecution"): {"executionArn": EXECUTION, "cause": "Rolled back"},
 }
@@ -203,6 +258,10 @@ def test_tags_need_a_permission_of_their_own() -> None:
     assert "rds:AddTagsToResource" in {need.action for need in needed("rds", "CreateDBSnapshot")}
     assert "rds:AddTagsToResource" not in {need.action for need in needed("rds", "CreateDBSnapshot", Tags=[])}
     assert "ssm:AddTagsToResource" in {need.action for need in needed("ssm", "PutParameter")}
+    (tagging,) = [need for need in needed("elbv2", "CreateRule") if need.action.endswith(":AddTags")]
+    assert tagging.resource == RULE.rpartition("/")[0] + "/*"
+    assert tagging.context == {"elasticloadbalancing:CreateAction": "CreateRule"}
+    assert [need.resource for need in needed("elbv2", "CreateRule", Tags=[])] == [LISTENER]
 
 
 def test_what_an_object_is_given_beside_its_content_needs_a_permission_of_its_own() -> None:
@@ -222,6 +281,22 @@ def test_a_transaction_needs_what_its_items_need() -> None:
     assert [f"dynamodb:{name}" for name in actions] == [
         need.action for need in needed("dynamodb", "TransactWriteItems")
     ]
+
+
+def test_a_restore_needs_the_groups_that_it_does_not_name_too() -> None:
+    """An instance always has one of each, and AWS asks whether its maker may use the default one."""
+    action = "rds:RestoreDBInstanceFromDBSnapshot"
+    kinds = ("snapshot:runback-1", "db:restored", "og:default:*", "pg:receipts-18", "subgrp:default")
+    assert [f"arn:aws:rds:{PLACE}:{kind}" for kind in kinds] == arns(needed("rds", action.partition(":")[2]), action)
+
+
+def test_what_an_instance_is_handed_needs_a_permission_of_its_own() -> None:
+    """Or whoever may change an instance could give it any role, and read with any key."""
+    needs = needed("rds", "ModifyDBInstance")
+    assert [ROLE] == arns(needs, "iam:PassRole")
+    assert [f"arn:aws:kms:{PLACE}:key/{number}" for number in (1, 2)] == arns(needs, "kms:Decrypt")
+    assert [f"arn:aws:secretsmanager:{PLACE}:secret:rds!*"] == arns(needs, "secretsmanager:CreateSecret")
+    assert [ROLE] == arns(needed("rds", "AddRoleToDBInstance"), "iam:PassRole")
 
 
 def test_a_call_of_a_version_needs_that_version() -> None:

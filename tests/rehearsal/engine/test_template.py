@@ -305,6 +305,7 @@ def test_notices_alarms_parameters_keys_and_buckets_are_created(assembly: Path, 
             ),
             "Parameter": resource("AWS::SSM::Parameter", Name="/way-back", Type="String", Value={"Ref": "Topic"}),
             "Key": resource("AWS::KMS::Key", KeyPolicy=TRUST, EnableKeyRotation=True),
+            "Alias": resource("AWS::KMS::Alias", AliasName="alias/exports", TargetKeyId=attribute("Key", "Arn")),
             "Bucket": resource(
                 "AWS::S3::Bucket",
                 BucketEncryption={

@@ -48,8 +48,11 @@ class NoLog:
 
 def model_applications(**stores: Any) -> ModelApplications:
     """Make applications whose database and cache are up."""
-    made = {"receipts": ReceiptsInModel(lambda: True), "sessions": SessionsInModel(lambda: True)} | stores
-    return ModelApplications(**made, log_of=lambda _: NoLog())
+    made: dict[str, Any] = {
+        "receipts": ReceiptsInModel(lambda: True),
+        "sessions": SessionsInModel(lambda: True),
+    } | stores
+    return ModelApplications(lambda _: made["receipts"], made["sessions"], log_of=lambda _: NoLog())
 
 
 @dataclass

@@ -177,6 +177,17 @@ def test_a_redirect_names_the_accounts_port(plane: Plane) -> None:
     assert (301, "https://receipts.test:8443/a/b?c=d") == (answer.status, answer.headers["location"])
 
 
+def test_a_frozen_listener_answers_everybody_and_its_health_checks_go_on(plane: Plane) -> None:
+    """That is, the targets behind it count as healthy or not, and another listener still reaches them."""
+    behind = rule(to(("blue", 1)))
+    frozen = [rule(respond(503), ("path-pattern", "*")), behind]
+    plane.configure({LISTENER: frozen, "test": [behind]}, {"blue": [("blue", True)]})
+    assert [(503, b"frozen")] * 3 == [
+        (answer.status, answer.body) for answer in (plane.ask("/"), plane.ask(RECEIPTS, "POST"), plane.ask("/a/b?c=d"))
+    ]
+    assert "blue" == plane.ask(listener="test").headers["x-color"]
+
+
 def test_targets_are_told_the_port_of_the_listener(plane: Plane) -> None:
     """Or a fault that is declared for live traffic would show in smoke checks, too."""
     plane.start("faulty", live_error_rates={RECEIPTS: 1.0})
@@ -195,7 +206,8 @@ def test_everything_is_counted(plane: Plane) -> None:
     for path in ("/health", "/health", "/nowhere", "/frozen"):
         plane.ask(path, listener="counting")
     report = plane.data_plane.report()
-    assert {"requests": 4, "elb": {"503": 1}, "target": {"200": 2, "404": 1}} == report["listeners"]["counting"]
+    expected = {"requests": 4, "fixed": 1, "elb": {"503": 1}, "target": {"200": 2, "404": 1}}
+    assert expected == report["listeners"]["counting"]
     counted = report["target_groups"]["counted"]
     assert (3, {"200": 2, "404": 1}, 0) == (counted["requests"], counted["target"], counted["connection_errors"])
     assert 3 == counted["latency_milliseconds"]["count"] == sum(counted["latency_milliseconds"]["buckets"].values())

@@ -17,13 +17,15 @@ from pg8000.exceptions import DatabaseError, InterfaceError
 from pg8000.native import Connection
 
 from lambdas.checks.postgres import Postgres
-from lambdas.checks.rules import Credentials, DatabaseAddress
+from lambdas.checks.rules import DatabaseAddress
+from lambdas.database.login_rules import Credentials
 from lambdas.errors import DataStoreUnreachable
 from rehearsal.engine.virtual import VirtualTime
 from rehearsal.model.postgres import ModelPostgres
 from rehearsal.world.certificates import Certificate, issue
-from rehearsal.world.database import Database, Server, SnapshotPlan
+from rehearsal.world.database import Database, SnapshotPlan
 from rehearsal.world.postgres import CopyFailed, PostgresServer, new_server
+from rehearsal.world.servers import Server
 from rehearsal.world.tls_front import TlsFronts
 
 NAME = "localhost"
@@ -322,7 +324,7 @@ def test_a_snapshot_takes_the_planned_seconds_to_the_second(tmp_path: Path) -> N
         assert "backing-up" == account.instance_status()
         account.virtual.run_until(lambda: account.instance_status() == "available")
         assert (100, "available", 100) == account.progress()
-        assert {"before"} == account.server.copies
+        assert ["before"] == list(account.server.copies)
 
 
 def test_two_runs_of_a_seed_are_the_same(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from rehearsal.clock import TwoSpeedClock
 from rehearsal.world.database import Database, SnapshotPlan
 from rehearsal.world.network import HOST
 from rehearsal.world.postgres import PostgresServer
+from rehearsal.world.restores import RestorePlan
 from tests.rehearsal.world.conftest import client
 from tests.rehearsal.world.services import (
     DATABASE,
@@ -28,6 +29,20 @@ from tests.waiting import eventually
 
 pytestmark = pytest.mark.rehearsed
 
+SETTINGS = {
+    "CopyTagsToSnapshot": True,
+    "DBParameterGroupName": "receipts",
+    "DeletionProtection": True,
+    "EnableCloudwatchLogsExports": ["postgresql"],
+    "EnableIAMDatabaseAuthentication": True,
+    "EnablePerformanceInsights": True,
+    "MaxAllocatedStorage": 100,
+    "MonitoringInterval": 60,
+    "MonitoringRoleArn": "arn:aws:iam::123456789012:role/monitoring",
+    "MultiAZ": True,
+}
+"""Of the instance: none of them is what an instance has that nobody asked for anything."""
+
 
 @pytest.fixture(scope="module")
 def clock() -> TwoSpeedClock:
@@ -38,7 +53,10 @@ def clock() -> TwoSpeedClock:
 def shared_database(clock: TwoSpeedClock, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """Return an empty one for all tests: to make it takes longer than most of them."""
     with mock_aws(), create_database(clock, tmp_path_factory.mktemp("database")) as installed:
-        create_instance(installed, StorageEncrypted=True)
+        client("rds").create_db_parameter_group(
+            DBParameterGroupName="receipts", DBParameterGroupFamily="postgres18", Description="of the application"
+        )
+        create_instance(installed, StorageEncrypted=True, **SETTINGS)
         yield installed
 
 
@@ -53,8 +71,8 @@ def database(shared_database: Database) -> Iterator[Database]:
 
 @pytest.fixture
 def snapshot(request: pytest.FixtureRequest) -> str:
-    """Return an identifier that no other test uses."""
-    return str(request.node.name).replace("_", "-")
+    """Return an identifier that no other test uses, and that can be an instance's, too."""
+    return str(request.node.name).replace("_", "-")[:63].rstrip("-")
 
 
 def insert(database: Database, count: int) -> None:
@@ -206,11 +224,145 @@ def test_a_stopped_server_refuses_connections_and_recovers_what_was_committed(da
         assert count(connection) == 10
 
 
-@pytest.mark.usefixtures("database")
-def test_a_restore_is_refused_until_it_restores_something(snapshot: str) -> None:
-    """Moto would describe an instance that is available, and behind it were nothing."""
+def restore(identifier: str, snapshot: str, **settings: Any) -> dict[str, Any]:
+    made = client("rds").restore_db_instance_from_db_snapshot(
+        DBInstanceIdentifier=identifier, DBSnapshotIdentifier=snapshot, **settings
+    )
+    created: dict[str, Any] = made["DBInstance"]
+    return created
+
+
+def instance(identifier: str) -> dict[str, Any]:
+    found: dict[str, Any]
+    (found,) = client("rds").describe_db_instances(DBInstanceIdentifier=identifier)["DBInstances"]
+    return found
+
+
+def available_snapshot(identifier: str) -> str:
+    take_snapshot(identifier)
+    eventually(lambda: described(identifier)["Status"] == "available", seconds=20)
+    return identifier
+
+
+def log_in_to(database: Database, identifier: str) -> Connection:
+    return Connection(USER, host=HOST, port=database.port(identifier), database=DATABASE, password=PASSWORD, timeout=5)
+
+
+def refused(error: pytest.ExceptionInfo[ClientError]) -> str:
+    return str(error.value.response["Error"]["Code"])
+
+
+def test_a_restored_instance_holds_the_rows_of_the_snapshot_and_no_later_ones(
+    database: Database, clock: TwoSpeedClock, snapshot: str
+) -> None:
+    """And the one that it is a copy of goes on with all of its rows."""
+    insert(database, 100)
+    available_snapshot(snapshot)
+    insert(database, 50)
+    opened: list[tuple[str, str]] = []
+    database.on_reachable(lambda name: opened.append((name, instance(name)["DBInstanceStatus"])))
+    database.restore_plan = RestorePlan(seconds=300)
+    began = clock.seconds()
+    created = restore(snapshot, snapshot)
+    assert ("creating", False) == (created["DBInstanceStatus"], "Endpoint" in created)
+    assert database.instance_at(database.endpoint(snapshot)[0]) is None
+    eventually(lambda: instance(snapshot)["DBInstanceStatus"] == "available", seconds=30)
+    assert clock.seconds() - began >= 300
+    assert [(snapshot, "creating")] == opened
+    host, port = database.endpoint(snapshot)
+    assert {"Address": host, "Port": port} == instance(snapshot)["Endpoint"]
+    assert (snapshot, INSTANCE) == tuple(
+        database.instance_at(database.endpoint(each)[0]) for each in (snapshot, INSTANCE)
+    )
+    assert database.port(snapshot) != database.port(INSTANCE)
+    with closing(log_in_to(database, snapshot)) as restored, closing(connect(database)) as forward:
+        assert (100, 150) == (count(restored), count(forward))
+        restored.run("INSERT INTO receipts (owner, category, content) VALUES ('a', 'b', 'c')")
+        assert (101, 150) == (count(restored), count(forward))
+
+
+def test_a_restored_instance_has_the_defaults_of_aws_and_not_the_settings_of_its_source(
+    database: Database, snapshot: str
+) -> None:
+    """That is what makes a restore dangerous: it works, with other settings."""
+    available_snapshot(snapshot)
+    database.restore_plan = RestorePlan(seconds=10)
+    forward, restored = instance(INSTANCE), restore(snapshot, snapshot)
+    for name in ("DBInstanceClass", "AllocatedStorage", "MasterUsername", "StorageEncrypted", "KmsKeyId", "DBName"):
+        assert forward[name] == restored[name]
+    off = ("DeletionProtection", "MultiAZ", "IAMDatabaseAuthenticationEnabled", "CopyTagsToSnapshot")
+    assert [(True, False)] * 4 == [(forward[name], restored[name]) for name in off]
+    for name in ("MaxAllocatedStorage", "PerformanceInsightsEnabled", "MonitoringRoleArn"):
+        assert (True, False) == (name in forward, name in restored)
+    assert ["postgresql"] == forward["EnabledCloudwatchLogsExports"]
+    assert [] == restored["EnabledCloudwatchLogsExports"]
+    assert forward["DBParameterGroups"][0]["DBParameterGroupName"] == "receipts"
+    assert restored["DBParameterGroups"][0]["DBParameterGroupName"] == "default.postgres18"
+    eventually(lambda: instance(snapshot)["DBInstanceStatus"] == "available", seconds=20)
+
+
+def test_a_restore_takes_what_the_request_says(database: Database, snapshot: str) -> None:
+    available_snapshot(snapshot)
+    database.restore_plan = RestorePlan(seconds=10, modify_seconds=100)
+    restore(
+        snapshot,
+        snapshot,
+        DBParameterGroupName="receipts",
+        DeletionProtection=True,
+        EnableIAMDatabaseAuthentication=True,
+        Tags=[{"Key": "runback:restore", "Value": "r-1"}],
+    )
+    eventually(lambda: instance(snapshot)["DBInstanceStatus"] == "available", seconds=20)
+    restored = instance(snapshot)
+    assert restored["DeletionProtection"]
+    assert restored["IAMDatabaseAuthenticationEnabled"]
+    assert "receipts" == restored["DBParameterGroups"][0]["DBParameterGroupName"]
+    assert [{"Key": "runback:restore", "Value": "r-1"}] == restored["TagList"]
+    rds = client("rds")
+    rds.modify_db_instance(
+        DBInstanceIdentifier=snapshot, MaxAllocatedStorage=100, EnablePerformanceInsights=True, ApplyImmediately=True
+    )
+    assert ("modifying", False) == (instance(snapshot)["DBInstanceStatus"], "MaxAllocatedStorage" in instance(snapshot))
+    with pytest.raises(ClientError) as error:
+        rds.modify_db_instance(DBInstanceIdentifier=snapshot, MultiAZ=True)
+    assert "InvalidDBInstanceState" == refused(error)
+    eventually(lambda: instance(snapshot)["DBInstanceStatus"] == "available", seconds=20)
+    assert (100, True) == (instance(snapshot)["MaxAllocatedStorage"], instance(snapshot)["PerformanceInsightsEnabled"])
+
+
+def test_a_restore_of_what_is_not_there_yet_or_is_there_already_is_refused(database: Database, snapshot: str) -> None:
+    database.snapshot_plan = SnapshotPlan(seconds=100)
     take_snapshot(snapshot)
-    with pytest.raises(NotImplementedError):
-        client("rds").restore_db_instance_from_db_snapshot(
-            DBInstanceIdentifier="restored", DBSnapshotIdentifier=snapshot
+    with pytest.raises(ClientError) as error:
+        restore("restored-too-early", snapshot)
+    assert "InvalidDBSnapshotState" == refused(error)
+    eventually(lambda: described(snapshot)["Status"] == "available", seconds=20)
+    with pytest.raises(ClientError) as error:
+        restore(INSTANCE, snapshot)
+    assert "DBInstanceAlreadyExists" == refused(error)
+    with pytest.raises(ClientError) as error:
+        restore("restored-in-vain", snapshot, StorageType="gp3", Iops=3000)
+    assert "InvalidParameterCombination" == refused(error)
+
+
+def test_a_restore_can_fail(database: Database, snapshot: str) -> None:
+    available_snapshot(snapshot)
+    database.restore_plan = RestorePlan(seconds=10, status="incompatible-restore")
+    restore(snapshot, snapshot)
+    eventually(lambda: instance(snapshot)["DBInstanceStatus"] == "incompatible-restore", seconds=20)
+    assert database.instance_at(database.endpoint(snapshot)[0]) is None
+
+
+def test_there_is_no_way_back_to_any_moment(database: Database, clock: TwoSpeedClock) -> None:
+    """Nothing here keeps what was written in between, so it must not look as if it could come back."""
+    latest = instance(INSTANCE)["LatestRestorableTime"]
+    assert 300 <= (clock.now() - latest).total_seconds() < 700
+    with pytest.raises(ClientError) as error:
+        client("rds").restore_db_instance_to_point_in_time(
+            SourceDBInstanceIdentifier=INSTANCE, TargetDBInstanceIdentifier="in-time", RestoreTime=latest
         )
+    assert "InvalidRestoreFault" == refused(error)
+    assert "in-time" not in [
+        each["DBInstanceIdentifier"] for each in client("rds").describe_db_instances()["DBInstances"]
+    ]
+    assert instance(INSTANCE)["Endpoint"]["Address"] == database.endpoint(INSTANCE)[0]

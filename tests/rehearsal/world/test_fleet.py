@@ -6,6 +6,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from lambdas.fleet.auto_scaling import AutoScaling
+from lambdas.fleet.instances import Instances
+from lambdas.release.rules import parse_moment
+from lambdas.traffic.listeners import Listeners
+from lambdas.traffic.load_balancer import LoadBalancer
 from tests.rehearsal.world.conftest import BAD_SHA, BLUE, GREEN, LISTENER, NEW_SHA, OLD_SHA, TEST_LISTENER, World
 from tests.waiting import eventually
 
@@ -71,6 +76,32 @@ def test_a_refresh_leaves_what_must_stay_healthy(world: World) -> None:
 
     eventually(has_ended)
     assert {1, 2} == healthy
+
+
+def test_a_restart_behind_a_freeze_leaves_nothing_old_and_never_too_few(world: World) -> None:
+    """As after an exchange of the database: the same version again, on new instances, while users are kept away."""
+    world.serve_from("blue", capacity=2)
+    before = {each.instance_id for each in world.fleet.instances("blue")}
+    Listeners(world.elbv2).freeze(LISTENER, {"runback:freeze": "r-1"})
+    old = Instances(world.ec2).launched_at(before)
+    with world.clock.at_real_speed():
+        swapped_at = world.clock.now().isoformat()
+    assert AutoScaling(world.autoscaling).restart("blue")
+    healthy: set[int] = set()
+
+    def has_ended() -> bool:
+        healthy.add(world.load_balancer.healthy_targets(BLUE))
+        return "EndTime" in world.refresh_described("blue")
+
+    eventually(has_ended)
+    assert world.refresh_described("blue")["Status"] == "Successful"
+    now = LoadBalancer(world.elbv2).healthy_instances(BLUE)
+    assert len(now) == 2
+    assert not now & before
+    assert min(healthy) >= 2
+    new = Instances(world.ec2).launched_at(now)
+    assert all(parse_moment(moment) <= parse_moment(swapped_at) for moment in old.values())
+    assert all(parse_moment(moment) >= parse_moment(swapped_at) for moment in new.values())
 
 
 def test_instances_of_the_desired_version_may_be_skipped(world: World) -> None:

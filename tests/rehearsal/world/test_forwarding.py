@@ -44,6 +44,16 @@ def sticky_forward(**stickiness: Any) -> dict[str, Any]:
         pytest.param(
             {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "302"}}, "ValidationError", id="status"
         ),
+        pytest.param(
+            {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503", "MessageBody": "x" * 1025}},
+            "ValidationError",
+            id="body too long",
+        ),
+        pytest.param(
+            {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "503", "ContentType": "text/xml"}},
+            "ValidationError",
+            id="content type",
+        ),
         pytest.param(sticky_forward(Enabled=True, DurationSeconds=0), "ValidationError", id="sticky for no time"),
         pytest.param(sticky_forward(Enabled=True, DurationSeconds=604801), "ValidationError", id="sticky for too long"),
         pytest.param(sticky_forward(Enabled=True), "ValidationError", id="sticky for how long"),
@@ -69,6 +79,32 @@ def test_an_action_that_aws_refuses_is_refused(action: dict[str, Any], code: str
 )
 def test_an_action_that_aws_accepts_is_accepted(action: dict[str, Any]) -> None:
     forwarding.validate_actions([action], {BLUE, GREEN})
+
+
+EVERYTHING = {"Field": "path-pattern", "PathPatternConfig": {"Values": ["*"]}}
+A_RULE: dict[str, Any] = {"priority": 1, "conditions": [EVERYTHING], "tags": [], "rules_before": 99}
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        pytest.param({"priority": 0}, "ValidationError", id="priority 0"),
+        pytest.param({"priority": 50_001}, "ValidationError", id="priority over 50,000"),
+        pytest.param({"conditions": []}, "ValidationError", id="no condition"),
+        pytest.param({"conditions": [EVERYTHING] * 6}, "ValidationError", id="six values"),
+        pytest.param(
+            {"conditions": [{"Field": "path-pattern", "Values": ["/" * 129]}]}, "ValidationError", id="long value"
+        ),
+        pytest.param({"tags": [{"Key": "a", "Value": "1"}] * 2}, "DuplicateTagKeys", id="same tag twice"),
+        pytest.param({"tags": [{"Key": str(n), "Value": ""} for n in range(51)]}, "TooManyTags", id="51 tags"),
+        pytest.param({"rules_before": 100}, "TooManyRules", id="a hundred rules already"),
+    ],
+)
+def test_a_rule_that_aws_refuses_is_refused(change: dict[str, Any], code: str) -> None:
+    forwarding.validate_rule(**A_RULE)
+    with pytest.raises(ELBClientError) as refused:
+        forwarding.validate_rule(**A_RULE | change)
+    assert code == refused.value.code
 
 
 def test_what_is_not_rehearsed_is_said_not_ignored() -> None:

@@ -85,6 +85,61 @@ def test_a_frozen_path_answers_503_while_the_forward_stays(world: World) -> None
     assert colors_seen(world, LISTENER, requests=1, path="/api/v2/receipts") == {"blue": 1}
 
 
+def frozen(world: World, priority: int = 1) -> str:
+    response = {"StatusCode": "503", "MessageBody": "frozen", "ContentType": "text/plain"}
+    made = world.elbv2.create_rule(
+        ListenerArn=LISTENER,
+        Priority=priority,
+        Conditions=[{"Field": "path-pattern", "PathPatternConfig": {"Values": ["*"]}}],
+        Actions=[{"Type": "fixed-response", "FixedResponseConfig": response}],
+        Tags=[{"Key": "for", "Value": "a while"}],
+    )
+    return str(made["Rules"][0]["RuleArn"])
+
+
+def test_a_frozen_listener_lets_nobody_through_and_its_targets_stay_checked(world: World) -> None:
+    world.serve_from("blue")
+    rule = frozen(world)
+    assert world.load_balancer.answers_itself(LISTENER)
+    assert not world.load_balancer.answers_itself(TEST_LISTENER)
+    assert colors_seen(world, LISTENER, requests=2) == {"503": 2}
+    assert colors_seen(world, TEST_LISTENER, requests=2) == {"blue": 2}
+    assert world.target_health(BLUE) == [("healthy", None)]
+    assert world.load_balancer.rules() == {rule: {"for": "a while"}}
+    world.elbv2.delete_rule(RuleArn=rule)
+    assert not world.load_balancer.answers_itself(LISTENER)
+    assert colors_seen(world, LISTENER, requests=2) == {"blue": 2}
+
+
+def test_a_priority_is_given_once(world: World) -> None:
+    frozen(world)
+    with pytest.raises(ClientError, match="PriorityInUse"):
+        frozen(world)
+
+
+def test_what_is_gone_has_neither_tags_nor_a_second_end(world: World) -> None:
+    rule = frozen(world)
+    assert world.elbv2.describe_tags(ResourceArns=[rule])["TagDescriptions"][0]["Tags"]
+    world.elbv2.delete_rule(RuleArn=rule)
+    for again in (
+        lambda: world.elbv2.delete_rule(RuleArn=rule),
+        lambda: world.elbv2.describe_tags(ResourceArns=[rule]),
+    ):
+        with pytest.raises(ClientError, match="RuleNotFound"):
+            again()
+
+
+def test_a_default_action_cannot_be_deleted(world: World) -> None:
+    (default,) = world.elbv2.describe_rules(ListenerArn=LISTENER)["Rules"]
+    with pytest.raises(ClientError, match="OperationNotPermitted"):
+        world.elbv2.delete_rule(RuleArn=default["RuleArn"])
+
+
+def test_tags_are_told_of_twenty_at_once(world: World) -> None:
+    with pytest.raises(ClientError, match="ValidationError"):
+        world.elbv2.describe_tags(ResourceArns=[frozen(world)] * 21)
+
+
 def test_a_rule_of_lower_priority_number_wins_whenever_it_was_made(world: World) -> None:
     world.both_colors_serve()
     for priority, target_group in ((20, BLUE), (10, GREEN)):

@@ -45,6 +45,13 @@ class DataPlane:
     def refuse(self) -> None:
         assert isinstance(self._decide(BLUE, LISTENER, targets=0), Respond)
 
+    def respond(self, status: int, **headers: str) -> None:
+        action = {"respond": {"status": status, "body": "frozen", "headers": headers}}
+        self._dispatcher.routing = Routing.from_configuration(
+            {"listeners": {LISTENER: [{"conditions": [], "action": action}]}, "target_groups": {}}
+        )
+        assert isinstance(self._dispatcher.decide(LISTENER, Request("GET", "/", {}), 0.0), Respond)
+
     def _choice(self, group: str, listener: str) -> Choice:
         choice = self._decide(group, listener)
         assert isinstance(choice, Choice)
@@ -171,6 +178,20 @@ def test_the_load_balancers_own_errors_are_told_for_it_alone(cloudwatch: CloudWa
     assert [3.0] == cloudwatch.values("RequestCount", OF_GREEN)
     assert [1.0] == cloudwatch.values("TargetConnectionErrorCount", OF_GREEN)
     assert [] == cloudwatch.values("TargetResponseTime", OF_GREEN)
+
+
+def test_a_freeze_is_told_apart_from_a_lack_of_targets(cloudwatch: CloudWatch) -> None:
+    """Both are a 503 of the load balancer's own, and no request to any target."""
+    plane = cloudwatch.data_plane
+    plane.refuse()
+    for _ in range(3):
+        plane.respond(503)
+    plane.respond(301, Location="https://receipts.test/")
+    cloudwatch.time.sleep(120)
+
+    assert [4.0] == cloudwatch.values("HTTPCode_ELB_503_Count", BALANCER)
+    assert [3.0] == cloudwatch.values("HTTP_Fixed_Response_Count", BALANCER)
+    assert [] == cloudwatch.values("RequestCount", BALANCER)
 
 
 def test_response_times_are_told_in_seconds(cloudwatch: CloudWatch) -> None:

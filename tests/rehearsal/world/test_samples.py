@@ -20,6 +20,14 @@ def test_a_summary_counts_a_stretch_of_time_and_every_failure_in_it() -> None:
     assert (found.p50_milliseconds, found.p99_milliseconds) == (30.0, 40.0)
 
 
+def test_whom_the_load_balancer_has_turned_away_is_told_apart() -> None:
+    """A freeze answers for no color: what it answers is no fault of a version, which may answer 503 itself."""
+    samples = [sample(1.0, 503, ""), sample(2.0, 503, ""), sample(3.0, 503), sample(4.0, 502, ""), sample(5.0)]
+    found = summarise(samples)
+    assert (found.failed, found.turned_away) == (4, 2)
+    assert found.by_color["blue"].failed == 1
+
+
 def test_a_summary_of_nothing_is_zero() -> None:
     assert summarise([]).requests == 0
 

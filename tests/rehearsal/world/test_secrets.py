@@ -1,8 +1,10 @@
+from typing import Any
+
 import boto3
 import pytest
 from moto import mock_aws
 
-from rehearsal.world.secrets import adopt_secret, create_secret
+from rehearsal.world.secrets import adopt_secret, create_secret, moving_labels
 
 WANTED = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:receipts/production/database-a1B2c3"
 
@@ -41,3 +43,45 @@ def test_a_secret_of_another_name_is_not_adopted(monkeypatch: pytest.MonkeyPatch
             adopt_secret("receipts/production", WANTED)
         with pytest.raises(KeyError):
             adopt_secret("receipts/production/database", WANTED)
+
+
+def labels(secrets: Any, secret: str) -> dict[str, list[str]]:
+    """Return the labels of each version that has any, by its text."""
+    stages = secrets.describe_secret(SecretId=secret)["VersionIdsToStages"]
+    read = {each: secrets.get_secret_value(SecretId=secret, VersionId=each)["SecretString"] for each in stages}
+    return {read[version]: sorted(worn) for version, worn in stages.items() if worn}
+
+
+def test_a_label_that_is_moved_decides_which_version_is_read() -> None:
+    """As on AWS, where AWSPREVIOUS follows by itself; moto alone would go on answering with the version before."""
+    with mock_aws(), moving_labels():
+        secrets = boto3.client("secretsmanager", "eu-west-1", aws_access_key_id="test", aws_secret_access_key="test")
+        first = secrets.create_secret(Name="database", SecretString="first")["VersionId"]
+        second = "5f0c1c3a-0000-4000-8000-000000000002"
+        put = {"SecretId": "database", "ClientRequestToken": second, "SecretString": "second"}
+        for _ in range(2):
+            secrets.put_secret_value(**put, VersionStages=["CANDIDATE"])
+            assert "first" == secrets.get_secret_value(SecretId="database")["SecretString"]
+        move = {"SecretId": "database", "VersionStage": "AWSCURRENT"}
+        secrets.update_secret_version_stage(**move, RemoveFromVersionId=first, MoveToVersionId=second)
+        assert "second" == secrets.get_secret_value(SecretId="database")["SecretString"]
+        assert "first" == secrets.get_secret_value(SecretId="database", VersionStage="AWSPREVIOUS")["SecretString"]
+        with pytest.raises(secrets.exceptions.InvalidParameterException):
+            secrets.update_secret_version_stage(**move, RemoveFromVersionId=first, MoveToVersionId=second)
+        secrets.update_secret_version_stage(**move, RemoveFromVersionId=second, MoveToVersionId=first)
+        assert "first" == secrets.get_secret_value(SecretId="database")["SecretString"]
+        assert {"first": ["AWSCURRENT"], "second": ["AWSPREVIOUS", "CANDIDATE"]} == labels(secrets, "database")
+        secrets.put_secret_value(SecretId="database", SecretString="third")
+        assert {"first": ["AWSPREVIOUS"], "second": ["CANDIDATE"], "third": ["AWSCURRENT"]} == labels(
+            secrets, "database"
+        )
+
+
+def test_a_version_is_never_written_over() -> None:
+    with mock_aws(), moving_labels():
+        secrets = boto3.client("secretsmanager", "eu-west-1", aws_access_key_id="test", aws_secret_access_key="test")
+        secrets.create_secret(Name="database", SecretString="first")
+        put = {"SecretId": "database", "ClientRequestToken": "5f0c1c3a-0000-4000-8000-000000000002"}
+        secrets.put_secret_value(**put, SecretString="second")
+        with pytest.raises(secrets.exceptions.ResourceExistsException):
+            secrets.put_secret_value(**put, SecretString="another")

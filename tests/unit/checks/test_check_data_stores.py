@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lambdas.checks import check_data_stores as function
-from lambdas.checks.rules import Credentials
+from lambdas.database.login_rules import Credentials
 from lambdas.errors import DataStoreUnreachable
 from tests.unit.checks.conftest import Vault
 

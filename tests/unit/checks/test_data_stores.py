@@ -8,15 +8,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
-from typing import Self
 
 import pytest
 
 from lambdas.checks import cache as cache_module
-from lambdas.checks import postgres as postgres_module
+from lambdas.checks import postgres as check_module
 from lambdas.checks.cache import Cache
 from lambdas.checks.postgres import Postgres
-from lambdas.checks.rules import CacheAddress, Credentials, DatabaseAddress
+from lambdas.checks.rules import CacheAddress, DatabaseAddress
+from lambdas.database import postgres as postgres_module
+from lambdas.database.login_rules import Credentials
 from lambdas.errors import DataStoreUnreachable
 from rehearsal.world.certificates import Certificate, issue
 
@@ -31,7 +32,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 
 @pytest.fixture(autouse=True)
 def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres_module, "_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(postgres_module, "_CONNECT_SECONDS", 0.2)
     monkeypatch.setattr(cache_module, "_TIMEOUT_SECONDS", 0.2)
 
 
@@ -180,16 +181,13 @@ def test_time_of_the_query_is_without_that_of_connecting(
         def __init__(self, *_: object, **__: object) -> None:
             seconds[0] += 10
 
-        def __enter__(self) -> Self:
-            return self
-
-        def __exit__(self, *_: object) -> None:
+        def close(self) -> None:
             seconds[0] += 100
 
         def run(self, _: str) -> None:
             seconds[0] += 0.25
 
     monkeypatch.setattr(postgres_module, "Connection", Slow)
-    monkeypatch.setattr(postgres_module, "monotonic", lambda: seconds[0])
+    monkeypatch.setattr(check_module, "monotonic", lambda: seconds[0])
     with answering() as port:
         assert database(port, certificate).answer(USER) == 0.25

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lambdas.checks import probe_database as function
-from lambdas.checks.rules import Credentials
+from lambdas.database.login_rules import Credentials
 from lambdas.errors import AwsCallFailed, DataStoreUnreachable
 from tests.unit.checks.conftest import Vault
 

@@ -10,7 +10,6 @@ from lambdas.checks.rules import (
     Check,
     Checks,
     Count,
-    Credentials,
     ErrorRate,
     LogRules,
     Result,
@@ -21,6 +20,7 @@ from lambdas.checks.rules import (
     require_few_errors,
     require_passed,
 )
+from lambdas.database.login_rules import Credentials
 from lambdas.errors import ErrorRateTooHigh, SmokeCheckFailed
 from tests.builders import CHECKS, LOGS, NEW_VERSION
 
@@ -39,6 +39,7 @@ TEST = "https://api.receipts.example:8443"
     [
         (Scope.SYSTEM, [HEALTH]),
         (Scope.NEW_VERSION, [("login", f"{TEST}/login"), ("upload", f"{TEST}/receipts")]),
+        (Scope.RESTORED, [("login", f"{TEST}/login"), ("upload", f"{TEST}/receipts")]),
         (Scope.LIVE, [HEALTH, ("login", f"{LIVE}/login"), ("upload", f"{LIVE}/receipts")]),
         (Scope.ROLLED_BACK, [HEALTH, ("login", f"{LIVE}/login"), ("upload", f"{LIVE}/receipts")]),
     ],

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from lambdas.operate import free_environment, give_order
+from lambdas.operate import answer_approval, free_environment, give_order
 from lambdas.release.record import ReleaseRecord
+from lambdas.release.restores import Restores
 from lambdas.release.rules import Phase, Work
 from tests.builders import BLUE, DEPLOYMENT, OPERATE, at
 from tests.fakes import FakeExecutions, ShownListener
@@ -23,6 +24,7 @@ def account(record: ReleaseRecord, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a deployment that is dead hold the environment."""
     for function in (give_order, free_environment):
         monkeypatch.setattr(function, "record", record)
+    monkeypatch.setattr(answer_approval, "restores", Restores(record))
     monkeypatch.setattr(free_environment, "executions", FakeExecutions())
     monkeypatch.setattr(free_environment, "load_balancer", ShownListener({BLUE: 100}))
     work = Work(holder=DEPLOYMENT, phase=Phase.PREPARING, release_id="new", claimed_at=at(1), progress_at=at(1))
@@ -60,3 +62,11 @@ def test_freeing_is_read_and_answered_as_the_machine_says(
     assert set(answer) == read(state)
     assert (answer["verdict"], answer["release_id"]) == (verdict, "new")
     assert record.read().work.holder == holder
+
+
+def test_an_answer_to_a_restore_is_read_and_answered_as_the_machine_says() -> None:
+    values = {"action": "approve", "release_id": "new", "asked": "it is worth it", "accept_unaccounted": False}
+    event = given("Answer restore", **values, execution=OPERATE, now=at(5))
+    answer = answer_approval.lambda_handler(event, CONTEXT)
+    assert set(answer) == read("Answer restore")
+    assert (answer["verdict"], answer["kind"]) == ("refused", "restore_approved")

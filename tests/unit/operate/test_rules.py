@@ -38,6 +38,7 @@ LIVE = Live("live", "2222222", "green", at(2), POINT)
 PAUSED = Order(OrderAction.PAUSE, at(9), "checkout looks slow", OTHER_OPERATE, until=at(40))
 PROMOTED = Order(OrderAction.PROMOTE, at(9), "it is urgent", OTHER_OPERATE)
 TO_A_RELEASE = [OrderAction.PAUSE, OrderAction.RESUME, OrderAction.PROMOTE, OrderAction.ABORT]
+FROZEN = {Phase.RESTORING, Phase.FROZEN}
 
 
 def held(phase: Phase = Phase.SHIFTING, holder: str | None = DEPLOYMENT, **changes: Any) -> EnvironmentRecord:
@@ -68,7 +69,7 @@ def ordered(
         (None, "null"),
         (
             {},
-            "promote, abort, end-window, release-environment, begin-maintenance, end-maintenance, but it is missing",
+            "approve, reject, end-window, release-environment, begin-maintenance, end-maintenance, but it is missing",
         ),
         ({"action": "stop", "reason": "x"}, "but it is text 'stop'"),
         ({"action": 1, "reason": "x"}, "'action' must be text"),
@@ -86,6 +87,16 @@ def ordered(
         ({"action": "pause", "reason": "x", "minutes": "5"}, "'minutes' must be a whole number"),
         ({"action": "resume", "reason": "x", "minutes": 5}, "'minutes' goes with pause and begin-maintenance only"),
         ({"action": "begin-maintenance", "reason": "x", "minutes": 481}, "must be a whole number from 1 to 480"),
+        ({"action": "approve", "reason": "x"}, "'release_id' is missing: approve is about the restore of one release"),
+        ({"action": "reject", "reason": "x", "release_id": " "}, "'release_id' is missing"),
+        (
+            {"action": "approve", "reason": "x", "release_id": "new", "accept_unaccounted": "yes"},
+            "'accept_unaccounted' must be true or false",
+        ),
+        (
+            {"action": "reject", "reason": "x", "release_id": "new", "accept_unaccounted": True},
+            "'accept_unaccounted' goes with approve only",
+        ),
     ],
 )
 def test_bad_order_names_field_and_shows_example(given: object, named: str) -> None:
@@ -121,11 +132,20 @@ def test_release_at_work_obeys(phase: Phase, release_id: str) -> None:
 
 
 @pytest.mark.parametrize("action", TO_A_RELEASE)
-@pytest.mark.parametrize("phase", sorted(set(Phase) - AT_WORK - {Phase.ROLLING_BACK}))
+@pytest.mark.parametrize("phase", sorted(set(Phase) - AT_WORK - FROZEN - {Phase.ROLLING_BACK}))
 def test_nothing_else_obeys_and_it_is_said_what_is_possible(action: OrderAction, phase: Phase) -> None:
     decision = ordered(action, held(phase))
     assert (decision.verdict, decision.order) == (Verdict.REFUSED, None)
     assert f"Release new is {phase} under execution {DEPLOYMENT}." in decision.reason
+
+
+@pytest.mark.parametrize("action", TO_A_RELEASE)
+@pytest.mark.parametrize("phase", sorted(FROZEN))
+def test_nothing_obeys_while_traffic_is_frozen(action: OrderAction, phase: Phase) -> None:
+    """And it is said which inputs end that."""
+    decision = ordered(action, held(phase))
+    assert (decision.verdict, decision.order) == (Verdict.REFUSED, None)
+    assert "raffic is frozen" in decision.reason
 
 
 @pytest.mark.parametrize("action", TO_A_RELEASE)

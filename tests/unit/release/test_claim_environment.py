@@ -9,8 +9,9 @@ from lambdas.errors import EnvironmentBusy, ListenerDrifted, RollbackWindowOpen
 from lambdas.release import claim_environment as function
 from lambdas.release.record import Orders, ReleaseRecord
 from lambdas.release.rules import InWindow, Live, Phase, PointStatus, RollbackPoint, Work
+from lambdas.traffic.freeze_rules import ListenerRule
 from tests.builders import BLUE, DEPLOYMENT, GREEN, OTHER_DEPLOYMENT, at
-from tests.fakes import ShownListener
+from tests.fakes import KeptRules, ShownListener
 
 POINT = RollbackPoint(PointStatus.VALID, "blue", "1111111", "old", {"api": BLUE}, 2, window_ends_at=at(30))
 LIVE = Live("new", "2222222", "green", at(2), POINT)
@@ -22,6 +23,7 @@ def listener(record: ReleaseRecord, monkeypatch: pytest.MonkeyPatch) -> ShownLis
     shown = ShownListener({GREEN: 100})
     monkeypatch.setattr(function, "record", record)
     monkeypatch.setattr(function, "load_balancer", shown)
+    monkeypatch.setattr(function, "listeners", KeptRules())
     monkeypatch.setattr(function, "settings", replace(function.settings, in_window=InWindow.WAIT))
     lease = record.claim(Work(), Work(holder=OTHER_DEPLOYMENT, phase=Phase.PREPARING, release_id="new"))
     record.commit(lease, LIVE, at(4))
@@ -85,3 +87,22 @@ def test_listener_that_was_moved_is_refused(record: ReleaseRecord, listener: Sho
     with pytest.raises(ListenerDrifted):
         claim(at(30))
     assert record.read() == before
+
+
+def test_release_does_not_begin_while_no_user_reaches_the_application(
+    record: ReleaseRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A restore that died has left its freeze: nobody could judge a release that no user meets."""
+    left = ListenerRule("arn:left-over", priority=1, answers_everything=True)
+    monkeypatch.setattr(function, "listeners", KeptRules([left]))
+    before = record.read()
+    with pytest.raises(ListenerDrifted, match="rule arn:left-over answers every request"):
+        claim(at(30))
+    assert record.read() == before
+
+
+def test_other_rules_are_no_reason_to_refuse_a_release(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A customer may use the reserved priority, or answer requests after it."""
+    theirs = [ListenerRule("arn:first", priority=1), ListenerRule("arn:later", priority=9, answers_everything=True)]
+    monkeypatch.setattr(function, "listeners", KeptRules(theirs))
+    assert claim(at(30))["active"] == "green"

@@ -13,7 +13,7 @@ from tests.statemachines.definitions import function_of, golden, payload_of, tas
 from tests.statemachines.machines import ANSWERS
 from tests.unit.reports.histories import RELEASE, Played, after, clean_up, deployment, promoted, rollback, shifted
 
-REPORTED = ("deploy", "rollback", "clean-up")
+REPORTED = ("deploy", "rollback", "clean-up", "restore-database")
 FUNCTION_STATES = [
     pytest.param(machine, state, id=f"{machine}: {state}")
     for machine in REPORTED
@@ -21,7 +21,7 @@ FUNCTION_STATES = [
     if function_of(task)
 ]
 VALUES: dict[str, Any] = {"active": "blue", "color": "green", "version": NEW_VERSION, "failure": {}}
-WITHOUT_WORDS = {"validate-request", "resume-scaling", "stop-deployment", "notify"}
+WITHOUT_WORDS = {"validate-request", "resume-scaling", "stop-deployment", "notify", "point-test-listener"}
 """They change nothing that anybody wants to hear of, or what they did is told elsewhere."""
 
 
