@@ -588,7 +588,7 @@ FUNCTIONS = (
         description="Writes down how a restore ended, and lets the environment go.",
         machines=RESTORE,
         variables=("ENVIRONMENT", "RECORD_TABLE", "RESTORE"),
-        permissions=(READ_RECORD, UPDATE_RECORD, REPLACE_IN_RECORD),
+        permissions=(READ_RECORD, READ_RELEASE, UPDATE_RECORD, REPLACE_IN_RECORD),
     ),
     FunctionSpec(
         module="operate.give_order",

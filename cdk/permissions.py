@@ -269,9 +269,7 @@ PASS_INSTANCE_ROLES = Permission(
 USE_LAUNCH_TEMPLATES = (LAUNCH_FROM_TEMPLATES, TAG_NEW_INSTANCES, PASS_INSTANCE_ROLES)
 
 READ_EXECUTIONS = Permission(("states:DescribeExecution",), _executions_of_holders, why_star=_MADE_LATER)
-READ_HISTORIES = Permission(
-    ("states:GetExecutionHistory",), _executions("deploy", "rollback", "clean-up"), why_star=_MADE_LATER
-)
+READ_HISTORIES = Permission(("states:GetExecutionHistory",), _executions_of_holders, why_star=_MADE_LATER)
 STOP_DEPLOYMENTS = Permission(
     ("states:DescribeExecution", "states:StopExecution"), _executions("deploy"), why_star=_MADE_LATER
 )

@@ -113,20 +113,20 @@ class EnvironmentStack(Stack):
             timeout=_REPORT_TIMEOUT,
         )
         # neither operate, which has no part in how a release ends, nor report, which would then report on itself
-        releasing = [deploy.state_machine, rollback.state_machine, clean_up.state_machine]
+        holders = [deploy.state_machine, rollback.state_machine, clean_up.state_machine, *restores]
 
         lost_events = LostEvents(self, "LostEvents", settings)
         on_unfinished = RollbackOnUnfinishedExecution(
             self,
             "RollbackOnUnfinishedExecution",
             settings,
-            watched=[*releasing, *restores],
+            watched=holders,
             rollback=rollback.state_machine,
             lost_events=lost_events.queue,
         )
         on_alarm = RollbackOnAlarm(self, "RollbackOnAlarm", settings, rollback.state_machine, lost_events.queue)
         functions.allow_simulation("rollback", rollback.state_machine, on_unfinished.role, on_alarm.role)
-        ReportOnEndedExecution(self, "ReportOnEndedExecution", settings, releasing, report.state_machine)
+        ReportOnEndedExecution(self, "ReportOnEndedExecution", settings, holders, report.state_machine)
         alarms = Alarms(self, "Alarms", settings)
         Dashboard(self, "Dashboard", settings, alarms)
         TellWarnings(self, "TellWarnings", settings, functions.version("notices.tell_alarm"))

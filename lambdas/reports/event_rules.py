@@ -7,8 +7,8 @@ from re import fullmatch
 from typing import Any
 
 from lambdas.release.rules import explain_failure, other_color, parse_moment
-from lambdas.reports import restore_event_rules as restores
 from lambdas.reports.history_rules import History, Visit, plain
+from lambdas.reports.restore_event_rules import FREEZE, RESTORE_PARTS, RESTORE_SENTENCES, THAW
 from lambdas.reports.story import Decision, Event, Stretch, Tone, Weights
 
 SWITCH = "switch-listener"
@@ -48,7 +48,7 @@ _PART_OF: Mapping[str, str] = {
     "Wait for late writes": "Settle listener",
     "Wait for its last step": "Stop preparation",
     "Claim clean-up": "Wait until it is time",
-    **restores.PART_OF,
+    **RESTORE_PARTS,
 }
 """The states that an operator takes for a part of another one: those that wait and look again."""
 
@@ -111,9 +111,9 @@ def _decided(visit: Visit) -> Iterator[Decision]:
         yield Decision(visit.answered, f"back on {visit.given['color']}", Tone.GOOD)
     elif visit.function == SWITCH:
         yield Decision(visit.answered, f"{visit.given['percent']} %")
-    elif visit.function == restores.FREEZE:
+    elif visit.function == FREEZE:
         yield Decision(visit.answered, "frozen", Tone.WARNING)
-    elif visit.function == restores.THAW:
+    elif visit.function == THAW:
         yield Decision(visit.answered, "thawed", Tone.GOOD)
     elif visit.function == "promote":
         yield Decision(visit.answered, "promoted", Tone.GOOD)
@@ -201,9 +201,9 @@ def _failed(visit: Visit) -> Event:
 def _tone(visit: Visit) -> Tone:
     if visit.function == SWITCH and visit.given.get("back"):
         return Tone.WARNING if visit.answer.get("concern") else Tone.GOOD
-    if visit.function == restores.FREEZE:
+    if visit.function == FREEZE:
         return Tone.WARNING
-    if visit.function in ("promote", restores.THAW):
+    if visit.function in ("promote", THAW):
         return Tone.GOOD
     if visit.function == "certify-rollback" and visit.answer.get("concern"):
         return Tone.WARNING
@@ -306,7 +306,7 @@ def _count(number: Any, noun: str) -> str:  # noqa: ANN401  a number of JSON
 
 
 _SENTENCES: Mapping[str, Sentence] = {
-    **restores.SENTENCES,
+    **RESTORE_SENTENCES,
     "claim-environment": _claimed,
     "record-rollback-point": _way_back,
     "run-smoke-checks": _checked,

@@ -10,7 +10,7 @@ FREEZE, THAW = "freeze-traffic", "thaw-traffic"
 _COUNT = "count-lost-writes"
 _CHANGES = ("inserted", "changed", "deleted")
 
-PART_OF: Mapping[str, str] = {
+RESTORE_PARTS: Mapping[str, str] = {
     "Wait for writers": "Fence writers",
     "Wait for safety snapshot": "Take safety snapshot",
     "Check safety snapshot": "Take safety snapshot",
@@ -108,7 +108,7 @@ def _verified(visit: Visit) -> str:
 
 Sentence = Callable[[Visit], str]
 
-SENTENCES: Mapping[str, Sentence] = {
+RESTORE_SENTENCES: Mapping[str, Sentence] = {
     "plan-restore": _planned,
     "ask-approval": _answered,
     "claim-restore": lambda visit: f"The environment was claimed for the restore: {visit.answer['active']} serves.",

@@ -165,7 +165,7 @@ ACTIONS: dict[str, set[str]] = {
     | REFRESHES
     | {"autoscaling:CancelInstanceRefresh", "autoscaling:StartInstanceRefresh"},
     "check-restart": READ_RELEASE | UPDATE | REFRESHES | GROUPS | HEALTH | EC2,
-    "record-restore": READ | UPDATE | REPLACE,
+    "record-restore": READ | READ_RELEASE | UPDATE | REPLACE,
     "notify": {"sns:Publish", "ssm:GetParameter"},
     "tell-alarm": READ | {"sns:Publish"},
     "write-report": READ_RELEASE | UPDATE | METRICS | {"states:GetExecutionHistory", "s3:PutObject"},
@@ -447,7 +447,7 @@ def test_a_report_is_made_of_executions_that_can_be_part_of_a_release(resources:
 
     assert set(reading["Resource"]) == {
         f"arn:aws:states:{HERE}:execution:receipt-vault-production-{machine}:*"
-        for machine in ("deploy", "rollback", "clean-up")
+        for machine in ("deploy", "rollback", "clean-up", "restore-database")
     }
 
 

@@ -14,21 +14,27 @@ from lambdas.database.instances import Instances
 from lambdas.errors import AwsCallFailed, LeaseLost, RestoreFailed
 from lambdas.release.record import ReleaseRecord
 from lambdas.release.rules import Lease, Phase, Work
-from rehearsal.clock import TwoSpeedClock
+from rehearsal.engine.virtual import VirtualTime
 from rehearsal.model.postgres import ModelPostgres
 from rehearsal.world.database import Database, SnapshotPlan
 from rehearsal.world.restores import RestorePlan
 from tests.builders import DEPLOYMENT, OTHER_DEPLOYMENT, at
-from tests.waiting import eventually
 
+_LOOKS = 20
 SNAPSHOT = {"kind": "snapshot", "snapshot_id": "runback-receipts-test-old"}
 
 
 @pytest.fixture
-def account(tmp_path: Path) -> Iterator[Database]:
+def time() -> Iterator[VirtualTime]:
+    with VirtualTime(seed=1) as virtual:
+        yield virtual
+
+
+@pytest.fixture
+def account(time: VirtualTime, tmp_path: Path) -> Iterator[Database]:
     """Return the pretend account's RDS, which restores with AWS's defaults as AWS does, with models for servers."""
     made = Database(
-        TwoSpeedClock(speed=1000.0),
+        time.clock,
         "123456789012",
         "eu-west-1",
         account_lock=threading.RLock(),
@@ -42,7 +48,7 @@ def account(tmp_path: Path) -> Iterator[Database]:
 
 
 @pytest.fixture
-def rds(account: Database, record: ReleaseRecord, monkeypatch: pytest.MonkeyPatch) -> Any:
+def rds(account: Database, time: VirtualTime, record: ReleaseRecord, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return a client; there is an instance with settings that are no defaults, and a snapshot of it."""
     del account
     client = boto3.client("rds")
@@ -76,7 +82,7 @@ def rds(account: Database, record: ReleaseRecord, monkeypatch: pytest.MonkeyPatc
         Tags=[{"Key": "team", "Value": "receipts"}],
     )
     client.create_db_snapshot(DBInstanceIdentifier="receipts-test", DBSnapshotIdentifier=SNAPSHOT["snapshot_id"])
-    eventually(lambda: client.describe_db_snapshots(SnapshotType="manual")["DBSnapshots"][0]["Status"] == "available")
+    time.sleep(1)
     for module in (function, check_function):
         monkeypatch.setattr(module, "record", record)
         monkeypatch.setattr(module, "instances", Instances(client))
@@ -112,15 +118,13 @@ def check(lease: Lease, **more: Any) -> dict[str, Any]:
     return checked
 
 
-def settled(lease: Lease) -> list[dict[str, Any]]:
-    """Check until the instance is available; return all answers."""
-    answers: list[dict[str, Any]] = []
-
-    def is_available() -> bool:
+def settled(lease: Lease, time: VirtualTime) -> list[dict[str, Any]]:
+    """Check every five seconds until the instance is available; return all answers."""
+    answers = [check(lease)]
+    while not answers[-1]["available"]:
+        assert len(answers) < _LOOKS
+        time.sleep(5)
         answers.append(check(lease))
-        return bool(answers[-1]["available"])
-
-    eventually(is_available, seconds=20)
     return answers
 
 
@@ -128,10 +132,10 @@ def names(rds: Any) -> list[str]:
     return [each["DBInstanceIdentifier"] for each in rds.describe_db_instances()["DBInstances"]]
 
 
-def test_restored_instance_gets_every_setting_of_the_one_that_serves(rds: Any, lease: Lease) -> None:
+def test_restored_instance_gets_every_setting_of_the_one_that_serves(rds: Any, lease: Lease, time: VirtualTime) -> None:
     """RDS alone would make it with the default parameter group, in one zone, and without monitoring."""
     assert begin(lease)["instance"] == "runback-receipts-test-r-new-1"
-    answers = settled(lease)
+    answers = settled(lease, time)
     assert {"available": False, "host": "", "port": 0, "settings": "restoring"} == answers[0]
     assert "modifying" in [each["settings"] for each in answers]
     restored = rds.describe_db_instances(DBInstanceIdentifier="runback-receipts-test-r-new-1")["DBInstances"][0]
@@ -162,22 +166,24 @@ def test_instance_of_another_restore_is_not_taken_over(lease: Lease, rds: Any) -
     assert names(rds) == ["receipts-test", "runback-receipts-test-r-new-1"]
 
 
-def test_difference_that_nobody_can_explain_stops_the_restore(rds: Any, lease: Lease) -> None:
+def test_difference_that_nobody_can_explain_stops_the_restore(rds: Any, lease: Lease, time: VirtualTime) -> None:
     """Somebody, or a default that nobody thought of, made it another kind of instance."""
     begin(lease)
-    settled(lease)
+    settled(lease, time)
     rds.modify_db_instance(
         DBInstanceIdentifier="runback-receipts-test-r-new-1", DeletionProtection=False, ApplyImmediately=True
     )
-    eventually(lambda: "available" in str(rds.describe_db_instances()["DBInstances"][1]["DBInstanceStatus"]))
+    time.sleep(30)
+    assert rds.describe_db_instances()["DBInstances"][1]["DBInstanceStatus"] == "available"
     with pytest.raises(RestoreFailed, match="DeletionProtection is off or not set and should be True"):
         check(lease)
 
 
-def test_restore_that_rds_gives_up_is_given_up(account: Database, rds: Any, lease: Lease) -> None:
+def test_restore_that_rds_gives_up_is_given_up(account: Database, rds: Any, lease: Lease, time: VirtualTime) -> None:
     account.restore_plan = RestorePlan(seconds=0, status="incompatible-restore")
     begin(lease)
-    eventually(lambda: rds.describe_db_instances()["DBInstances"][1]["DBInstanceStatus"] != "creating")
+    time.sleep(1)
+    assert rds.describe_db_instances()["DBInstances"][1]["DBInstanceStatus"] == "incompatible-restore"
     with pytest.raises(RestoreFailed, match="is incompatible-restore"):
         check(lease)
 
