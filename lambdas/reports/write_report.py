@@ -59,7 +59,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     """
     Read {"execution_arn", "now"}; return {"written": bool, "reason": text, "report": its address or ""}.
 
-    Raises ValueError, in words for the console, for what is no execution of deploy, rollback, clean-up or restore-database.
+    Raises ValueError, in words for the console, for what is no execution of a machine that has a part in releases.
     """
     execution = Execution.from_arn(event.get("execution_arn"), settings.prefix)
     return write_report(execution, event["now"])
