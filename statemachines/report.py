@@ -45,8 +45,8 @@ def report_definition(steps: Steps) -> sfn.IChainable:
             "Reject request",
             "The input is not valid. The cause names the field and gives an example. Nothing was written.",
             "InvalidRequest",
-            cause="execution_arn must be the ARN of an execution of deploy, rollback, clean-up or restore-database, such"
-            ' as {"execution_arn": "arn:aws:states:eu-west-1:111122223333:execution:shop-production-deploy:'
+            cause="execution_arn must be the ARN of an execution of deploy, rollback, clean-up or restore-database,"
+            ' such as {"execution_arn": "arn:aws:states:eu-west-1:111122223333:execution:shop-production-deploy:'
             '4f2c1e9"}. Find it in the Step Functions console, in the details of the execution.',
         )
     )
