@@ -14,9 +14,7 @@ from cdk.settings import load_settings
 from lambdas.judge.alarm_rules import AlarmName
 from tests.infrastructure.template import Resources, functions, machines, of_type, only, role_of, statements
 
-RELEASING = ("deploy", "rollback", "clean-up")
-"""The machines whose executions are part of a release, and of its report."""
-HOLDERS = (*RELEASING, "restore-database")
+HOLDERS = ("deploy", "rollback", "clean-up", "restore-database")
 """The machines that can hold the environment: whoever of them dies is found, and what it left is cleared."""
 MACHINES = (*HOLDERS, "operate", "report")
 ALARMS = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
@@ -199,7 +197,7 @@ def test_an_execution_of_a_release_that_has_ended_is_reported(resources: Resourc
         "source": ["aws.states"],
         "detail-type": ["Step Functions Execution Status Change"],
         "detail": {
-            "stateMachineArn": [{"Ref": machines(resources)[name][0]} for name in RELEASING],
+            "stateMachineArn": [{"Ref": machines(resources)[name][0]} for name in HOLDERS],
             "status": ["SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"],
         },
     }
