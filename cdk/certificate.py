@@ -35,8 +35,8 @@ _OBSERVING = Permission(
     lambda _: ["*"],
 )
 """What the CDK gives to a machine that keeps a log and traces."""
-_STARTED_BY: Mapping[str, tuple[str, ...]] = {"rollback": ("clean-up",)}
-"""Which machines a machine starts."""
+_STARTED_BY: Mapping[str, tuple[str, ...]] = {"rollback": ("clean-up", "restore-database")}
+"""Which machines a machine starts; the last one only where settings say how to bring the database back."""
 
 Actor = dict[str, object]
 AnySpec = TypeVar("AnySpec", bound="Spec")
@@ -122,13 +122,17 @@ def _machine(settings: EnvironmentSettings, specs: Sequence[Spec], machine: str)
     )
     start = Permission(
         ("states:StartExecution",),
-        lambda settings: [Names(settings).machine_arn(each) for each in _STARTED_BY.get(machine, ())],
+        lambda settings: [Names(settings).machine_arn(each) for each in _started_by(settings, machine)],
     )
     return {
         "name": Names(settings).named(machine),
         "kind": "machine",
         "needs": _needs(settings, (call, start, _OBSERVING, _TRACING)),
     }
+
+
+def _started_by(settings: EnvironmentSettings, machine: str) -> list[str]:
+    return [each for each in _STARTED_BY.get(machine, ()) if settings.restore or each != "restore-database"]
 
 
 def _rule(settings: EnvironmentSettings, rule: str, machine: str) -> Actor:

@@ -12,6 +12,8 @@ import pytest
 
 from app import synthesize
 
+# read when lambdas are first imported, by whichever test comes first
+os.environ |= {"POWERTOOLS_SERVICE_NAME": "receipts-test", "POWERTOOLS_METRICS_NAMESPACE": "Runback"}
 os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"  # no test needs a thousand images, which take a second to read
 
 

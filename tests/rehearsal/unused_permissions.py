@@ -74,6 +74,7 @@ NOT_IN_A_SCENARIO = {
 """Which state of affairs it takes, that no scenario has."""
 
 BY_CHANCE = {
+    ("claim-rollback", "cloudwatch:GetMetricData"): "when an alarm comes before the judge's next look at a shift",
     ("answer-approval", "states:DescribeExecution"): "when the restore that was asked about does not wait any more",
     ("claim-restore", "states:DescribeExecution"): "when nobody was told yet that the restore before it is dead",
     ("claim-rollback", "states:DescribeExecution"): "when somebody holds the environment of whom no event has told",

@@ -33,8 +33,6 @@ os.environ.update(
         "JUDGE": json.dumps(builders.JUDGE),
         "TOPIC_ARN": builders.TOPIC_ARN,
         "ROLLBACK_MACHINE_ARN": builders.ROLLBACK_MACHINE_ARN,
-        "POWERTOOLS_SERVICE_NAME": "receipts-test",
-        "POWERTOOLS_METRICS_NAMESPACE": "Runback",
     }
 )
 
