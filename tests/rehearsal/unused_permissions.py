@@ -39,6 +39,7 @@ NOT_IN_A_SCENARIO = {
 """Which state of affairs it takes, that no scenario has."""
 
 BY_CHANCE = {
+    ("claim-rollback", "cloudwatch:GetMetricData"): "when an alarm comes before the judge's next look at a shift",
     ("claim-rollback", "states:DescribeExecution"): "when somebody holds the environment of whom no event has told",
     ("release-environment", "dynamodb:BatchGetItem"): "when the step is repeated",
     ("settle", "elasticloadbalancing:ModifyListener"): "when the loser wrote after the switch",
