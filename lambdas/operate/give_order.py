@@ -76,7 +76,7 @@ def give_order(request: OrderRequest, execution: str, now: str) -> dict[str, Any
         decision = decide(request, found, history, execution, now, settings.limits)
         try:
             if decision.maintenance:
-                record.note_maintenance(decision.maintenance)
+                record.note_maintenance(found.work, decision.maintenance)
             elif decision.order:
                 _write(found, decision.order, release_id, history.get("orders", []))
         except EnvironmentBusy:

@@ -120,7 +120,8 @@ class ReleaseRecord:
             raise_unless_condition_failed(error)
             current = self.read().work
             if current.holder != wanted.holder:
-                message = f"Execution {current.holder} claimed the environment first. Start again when it has ended."
+                who = f"Execution {current.holder}" if current.holder else "Maintenance, or somebody who has ended,"
+                message = f"{who} claimed the environment first. Start again when it has ended."
                 raise EnvironmentBusy(message) from error
             claimed = current
         return Lease(str(claimed.holder), claimed.token)
@@ -357,10 +358,25 @@ class ReleaseRecord:
         item = {**self.plain_key("health"), **asdict(reading)}
         self.dynamodb.put_item(TableName=self.table, Item=to_dynamodb(item))
 
-    def note_maintenance(self, maintenance: Maintenance) -> None:
-        """Write down until when there is maintenance; one that was noted before is over. Safe to repeat."""
-        item = {**self.plain_key("maintenance"), **asdict(maintenance)}
-        self.dynamodb.put_item(TableName=self.table, Item=to_dynamodb(item))
+    def note_maintenance(self, observed: Work, maintenance: Maintenance) -> None:
+        """
+        Write down until when there is maintenance; one that was noted before is over. Safe to repeat.
+
+        Whoever was about to claim a free environment without knowing of it has to look again: the token grows. Raises
+        EnvironmentBusy unless holder and token are as they were observed.
+        """
+        put = self._put("maintenance", asdict(maintenance))
+        self._transact_or_busy([put, self._nobody_claims_unseen(observed)])
+
+    def _nobody_claims_unseen(self, observed: Work) -> "TransactWriteItemTypeDef":
+        names = {"#token": "token", "#holder": "holder"}
+        if observed.holder is not None:
+            values: Item = {":token": observed.token, ":holder": observed.holder}
+            return self._fenced("lease", "", "#token = :token AND #holder = :holder", names, values)
+        free = "attribute_not_exists(#holder) AND "
+        free += "#token = :token" if observed.token else "attribute_not_exists(#token)"
+        values = {":next": observed.token + 1} | ({":token": observed.token} if observed.token else {})
+        return self._fenced("lease", "SET #token = :next", free, names, values)
 
     def _lease_update(
         self, lease: Lease, changes: Item, *, remove: list[str] | None = None

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from lambdas.errors import EnvironmentBusy
 from lambdas.operate import give_order as function
 from lambdas.operate.rules import read_order
 from lambdas.release.record import ReleaseRecord
@@ -22,6 +23,7 @@ from lambdas.release.rules import (
 from tests.builders import BLUE, DEPLOYMENT, GREEN, OPERATE, OTHER_DEPLOYMENT, OTHER_OPERATE, ROLLBACK, at
 from tests.fakes import LosesAnswers
 
+PREPARING = Work(holder=DEPLOYMENT, phase=Phase.PREPARING, release_id="new", claimed_at=at(1), progress_at=at(1))
 POINT = RollbackPoint(PointStatus.VALID, "blue", "1111111", "old", {"api": BLUE}, capacity=2)
 LIVE = Live("new", "2222222", "green", at(2), POINT)
 COMMITTED = replace(LIVE, rollback_point=replace(POINT, window_ends_at=at(30)))
@@ -35,8 +37,7 @@ def table(record: ReleaseRecord, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def shifting(record: ReleaseRecord) -> Lease:
     """Return the lease of a deployment that has 10 % of the traffic on green."""
-    work = Work(holder=DEPLOYMENT, phase=Phase.PREPARING, release_id="new", claimed_at=at(1), progress_at=at(1))
-    lease = record.claim(Work(), work)
+    lease = record.claim(Work(), PREPARING)
     record.begin_shifting(lease, LIVE, Phase.SHIFTING, {"api": {GREEN: 10, BLUE: 90}}, at(2))
     return lease
 
@@ -265,6 +266,45 @@ def test_order_that_is_beaten_every_time_is_refused(record: ReleaseRecord, monke
     assert answer["verdict"] == "refused"
     assert "give it again" in answer["reason"]
     assert orders(record) == []
+
+
+class ClaimedOnceRead(ReleaseRecord):
+    """A record of which somebody claims the environment as soon as it was seen to be free."""
+
+    def read(self) -> EnvironmentRecord:
+        found = super().read()
+        if found.work.holder is None:
+            self.claim(found.work, PREPARING)
+        return found
+
+
+def test_maintenance_does_not_begin_over_a_release_that_has_begun_meanwhile(
+    record: ReleaseRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would lose its automatic rollback."""
+    claimed_once_read = ClaimedOnceRead(record.dynamodb, record.table, record.environment)
+    monkeypatch.setattr(function, "record", claimed_once_read)
+    refused = order("begin-maintenance")
+    assert (refused["verdict"], record.read().maintained(at(6))) == ("refused", None)
+    assert "A release is under way." in refused["reason"]
+
+
+@pytest.mark.parametrize("released_before", [False, True])
+def test_release_that_has_not_seen_maintenance_does_not_claim(record: ReleaseRecord, *, released_before: bool) -> None:
+    if released_before:
+        before = record.claim(Work(), replace(PREPARING, holder=OTHER_DEPLOYMENT, release_id="old"))
+        record.finish(before, Phase.ABORTED, at(2), {})
+    seen = record.read().work
+    order("begin-maintenance")
+    with pytest.raises(EnvironmentBusy, match="Maintenance"):
+        record.claim(seen, PREPARING)
+    assert record.read().work.holder is None
+
+
+def test_maintenance_takes_the_environment_from_nobody(record: ReleaseRecord) -> None:
+    lease = record.claim(Work(), replace(PREPARING, phase=Phase.CLEANING_UP))
+    assert order("begin-maintenance")["verdict"] == "carried_out"
+    record.require_lease(lease, at(6))
 
 
 def test_maintenance_stands_in_the_record_until_it_is_ended(record: ReleaseRecord) -> None:
