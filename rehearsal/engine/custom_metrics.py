@@ -31,6 +31,8 @@ from rehearsal.world.overlay import Overlay
 PUBLISHED_AFTER_SECONDS = 5.0
 """How long after it came a value can be asked for. AWS names no figure; in practice it is there within seconds."""
 
+_JUST_PUBLISHED = timedelta(seconds=PUBLISHED_AFTER_SECONDS) - timedelta.resolution
+"""What came longer ago than this is there."""
 _EMBEDDED = '"_aws"'
 _HIGH_RESOLUTION_SECONDS = 1
 
@@ -63,6 +65,7 @@ class CustomMetrics:
         self._lines: deque[tuple[datetime, str]] = deque()
         self._values: dict[Metric, dict[datetime, list[_Value]]] = {}
         """By the minute that they count for."""
+        self._may_be_backdated = False
 
     def install(self) -> None:
         """Take what PutMetricData puts, once moto has found nothing wrong with it."""
@@ -97,6 +100,10 @@ class CustomMetrics:
         require_period(period, max((value.resolution_seconds for value in known), default=_HIGH_RESOLUTION_SECONDS))
         return by_period((value.datapoint() for value in known), start, end, period)
 
+    def settled_until(self) -> datetime | None:
+        """Nobody can tell once somebody has published for another time than that at which he did."""
+        return None if self._may_be_backdated else self._clock.now() - _JUST_PUBLISHED
+
     def _put_metric_data(self, original: Any, response: CloudWatchResponse) -> Any:
         answer = original(response)
         asked, now = response._get_params(), self._clock.now()
@@ -104,6 +111,7 @@ class CustomMetrics:
             for datum in asked["MetricData"]:
                 dimensions = frozenset((each["Name"], each["Value"]) for each in datum.get("Dimensions") or [])
                 at = aware(datum["Timestamp"]) if datum.get("Timestamp") else now
+                self._may_be_backdated |= at != now
                 resolution = int(datum.get("StorageResolution") or STANDARD_SECONDS)
                 value = _Value(at, now, resolution, datum.get("Unit") or NO_UNIT, _tally_of(datum))
                 self._keep(Metric(asked["Namespace"], datum["MetricName"], dimensions), value)

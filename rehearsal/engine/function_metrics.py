@@ -9,7 +9,15 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from rehearsal.clock import Clock
-from rehearsal.engine.metrics import STANDARD_SECONDS, Datapoint, Metric, Tally, by_period, require_period
+from rehearsal.engine.metrics import (
+    STANDARD_SECONDS,
+    Datapoint,
+    Metric,
+    Tally,
+    by_period,
+    published_until,
+    require_period,
+)
 from rehearsal.engine.sandbox import Outcome
 
 NAMESPACE = "AWS/Lambda"
@@ -48,6 +56,10 @@ class FunctionMetrics:
             if start <= each.at < end
         ]
         return by_period((each for each in found if each.at <= published), start, end, period)
+
+    def settled_until(self) -> datetime:
+        """All that has ended and is published."""
+        return published_until(self._clock.now(), PUBLISHED_AFTER_SECONDS, STANDARD_SECONDS)
 
     def _of(self, dimensions: frozenset[tuple[str, str]]) -> list[_Invocation]:
         """Return the invocations of the function that dimensions name; they name nothing else."""

@@ -223,6 +223,11 @@ _HERE = _Here()
 """One for all: a logger that was made for a former account keeps the output that it was made with."""
 
 
+def network_here() -> PretendNetwork | None:
+    """Return the network of the function that this thread runs, None if it runs none."""
+    return None if _HERE.surroundings is None else _HERE.surroundings.network
+
+
 class _Output:
     """Standard output: lines of a function go to its log, all others where they went before."""
 

@@ -6,10 +6,12 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Statistics-defini
 """
 
 import re
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any, NamedTuple, Protocol, Self
 
 from moto.cloudwatch.exceptions import ValidationError
@@ -82,8 +84,8 @@ class Tally:
 
         Raises NotImplementedError for one that the rehearsal does not know.
         """
-        if name in ("Sum", "SampleCount", "Average"):
-            return {"Sum": self.sum, "SampleCount": float(self.count), "Average": self.sum / self.count}[name]
+        if simple := _SIMPLE.get(name):
+            return simple(self)
         if name == "Minimum":
             return min(low for low, _ in self.ranges)
         if name == "Maximum":
@@ -115,12 +117,22 @@ class Tally:
         )
 
 
+_SIMPLE: Mapping[str, Callable[[Tally], float]] = {
+    "Sum": lambda tally: tally.sum,
+    "SampleCount": lambda tally: float(tally.count),
+    "Average": lambda tally: tally.sum / tally.count,
+}
+
+
 class Datapoint(NamedTuple):
     """A metric in a period; `at` is when that began."""
 
     at: datetime
     tally: Tally
     unit: str = NO_UNIT
+
+
+_AT = attrgetter("at")
 
 
 class MetricSource(Protocol):
@@ -135,6 +147,31 @@ class MetricSource(Protocol):
         """
         ...
 
+    def settled_until(self) -> datetime | None:
+        """
+        Tell until when everything is known: before, nothing will be added or changed; after, nothing is shown yet.
+
+        None when that cannot be told.
+        """
+        ...
+
+
+@dataclass
+class _Settled:
+    """The datapoints of a metric, in periods of one length that follow one another, which nothing changes any more."""
+
+    begin: datetime
+    end: datetime
+    shown_until: datetime
+    """Until when anything is known by now: within the period that is going on, perhaps."""
+    points: list[Datapoint] = field(default_factory=list)
+    statistics: dict[str, dict[datetime, float]] = field(default_factory=dict)
+    """What was computed of them, by name."""
+
+    def between(self, start: datetime, end: datetime) -> list[Datapoint]:
+        """Return those that begin from `start` to before `end`."""
+        return self.points[bisect_left(self.points, start, key=_AT) : bisect_left(self.points, end, key=_AT)]
+
 
 class Metrics:
     """All metrics of the account: those of a namespace's own sources, and for any other namespace those of `others`."""
@@ -142,6 +179,8 @@ class Metrics:
     def __init__(self, others: MetricSource | None = None) -> None:
         self._others = () if others is None else (others,)
         self._sources: dict[str, tuple[MetricSource, ...]] = {}
+        self._settled: dict[tuple[Metric, int, int], _Settled] = {}
+        """By metric, period, and the second of a period at which they begin."""
         self._overlay = Overlay()
 
     def install(self) -> None:
@@ -164,11 +203,50 @@ class Metrics:
     def register(self, namespace: str, source: MetricSource) -> None:
         """Let a source measure in a namespace, beside those that do so already; no metric may have two."""
         self._sources[namespace] = (*self._sources.get(namespace, ()), source)
+        self._settled.clear()
 
     def datapoints(self, metric: Metric, start: datetime, end: datetime, period: int) -> list[Datapoint]:
-        """Return what CloudWatch shows by now, see MetricSource."""
+        """
+        Return what CloudWatch shows by now, see MetricSource.
+
+        Sources are asked for what may have changed only: alarms and judges look at the same hour again and again.
+        """
+        return self._datapoints(self._known(metric, start, end, period), metric, start, end, period)
+
+    def _datapoints(
+        self, known: _Settled | None, metric: Metric, start: datetime, end: datetime, period: int
+    ) -> list[Datapoint]:
+        if known is None or known.begin == known.end:  # sources are asked at least once: some refuse a period
+            return self._ask(metric, start, end, period)
+        if end <= known.end or known.end >= known.shown_until:
+            return known.between(start, end)
+        return [*known.between(start, known.end), *self._ask(metric, known.end, end, period)]
+
+    def _ask(self, metric: Metric, start: datetime, end: datetime, period: int) -> list[Datapoint]:
         sources = self._sources.get(metric.namespace, self._others)
         return [point for source in sources for point in source.datapoints(metric, start, end, period)]
+
+    def _known(self, metric: Metric, start: datetime, end: datetime, period: int) -> _Settled | None:
+        """Return all that is settled from a start on; None when nothing is."""
+        sources = self._sources.get(metric.namespace, self._others)
+        seconds = start.timestamp()
+        if not sources or seconds % min(period, STANDARD_SECONDS):
+            return None
+        known_until = [source.settled_until() for source in sources]
+        settled = min(each for each in known_until if each) if all(known_until) else None
+        if settled is None:
+            return None
+        key = (metric, period, int(seconds) % period)
+        known = self._settled.get(key)
+        if known is None or not known.begin <= start <= known.end <= settled:
+            self._settled[key] = known = _Settled(start, start, settled)
+        known.shown_until = settled
+        whole = (min(end, settled) - known.end) // timedelta(seconds=period)
+        if whole > 0:
+            until = known.end + whole * timedelta(seconds=period)
+            known.points += self._ask(metric, known.end, until, period)
+            known.end = until
+        return known
 
     def values(
         self, metric: Metric, statistic: str, period: int, start: datetime, end: datetime
@@ -178,7 +256,20 @@ class Metrics:
 
         Raises NotImplementedError for a statistic or a period that the rehearsal does not know.
         """
-        return {each.at: each.tally.statistic(statistic) for each in self.datapoints(metric, start, end, period)}
+        known = self._known(metric, start, end, period)
+        points = self._datapoints(known, metric, start, end, period)
+        if known is None:
+            return {each.at: each.tally.statistic(statistic) for each in points}
+        computed = known.statistics.setdefault(statistic, {})
+        found = {}
+        for at, tally, _ in points:
+            value = computed.get(at)
+            if value is None:
+                value = tally.statistic(statistic)
+                if at < known.end:
+                    computed[at] = value
+            found[at] = value
+        return found
 
     # -- GetMetricData
 
@@ -228,15 +319,23 @@ class Metrics:
 def by_period(fine: Iterable[Datapoint], start: datetime, end: datetime, period: int) -> list[Datapoint]:
     """Add up datapoints of a finer resolution; those that do not begin from `start` to before `end` are left out."""
     found: dict[int, Datapoint] = {}
+    length = timedelta(seconds=period)
     for each in fine:
         if start <= each.at < end:
-            number = int((each.at - start).total_seconds()) // period
+            number = (each.at - start) // length
             if number not in found:
-                found[number] = each._replace(at=start + timedelta(seconds=number * period))
+                at = start + number * length
+                found[number] = each if at == each.at else each._replace(at=at)
             else:
                 so_far = found[number]
                 found[number] = so_far._replace(tally=so_far.tally.with_more(each.tally))
     return [found[number] for number in sorted(found)]
+
+
+def published_until(now: datetime, after_seconds: int, resolution_seconds: int) -> datetime:
+    """Tell until when all is published, of what is published so many seconds after a period of such a resolution."""
+    seconds = int(now.timestamp() - after_seconds) // resolution_seconds * resolution_seconds
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def minutes(start: datetime, end: datetime) -> Iterator[datetime]:

@@ -7,7 +7,7 @@ modelled so, whatever anchors it has.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -38,12 +38,25 @@ _TYPES: Mapping[str, type | tuple[type, ...]] = {
 """As the call log holds them: times and binary data are text there."""
 
 
-def violations(service: str, operation: str, parameters: Mapping[str, Any]) -> Iterator[str]:
+_MOST_KNOWN = 8192
+_known: dict[tuple[str, str, str], tuple[str, ...]] = {}
+
+
+def violations(service: str, operation: str, parameters: Mapping[str, Any]) -> Iterable[str]:
     """
     Say what in a request the model does not accept, each as "field: what is wrong", without the value.
 
-    `parameters` are as the call log holds them.
+    `parameters` are as the call log holds them. Most requests repeat an earlier one: those are looked at once.
     """
+    asked = (service, operation, repr(parameters))
+    if asked not in _known:
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        _known[asked] = tuple(_of_request(service, operation, parameters))
+    return _known[asked]
+
+
+def _of_request(service: str, operation: str, parameters: Mapping[str, Any]) -> Iterator[str]:
     try:
         shape = service_model(service).operation_model(operation).input_shape
     except OperationNotFoundError:

@@ -10,13 +10,15 @@ import socket
 import ssl
 import threading
 from asyncio import StreamReader, StreamWriter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
+from rehearsal.engine import nearby
 from rehearsal.world.certificates import Certificate
 from rehearsal.world.network import HOST
-from rehearsal.world.tls_front import EncryptedPort, server_context
+from rehearsal.world.tls_front import SSL_REQUEST, SSL_REQUEST_GRANTED, EncryptedPort, server_context
 
-Speak = Callable[[StreamReader, StreamWriter], Awaitable[None]]
+Speak = Callable[[StreamReader, StreamWriter], Coroutine[Any, Any, None]]
 """Talks with one client until either has had enough. May raise OSError and IncompleteReadError: the client is gone."""
 
 
@@ -41,12 +43,24 @@ class Door:
             listening = _bound(self.port)
             listening.listen(128)
             self._attendant = _Attendant(_Port(self._protocol, listening, self._context, self._speak))
+            if self._context is not None:
+                nearby.announce(self.port, self)
 
     def shut(self) -> None:
         """Return when all connections are broken and new ones are refused; safe to repeat."""
+        nearby.withdraw(self.port, self)
         if self._attendant is not None:
             self._attendant.stop()
             self._attendant = None
+
+    @property
+    def asked_for_tls(self) -> tuple[bytes, bytes]:
+        """What PostgreSQL's clients say first; others begin with TLS."""
+        return (SSL_REQUEST, SSL_REQUEST_GRANTED) if self._protocol == "postgresql" else (b"", b"")
+
+    def converse(self) -> nearby.Conversation:
+        """Talk with a client in this process."""
+        return nearby.Spoken(self._speak)
 
     def remove(self) -> None:
         """Let others have the port, too."""

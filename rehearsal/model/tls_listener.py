@@ -1,5 +1,6 @@
 """A model listener's entrance for real clients: HTTP over TLS on loopback, for what runs in functions."""
 
+import io
 import socket
 import ssl
 import threading
@@ -10,6 +11,7 @@ from http.server import BaseHTTPRequestHandler
 from select import select
 from typing import Any, Protocol, cast
 
+from rehearsal.engine import nearby
 from rehearsal.world.network import HOST
 from rehearsal.world.routing import Front, Request
 
@@ -48,19 +50,31 @@ class TlsListener:
         self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._context.load_cert_chain(front.certificate, front.key)
         self._listening = socket.create_server((HOST, 0), backlog=128)
+        self._port = int(self._listening.getsockname()[1])
         self._woken, self._waker = socket.socketpair()
         self._lock = threading.Lock()
         self._connections: dict[socket.socket, threading.Thread] = {}
         self._thread = threading.Thread(target=self._accept, name="tls-listener", daemon=True)
         self._thread.start()
+        nearby.announce(self.port, self)
+
+    @property
+    def asked_for_tls(self) -> tuple[bytes, bytes]:
+        """Nothing: TLS is spoken at once."""
+        return b"", b""
+
+    def converse(self) -> nearby.Conversation:
+        """Serve a client in this process, in whatever thread it reads our answers."""
+        return _Nearby(self._answer)
 
     @property
     def port(self) -> int:
         """Where it listens."""
-        return int(self._listening.getsockname()[1])
+        return self._port
 
     def close(self) -> None:
         """Refuse and break all connections, and return when its threads have ended; safe to repeat."""
+        nearby.withdraw(self._port, self)
         with suppress(OSError):
             self._waker.send(b"x")
         self._thread.join()
@@ -96,6 +110,39 @@ class TlsListener:
         finally:
             with self._lock:
                 self._connections.pop(connection, None)
+
+
+class _Nearby:
+    """A connection without a socket: requests are served when the client waits for what comes of them."""
+
+    def __init__(self, answer: Callable[[Request], Response]) -> None:
+        self._serve = answer
+        self._heard = bytearray()
+        self._said = bytearray()
+
+    def hear(self, said: bytes) -> None:
+        self._heard += said
+
+    def answer(self) -> bytes:
+        if self._heard:
+            _Handler(cast("Any", self), (HOST, 0), self._serve)
+        said, self._said = bytes(self._said), bytearray()
+        return said
+
+    def end(self) -> None:
+        self._heard.clear()
+
+    # -- as a socket is for a handler
+
+    def settimeout(self, seconds: float) -> None:
+        """Nobody waits."""
+
+    def makefile(self, *_: object) -> io.BytesIO:
+        heard, self._heard = io.BytesIO(self._heard), bytearray()
+        return heard
+
+    def sendall(self, data: bytes) -> None:
+        self._said += data
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from rehearsal.clock import Clock
-from rehearsal.engine.metrics import Datapoint, Metric, Tally, by_period, require_period
+from rehearsal.engine.metrics import Datapoint, Metric, Tally, by_period, published_until, require_period
 from rehearsal.settings import ApplicationMetrics as Names
 from rehearsal.settings import Settings
 from rehearsal.world.counter_readings import EVERY_SECONDS, CounterReadings, Period
@@ -36,7 +36,7 @@ class ApplicationMetrics:
         self._readings = readings
         self._names = names
         self._target_groups = {frozenset({(names.dimension, group)}): arns for group, arns in target_groups.items()}
-        self._known: dict[frozenset[tuple[str, str]], dict[datetime, Mapping[str, Tally]]] = {
+        self._known: dict[frozenset[tuple[str, str]], dict[int, Mapping[str, Tally]]] = {
             dimensions: {} for dimensions in self._target_groups
         }
 
@@ -54,12 +54,17 @@ class ApplicationMetrics:
         ]
         return by_period(found, start, end, period)
 
+    def settled_until(self) -> datetime:
+        """What is published, and read."""
+        published = published_until(self._clock.now(), PUBLISHED_AFTER_SECONDS, EVERY_SECONDS)
+        return min(published, self._readings.read_until())
+
     def _counted(self, period: Period, dimensions: frozenset[tuple[str, str]]) -> Mapping[str, Tally]:
         """Work out five seconds when they are first asked for."""
         known = self._known[dimensions]
-        if period.at not in known:
-            known[period.at] = self._answers(period, self._target_groups[dimensions])
-        return known[period.at]
+        if period.begins not in known:
+            known[period.begins] = self._answers(period, self._target_groups[dimensions])
+        return known[period.begins]
 
     def _answers(self, period: Period, target_groups: Sequence[str]) -> Mapping[str, Tally]:
         requests = errors = 0

@@ -27,13 +27,15 @@ class Period:
 
     def __init__(self, begins: int, ends: int, reading_at: Callable[[int], Mapping[str, Any]]) -> None:
         self.at = datetime.fromtimestamp(begins, UTC)
-        self._begins, self._ends = begins, ends
+        self.begins = begins
+        """Seconds since 1970."""
+        self._ends = ends
         self._reading_at = reading_at
 
     @property
     def before(self) -> Mapping[str, Any]:
         """What the counters had come to at its beginning."""
-        return self._reading_at(self._begins)
+        return self._reading_at(self.begins)
 
     @property
     def after(self) -> Mapping[str, Any]:
@@ -57,6 +59,8 @@ class CounterReadings:
         self._times: list[int] = []
         """Seconds since 1970, as those of periods."""
         self._reports: list[Mapping[str, Any]] = []
+        self._periods: dict[tuple[int, int], Period] = {}
+        """By beginning and length: whoever asks for one asks again."""
 
     def install(self) -> None:
         """Begin to count from what the data plane has counted by now."""
@@ -87,8 +91,15 @@ class CounterReadings:
         if begins < start.timestamp():
             begins += seconds
         while begins < before and begins + seconds <= newest:
-            yield Period(begins, begins + seconds, self._reading_at)
+            period = self._periods.get((begins, seconds))
+            if period is None:
+                period = self._periods[begins, seconds] = Period(begins, begins + seconds, self._reading_at)
+            yield period
             begins += seconds
+
+    def read_until(self) -> datetime:
+        """Tell the end of the last period that is over."""
+        return datetime.fromtimestamp(self._times[-1], UTC)
 
     def _reading_at(self, time: int) -> Mapping[str, Any]:
         return self._reports[max(bisect_right(self._times, time) - 1, 0)]

@@ -5,7 +5,16 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Self
 
 from rehearsal.clock import Clock
-from rehearsal.engine.metrics import STANDARD_SECONDS, Datapoint, Metric, Tally, by_period, minutes, require_period
+from rehearsal.engine.metrics import (
+    STANDARD_SECONDS,
+    Datapoint,
+    Metric,
+    Tally,
+    by_period,
+    minutes,
+    published_until,
+    require_period,
+)
 
 PUBLISHED_AFTER_SECONDS = 60
 """How long after its end a minute is in CloudWatch. AWS names no figure; a minute is what is usual."""
@@ -29,6 +38,7 @@ class GaugeMetrics:
         self._clock = clock
         self._looks = tuple(looks)
         self._found: dict[datetime, Mapping[Metric, Datapoint]] = {}
+        self._noted_until = clock.now()
         self._stopped = clock.event()
         self._thread = clock.rounds(self._run, self._stopped, name="gauges")
 
@@ -47,6 +57,11 @@ class GaugeMetrics:
         known = (self._found[at] for at in minutes(start, end) if at <= published and at in self._found)
         return by_period((found[metric] for found in known if metric in found), start, end, period)
 
+    def settled_until(self) -> datetime:
+        """Minutes are noted one after the other, and published later."""
+        published = published_until(self._clock.now(), PUBLISHED_AFTER_SECONDS, STANDARD_SECONDS)
+        return min(published, self._noted_until)
+
     def _run(self) -> Generator[float]:
         """Note what is found as that of the minute which ends; one that the clock passes over has none."""
         while not self._stopped.is_set():
@@ -57,6 +72,7 @@ class GaugeMetrics:
                 at = datetime.fromtimestamp(ends - STANDARD_SECONDS, UTC)
                 found = (each for look in self._looks for each in look() if each.values)
                 self._found[at] = {each.metric: Datapoint(at, _tally(each.values), each.unit) for each in found}
+                self._noted_until = datetime.fromtimestamp(ends, UTC)
 
 
 def _tally(values: Iterable[float]) -> Tally:

@@ -14,7 +14,15 @@ from functools import cache
 from typing import Any
 
 from rehearsal.clock import Clock
-from rehearsal.engine.metrics import STANDARD_SECONDS, Datapoint, Metric, Tally, by_period, require_period
+from rehearsal.engine.metrics import (
+    STANDARD_SECONDS,
+    Datapoint,
+    Metric,
+    Tally,
+    by_period,
+    published_until,
+    require_period,
+)
 from rehearsal.world.counter_readings import CounterReadings, Period
 
 NAMESPACE = "AWS/ApplicationELB"
@@ -54,6 +62,11 @@ class LoadBalancerMetrics:
             if minute.at <= published and (tally := self._minute(minute).get(metric))
         ]
         return by_period(found, start, end, period)
+
+    def settled_until(self) -> datetime:
+        """What is published, and read."""
+        published = published_until(self._clock.now(), PUBLISHED_AFTER_SECONDS, STANDARD_SECONDS)
+        return min(published, self._readings.read_until())
 
     def _minute(self, minute: Period) -> dict[Metric, Tally]:
         """Work out a minute when it is first asked for: most never are."""

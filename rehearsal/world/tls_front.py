@@ -27,7 +27,8 @@ from rehearsal.world.network import HOST
 from rehearsal.world.processes import ChildProcess
 from rehearsal.world.questions import answer, questions
 
-_SSL_REQUEST = struct.pack("!ii", 8, 80877103)
+SSL_REQUEST = struct.pack("!ii", 8, 80877103)
+SSL_REQUEST_GRANTED = b"S"
 _HANDSHAKE_WITHIN_SECONDS = 5.0
 _CHUNK = 1 << 16
 
@@ -133,14 +134,14 @@ def _close(client: socket.socket, _: object) -> None:
 async def _grant_ssl_request(client: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     received = b""
-    while len(received) < len(_SSL_REQUEST):
-        more = await loop.sock_recv(client, len(_SSL_REQUEST) - len(received))
+    while len(received) < len(SSL_REQUEST):
+        more = await loop.sock_recv(client, len(SSL_REQUEST) - len(received))
         if not more:
             raise ConnectionAbortedError("gone before it said anything")
         received += more
-    if received != _SSL_REQUEST:
+    if received != SSL_REQUEST:
         raise ConnectionRefusedError("no connection without TLS")
-    await loop.sock_sendall(client, b"S")
+    await loop.sock_sendall(client, SSL_REQUEST_GRANTED)
 
 
 async def _pass_on_both(

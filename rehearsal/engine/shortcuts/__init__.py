@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from unittest import mock
 
-from rehearsal.engine.shortcuts import answering, copying, histories, receiving, sending, storing
+from rehearsal.engine.shortcuts import answering, connecting, copying, histories, receiving, sending, storing
 
 
 @contextmanager
 def taken() -> Iterator[None]:
     """Take all shortcuts while the context is open."""
     with ExitStack() as patches:
-        for part in (sending, receiving, answering, histories, storing):
+        for part in (sending, receiving, answering, histories, storing, connecting):
             for owner, name, replacement in part.shortcuts():
                 patches.enter_context(mock.patch.object(owner, name, replacement))
         patches.enter_context(copying.quicker())

@@ -1,8 +1,9 @@
 """How moto answers."""
 
 import string
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import moto.core.serialize
@@ -14,6 +15,7 @@ from moto.core.serialize import (
     BaseJSONSerializer,
     BaseXMLSerializer,
     ResponseSerializer,
+    TimestampSerializer,
 )
 from moto.moto_api._internal.moto_random import MotoRandom
 from moto.stepfunctions.parser.asl.component.common.path import result_path
@@ -21,12 +23,14 @@ from moto.stepfunctions.parser.asl.component.common.path import result_path
 from rehearsal.engine.shortcuts.shortcut import Shortcut, is_same_in_json, reading
 
 _MOST_ANSWERS = 1024
+_MOST_TIMES = 4096
 
 
 def shortcuts() -> Iterator[Shortcut]:
     """Yield what to replace."""
     yield Shortcut(moto.core.serialize, "parse_to_aware_datetime", reading(moto.core.serialize.parse_to_aware_datetime))
     yield Shortcut(BaseJSONSerializer, "_serialize_type_structure", _serializing_what_is_there())
+    yield Shortcut(BaseJSONSerializer, "_serialize_type_list", _serializing_times_alike())
     yield Shortcut(AttributePicker, "__call__", _picking())
     yield Shortcut(BaseResponse, "_enrich_response", _naming_requests())
     yield Shortcut(BaseXMLSerializer, "_serialize_body", _writing_xml_once())
@@ -123,6 +127,40 @@ def _serializing_what_is_there() -> Any:
             serializer._default_serialize(serialized, wrapper, shape, key)
 
     return serialize
+
+
+def _serializing_times_alike() -> Any:
+    """Write down the times, and the figures, of a list one like the other; metrics are lists of hundreds."""
+    really_serialize = vars(BaseJSONSerializer)["_serialize_type_list"]
+    written_of: dict[str, Callable[[datetime], Any]] = {}
+
+    def serialize(serializer: Any, serialized: Any, value: Any, shape: Any, key: str) -> None:
+        member = shape.member
+        if type(value) is not list or "name" in member.serialization:
+            really_serialize(serializer, serialized, value, shape, key)
+        elif member.type_name == "double" and all(type(each) is float for each in value):
+            serializer._default_serialize(serialized, list(value), shape, key)
+        elif member.type_name == "timestamp" and all(type(each) is datetime and each.tzinfo is UTC for each in value):
+            written = serializer._timestamp_serializer
+            kind = member.serialization.get("timestampFormat", written.default_format)
+            if kind not in written_of:
+                written_of[kind] = _writing_times_once(kind)
+            write = written_of[kind]
+            serializer._default_serialize(serialized, [write(each) for each in value], shape, key)
+        else:
+            really_serialize(serializer, serialized, value, shape, key)
+
+    return serialize
+
+
+def _writing_times_once(kind: str) -> Callable[[datetime], Any]:
+    write = TimestampSerializer(kind)._convert_timestamp_to_str
+
+    @lru_cache(maxsize=_MOST_TIMES)
+    def written(time: datetime) -> Any:
+        return write(time, kind)
+
+    return written
 
 
 def _members(serializer: ResponseSerializer, picker: AttributePicker, shape: Any) -> _Members | None:

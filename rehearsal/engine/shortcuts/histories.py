@@ -15,7 +15,8 @@ from moto.stepfunctions.responses import StepFunctionResponse
 
 from rehearsal.engine.shortcuts.shortcut import Shortcut, own
 
-_BEGIN, _END = '{"events": [', "]}"
+_BEGIN, _BETWEEN, _END = '{"events": [', ", ", "]}"
+_DECODER = json.JSONDecoder()
 
 
 def shortcuts() -> Iterator[Shortcut]:
@@ -29,13 +30,15 @@ class ToldEvent:
     """An event as it is sent, and as the SDK has read it by the shape that is there, too."""
 
     text: str
+    content: Any
+    """The text, read."""
     shape: Any = None
     read: Any = None
 
     def read_by(self, parser: Any, shape: Any) -> Any:
         """Read it once, and let each reader have his own."""
         if self.shape is not shape:
-            self.shape, self.read = shape, parser._parse_shape(shape, json.loads(self.text))
+            self.shape, self.read = shape, parser._parse_shape(shape, self.content)
         return own(self.read)
 
 
@@ -75,13 +78,17 @@ class _History(ActionResult):
         status, headers, body = ActionResult({"events": []}).execute_result(context)
         if body != _BEGIN + _END:
             return super().execute_result(context)
-        events = [self._tell(event, context) for event in self._events]
-        history = ToldHistory(_BEGIN + ", ".join(event.text for event in events) + _END)
+        self._tell([event for event in self._events if id(event) not in self._told], context)
+        events = [self._told[id(event)][1] for event in self._events]
+        history = ToldHistory(_BEGIN + _BETWEEN.join(event.text for event in events) + _END)
         history.events = events
         return status, headers, history
 
-    def _tell(self, event: Any, context: ActionContext) -> ToldEvent:
-        if id(event) not in self._told:
-            body: Any = ActionResult({"events": [event]}).execute_result(context)[2]
-            self._told[id(event)] = (event, ToldEvent(body[len(_BEGIN) : -len(_END)]))  # which keeps the event's id
-        return self._told[id(event)][1]
+    def _tell(self, events: list[Any], context: ActionContext) -> None:
+        """Have moto write down new events, all at once, and take what it wrote apart."""
+        body: Any = ActionResult({"events": events}).execute_result(context)[2]
+        begin = len(_BEGIN)
+        for event in events:
+            content, end = _DECODER.raw_decode(body, begin)
+            self._told[id(event)] = (event, ToldEvent(body[begin:end], content))  # which keeps the event's id
+            begin = end + len(_BETWEEN)

@@ -14,9 +14,10 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.client import BaseClient, ClientCreator
 from botocore.endpoint import Endpoint, convert_to_response_dict
 from botocore.hooks import EventAliaser
-from botocore.parsers import BaseJSONParser, QueryParser
+from botocore.parsers import BaseJSONParser, QueryParser, ResponseParser
 from botocore.regions import EndpointRulesetResolver
 from botocore.utils import EVENT_ALIASES
+from botocore.validate import ParamValidationDecorator
 from moto.core.botocore_stubber import MockRawResponse
 from moto.core.models import botocore_stubber
 
@@ -37,10 +38,12 @@ def shortcuts() -> Iterator[Shortcut]:
     yield Shortcut(ClientCreator, "_load_service_model", _sharing_models())
     yield Shortcut(EventAliaser, "__init__", _sharing_aliases())
     yield Shortcut(EndpointRulesetResolver, "construct_endpoint", _finding_endpoints())
+    yield Shortcut(ParamValidationDecorator, "serialize_to_request", _checking_requests_once())
     yield Shortcut(BaseClient, "_make_request", _choosing_the_short_way())
     yield Shortcut(Endpoint, "create_request", _writing_requests())
     yield Shortcut(Endpoint, "_get_response", _asking_moto())
     yield Shortcut(BaseJSONParser, "_handle_structure", _parsing_what_is_there())
+    yield Shortcut(ResponseParser, "_handle_list", _parsing_members_alike())
     yield Shortcut(QueryParser, "_do_parse", _parsing_xml_once())
     yield Shortcut(
         botocore.parsers, "DEFAULT_TIMESTAMP_PARSER", reading(vars(botocore.parsers)["DEFAULT_TIMESTAMP_PARSER"])
@@ -132,6 +135,28 @@ def _finding_endpoints() -> Any:
         return endpoints[known]
 
     return construct
+
+
+def _checking_requests_once() -> Any:
+    """Check and write down the same parameters of an operation once: functions ask for the same again and again."""
+    really_serialize = ParamValidationDecorator.serialize_to_request
+    written: dict[tuple[int, str], tuple[Any, Any]] = {}
+
+    def serialize(decorator: Any, parameters: Any, operation_model: Any) -> Any:
+        if operation_model.service_model.service_name in _SIGNS_DIFFERENTLY:
+            return really_serialize(decorator, parameters, operation_model)
+        known = (id(operation_model), repr(parameters))
+        if known not in written:
+            request = really_serialize(decorator, parameters, operation_model)
+            if not isinstance(request["body"], bytes | str | dict):
+                return request
+            if len(written) >= _MOST_ANSWERS:
+                written.clear()
+            written[known] = (operation_model, own(request))  # which keeps the model, and so its id
+            return request
+        return own(written[known][1])
+
+    return serialize
 
 
 def _by_path(operation_model: Any) -> Iterable[Any]:
@@ -268,6 +293,20 @@ def _parsing_what_is_there() -> Any:
         return {
             every[number][0]: parser._parse_shape(every[number][1], raw) for number, raw in sorted(present, key=_FIRST)
         }
+
+    return parse
+
+
+def _parsing_members_alike() -> Any:
+    """Look up once how the members of a list are read, and not at all at those that are read already."""
+
+    def parse(parser: Any, shape: Any, node: Any) -> list[Any]:
+        member = shape.member
+        default = parser._default_handle
+        handle = getattr(parser, f"_handle_{member.type_name}", default)
+        if handle == default:
+            return list(node)
+        return [None if each is None else handle(member, each) for each in node]
 
     return parse
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from functools import cache, lru_cache
 from typing import Any
 
+import moto.dynamodb.responses
 from moto.dynamodb.comparisons import ConditionExpressionParser
 from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
-from moto.dynamodb.models.utilities import bytesize
+from moto.dynamodb.models.utilities import bytesize, dynamo_to_dict
 from moto.dynamodb.parsing.ast_nodes import Node
 from moto.dynamodb.parsing.expressions import UpdateExpressionParser
 from moto.dynamodb.parsing.validators import DepthFirstTraverser
@@ -27,6 +28,7 @@ def shortcuts() -> Iterator[Shortcut]:
     yield Shortcut(DepthFirstTraverser, "traverse_node_recursively", _traverse)
     yield Shortcut(DynamoType, "to_regular_json", _to_regular_json)
     yield Shortcut(Item, "__init__", _weighing_once())
+    yield Shortcut(moto.dynamodb.responses, "dynamo_to_dict", _to_dict)
 
 
 def _reading_expressions() -> Any:
@@ -115,6 +117,18 @@ def _to_regular_json(attribute: DynamoType) -> dict[str, Any]:
     if attribute.is_binary() and isinstance(value, str):
         return {attribute.type: base64.b64decode(value)}
     return {attribute.type: _plain(value)}
+
+
+def _to_dict(value: Any) -> Any:
+    """Do what moto does, but ask of a value what it is before asking what it is not."""
+    kind = type(value)
+    if kind is dict or kind is LimitedSizeDict:
+        return {name: each if type(each) in ATOMS else _to_dict(each) for name, each in value.items()}
+    if kind is list:
+        return [each if type(each) in ATOMS else _to_dict(each) for each in value]
+    if kind is DynamoType and value.type not in ("B", "BS"):
+        return {value.type: _to_dict(value.value)}
+    return value if kind in ATOMS else dynamo_to_dict(value)
 
 
 def _plain(value: Any) -> Any:

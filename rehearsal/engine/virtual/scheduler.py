@@ -293,9 +293,10 @@ class Scheduler:
 
     def _next_thread(self) -> Participant:
         """Do the turns of guests until it is a thread's turn."""
+        me = threading.current_thread()
         while (following := self._next()).turn is not None:
             self._turns_so_far += 1
-            self._running, following.thread = following, threading.current_thread()
+            self._running, following.thread = following, me
             following.is_ready, following.deadline = False, None
             following.turn()
         return following
@@ -319,7 +320,9 @@ class Scheduler:
     def _ready(self) -> list[Participant]:
         now, ready = self.microseconds, []
         for each in self._participants:
-            if each.is_ready or (each.deadline is not None and each.deadline <= now):
+            if each.is_ready:
+                ready.append(each)
+            elif (deadline := each.deadline) is not None and deadline <= now:
                 each.is_ready = True
                 ready.append(each)
         return ready

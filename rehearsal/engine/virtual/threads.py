@@ -144,6 +144,14 @@ class VirtualRLock:
         self.release()
 
 
+class _NotAwaited(threading.Event):
+    """Who starts a thread need not see it begin: it stands still at once, until it has the baton."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        del timeout
+        return True
+
+
 class VirtualThread(threading.Thread):
     """
     A thread that takes part in virtual time from its start to its end.
@@ -161,6 +169,7 @@ class VirtualThread(threading.Thread):
     ) -> None:
         name = name or getattr(target, "__qualname__", repr(target))
         super().__init__(target=target, args=tuple(args), kwargs=dict(kwargs or {}), name=name, daemon=True)
+        self._started = _NotAwaited()
         self._scheduler = scheduler
         self._participant: Participant | None = None
         self._has_ended = VirtualEvent(scheduler, f"the end of {self.name}")

@@ -36,6 +36,9 @@ class Source:
         require_period(period, self.resolution_seconds)
         return by_period(self.points.get(metric, ()), start, end, period)
 
+    def settled_until(self) -> None:
+        """What is measured here may come late."""
+
 
 class CloudWatch:
     """An account with nothing but metrics: the shop's in high resolution, the site's by the minute."""
@@ -272,3 +275,54 @@ def test_afterwards_moto_is_as_it_was(cloudwatch: CloudWatch) -> None:
 
     assert [[]] == cloudwatch.told(query(), EndTime=START + 5 * MINUTE)
     assert [] == cloudwatch.client.list_metrics(Namespace="Site")["Metrics"]
+
+
+class Settling(Source):
+    """Knows until when it will change nothing any more, and is asked for what."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.until: datetime | None = START
+        self.asked: list[tuple[float, float]] = []
+
+    def datapoints(self, metric: Metric, start: datetime, end: datetime, period: int) -> list[Datapoint]:
+        self.asked.append(((start - START).total_seconds(), (end - START).total_seconds()))
+        shown = min(end, self.until or end)
+        return super().datapoints(metric, start, shown, period)
+
+    def settled_until(self) -> datetime | None:
+        return self.until
+
+
+def test_sources_are_asked_once_for_what_is_settled() -> None:
+    source, metrics = Settling(), Metrics()
+    metrics.register("Shop", source)
+    source.measure(ORDERS, *range(1, 31))
+
+    def sums(begin: int, end: int) -> list[float]:
+        span = (START + timedelta(seconds=begin), START + timedelta(seconds=end))
+        return list(metrics.values(ORDERS, "Sum", 60, *span).values())
+
+    source.until = START + timedelta(seconds=150)
+    assert [21.0, 57.0, 42.0] == sums(0, 240)  # the third minute is half over
+    source.until = START + timedelta(seconds=200)
+    assert [21.0, 57.0, 93.0, 39.0] == sums(0, 240)
+    assert [57.0, 93.0] == sums(60, 180)
+    assert [93.0, 39.0] == sums(120, 240)
+
+    assert [(0, 120), (120, 240), (120, 180), (180, 240), (180, 240)] == source.asked
+
+
+def test_what_is_not_settled_is_asked_for_each_time() -> None:
+    source, metrics = Settling(), Metrics()
+    metrics.register("Shop", source)
+    source.measure(ORDERS, *range(1, 13))
+    span = (START, START + 2 * MINUTE)
+    source.until = START + 2 * MINUTE
+    known = metrics.values(ORDERS, "Maximum", 60, *span)
+
+    source.until = None
+    source.measure(ORDERS, 99.0, after=30)
+
+    assert [6.0, 12.0] == list(known.values())
+    assert [99.0, 12.0] == list(metrics.values(ORDERS, "Maximum", 60, *span).values())
