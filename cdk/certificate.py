@@ -7,6 +7,7 @@ an account must not come from that account.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import product
 from typing import Protocol, TypeVar
 
 from cdk.alarms import alarm_specs
@@ -18,7 +19,8 @@ CERTIFICATE_FILE = "environments/certificate.json"
 
 _EXAMPLE = "example"
 """Stands for what nobody can name before it is there: an id, a version, an execution."""
-_WATCHDOG = "rollback.watchdog"
+_CALLED_BY: Mapping[str, str] = {WATCHDOG: "rollback.watchdog"}
+"""The function that a starter calls, by its module; the other starters start the machine themselves."""
 
 _TRACING = Permission(("xray:PutTelemetryRecords", "xray:PutTraceSegments"), lambda _: ["*"])
 _OBSERVING = Permission(
@@ -35,8 +37,8 @@ _OBSERVING = Permission(
     lambda _: ["*"],
 )
 """What the CDK gives to a machine that keeps a log and traces."""
-_STARTED_BY: Mapping[str, tuple[str, ...]] = {"rollback": ("clean-up", "restore-database")}
-"""Which machines a machine starts; the last one only where settings say how to bring the database back."""
+_STARTED_BY: Mapping[str, tuple[str, ...]] = {"rollback": ("clean-up", "deploy", "restore-database")}
+"""Which machines a machine starts; some only where settings call for it."""
 
 Actor = dict[str, object]
 AnySpec = TypeVar("AnySpec", bound="Spec")
@@ -72,31 +74,38 @@ class Spec(Protocol):
 
 
 def certified(specs: Sequence[AnySpec], machine: str) -> list[AnySpec]:
-    """Return the functions that a way back needs: those of its machine, and the one that starts it without an event."""
-    return [spec for spec in specs if machine in spec.machines or spec.module == _WATCHDOG]
+    """Return the functions that a way back needs: those of its machine, and those that start it without an event."""
+    starting = {_CALLED_BY[rule] for rule in STARTERS.get(machine, ()) if rule in _CALLED_BY}
+    return [spec for spec in specs if machine in spec.machines or spec.module in starting]
 
 
 def certificate(settings: EnvironmentSettings, specs: Sequence[Spec], machine: str) -> str:
     """Return the certificate of a machine, in JSON, as `lambdas.rollback.certificate_rules` reads it."""
-    names = Names(settings)
-    critical = {spec.name.full(settings.prefix) for spec in alarm_specs(settings) if spec.is_critical}
-    telling = {names.named(alarm) for alarm in TELLING}
-    targets = {WATCHDOG: names.function_arn(WATCHDOG)}
+    names, starters = Names(settings), STARTERS.get(machine, ())
+    critical, telling = _alarms(settings) if starters else (set(), set())
     given = {
         "machine": names.machine_arn(machine),
         "actors": [
             _machine(settings, specs, machine),
             *(_function(settings, spec, machine) for spec in certified(specs, machine)),
-            *(_rule(settings, rule, machine) for rule in STARTERS if rule not in targets),
+            *(_rule(settings, rule, machine) for rule in starters if rule not in _CALLED_BY),
         ],
-        "starters": [
-            {"name": names.named(rule), "target": targets.get(rule, names.machine_arn(machine))} for rule in STARTERS
-        ],
+        "starters": [{"name": names.named(rule), "target": _target(names, rule, machine)} for rule in starters],
         "alarms": sorted(critical | telling),
         "telling": sorted(telling),
         "topic": names.topic_arn,
     }
     return json.dumps(given, indent=1) + "\n"
+
+
+def _alarms(settings: EnvironmentSettings) -> tuple[set[str], set[str]]:
+    """Return the names of the alarms that start a way back, and of those that tell humans by themselves."""
+    critical = {spec.name.full(settings.prefix) for spec in alarm_specs(settings) if spec.is_critical}
+    return critical, {Names(settings).named(alarm) for alarm in TELLING}
+
+
+def _target(names: Names, rule: str, machine: str) -> str:
+    return names.function_arn(rule) if rule in _CALLED_BY else names.machine_arn(machine)
 
 
 def _function(settings: EnvironmentSettings, spec: Spec, machine: str) -> Actor:
@@ -132,7 +141,8 @@ def _machine(settings: EnvironmentSettings, specs: Sequence[Spec], machine: str)
 
 
 def _started_by(settings: EnvironmentSettings, machine: str) -> list[str]:
-    return [each for each in _STARTED_BY.get(machine, ()) if settings.restore or each != "restore-database"]
+    asked_for = {"deploy": settings.infrastructure, "restore-database": settings.restore}
+    return [each for each in _STARTED_BY.get(machine, ()) if asked_for.get(each, True)]
 
 
 def _rule(settings: EnvironmentSettings, rule: str, machine: str) -> Actor:
@@ -153,12 +163,8 @@ def _needs(settings: EnvironmentSettings, permissions: Iterable[Permission]) -> 
 
 
 def _contexts(permission: Permission, settings: EnvironmentSettings) -> Iterator[tuple[tuple[str, str], ...]]:
-    """Yield what the context of a request can be that fulfils the conditions: one for each value that one allows."""
+    """Yield what the context of a request can be that fulfils the conditions: one for each choice of allowed values."""
     keys = {key: values for block in permission.conditions(settings).values() for key, values in block.items()}
-    if len(keys) > 1:
-        raise NotImplementedError(f"a certificate knows conditions on one key, not on {sorted(keys)}")
-    if not keys:
-        yield ()
-    for key, values in keys.items():
-        for value in values if isinstance(values, list) else [values]:
-            yield ((key, str(value)),)
+    choices = [values if isinstance(values, list) else [values] for values in keys.values()]
+    for chosen in product(*choices):
+        yield tuple(sorted(zip(keys, map(str, chosen), strict=True)))

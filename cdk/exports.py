@@ -9,7 +9,7 @@ from constructs import Construct
 from cdk.acknowledgements import acknowledge
 from cdk.settings import EnvironmentSettings, Restore
 
-_ADMINISTER = (
+ADMINISTER = (
     "kms:CancelKeyDeletion",
     "kms:CreateAlias",
     "kms:Delete*",
@@ -53,7 +53,7 @@ class Exports(Construct):
                     iam.PolicyStatement(
                         sid="Administer",
                         principals=[iam.AccountRootPrincipal()],
-                        actions=list(_ADMINISTER),
+                        actions=list(ADMINISTER),
                         resources=["*"],
                     ),
                     iam.PolicyStatement(

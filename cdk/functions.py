@@ -15,21 +15,29 @@ from constructs import Construct
 from cdk.acknowledgements import acknowledge, acknowledge_star, acknowledge_tracing, acknowledge_versions
 from cdk.alarms import critical_alarms
 from cdk.certificate import CERTIFICATE_FILE, certificate, certified
-from cdk.names import Names
+from cdk.names import APPLY, PLAN, Names
 from cdk.packaging import function_code, layer_code
 from cdk.permissions import (
     ANSWER_TASKS,
+    APPLY_INFRASTRUCTURE,
     CANCEL_REFRESHES,
-    CERTIFY,
     CHECK_RECORD,
     CONNECT_TO_NETWORK,
+    COPY_SHARED_SNAPSHOTS,
+    FIND_APPLIES,
+    FIND_MIGRATIONS,
     FREEZE_LISTENERS,
+    GIVE_GROUPS_BACK,
+    HOLD_GROUPS,
+    LOOK_AROUND_A_RESTORE,
     MAKE_MASTER_SECRETS,
     MODIFY_INSTANCES,
     PASS_DATABASE_ROLES,
+    PLAN_INFRASTRUCTURE,
     PUBLISH_NOTICES,
     READ_ALARMS,
     READ_APPLICATION_LOG,
+    READ_APPLIES,
     READ_EC2_INSTANCES,
     READ_EVIDENCE,
     READ_EXECUTIONS,
@@ -39,6 +47,9 @@ from cdk.permissions import (
     READ_LAUNCH_TEMPLATES,
     READ_LISTENERS,
     READ_METRICS,
+    READ_MIGRATIONS,
+    READ_PARTS_OF_INSTANCES,
+    READ_PLANS,
     READ_RECORD,
     READ_REFRESHES,
     READ_RELEASE,
@@ -50,13 +61,17 @@ from cdk.permissions import (
     READ_SECRETS_OF_DATA_STORES,
     READ_SECRETS_OF_PROBE,
     READ_SECRETS_OF_RESTORE,
+    READ_SHARED_SNAPSHOTS,
     READ_SNAPSHOTS,
+    READ_SUBSCRIPTIONS,
     READ_TARGET_HEALTH,
     READ_WAY_BACK,
     REPLACE_IN_RECORD,
     RESTART_GROUPS,
     RESTORE_INSTANCES,
     RESUME_SCALING,
+    RUN_MIGRATIONS,
+    SET_MASTER_PASSWORDS,
     START_REFRESHES,
     START_ROLLBACKS,
     STOP_DEPLOYMENTS,
@@ -77,6 +92,7 @@ from cdk.permissions import (
     WRITE_TEST_ROUTES,
     WRITE_WAY_BACK,
     Permission,
+    certify,
 )
 from cdk.settings import COLORS, EnvironmentSettings
 
@@ -108,7 +124,8 @@ class FunctionSpec:
     most: as long as that a rollback has to wait before it knows that no slower one can still write. Those of the
     rollback's way have concurrency reserved, so that nothing else in the account can use it up. `drivers` are what
     checks ask the product with. A function that is in the VPC reaches what settings name there, and nothing else. One
-    that `certifies` a machine is told, in a file beside its code, what that machine and its functions need.
+    that `certifies` a machine is told, in a file beside its code, what that machine and its functions need. What only
+    an optional table of settings calls for is made `only_with` that table, named as the field of the settings.
     """
 
     module: str
@@ -121,6 +138,7 @@ class FunctionSpec:
     drivers: bool = False
     in_vpc: bool = False
     certifies: str = ""
+    only_with: str = ""
 
     @property
     def name(self) -> str:
@@ -129,6 +147,8 @@ class FunctionSpec:
 
     def is_part_of(self, settings: EnvironmentSettings) -> bool:
         """Say whether an environment has the function: what only a restore needs comes with its settings."""
+        if self.only_with and getattr(settings, self.only_with) is None:
+            return False
         return settings.restore is not None or self.machines != RESTORE
 
 
@@ -137,6 +157,7 @@ FUNCTIONS = (
         module="release.validate_request",
         description="Says what is wrong with a request before anything is touched.",
         machines=DEPLOY,
+        variables=("MIGRATIONS", "INFRASTRUCTURE"),
     ),
     FunctionSpec(
         module="release.claim_environment",
@@ -193,7 +214,16 @@ FUNCTIONS = (
         description="Decides whether an event calls for a rollback, and takes the environment over for it.",
         machines=ROLLBACK,
         timeout_seconds=8,
-        variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES", "COLORS", "ALARMS", "JUDGE", "RESTORE_MACHINE_ARN"),
+        variables=(
+            "ENVIRONMENT",
+            "RECORD_TABLE",
+            "ROUTES",
+            "COLORS",
+            "ALARMS",
+            "JUDGE",
+            "RESTORE_MACHINE_ARN",
+            "INFRASTRUCTURE",
+        ),
         permissions=(READ_RECORD, REPLACE_IN_RECORD, READ_EXECUTIONS, READ_ALARMS, READ_METRICS),
         reserved_concurrency=2,
     ),
@@ -216,7 +246,7 @@ FUNCTIONS = (
         module="rollback.watchdog",
         description="Every minute: starts a rollback for a dead holder or an unheard alarm, and looks at the way back.",
         machines=NO_MACHINE,
-        variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES", "ROLLBACK_MACHINE_ARN", "ALARMS"),
+        variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES", "COLORS", "ROLLBACK_MACHINE_ARN", "ALARMS", "JUDGE"),
         permissions=(
             READ_RECORD,
             REPLACE_IN_RECORD,
@@ -224,6 +254,7 @@ FUNCTIONS = (
             START_ROLLBACKS,
             READ_TARGET_HEALTH,
             READ_ALARMS,
+            READ_METRICS,
         ),
     ),
     FunctionSpec(
@@ -241,9 +272,31 @@ FUNCTIONS = (
             READ_GROUPS,
             READ_ALARMS,
             READ_WAY_BACK,
-            *CERTIFY,
+            *certify("rollback"),
+            READ_SUBSCRIPTIONS,
         ),
         certifies="rollback",
+    ),
+    FunctionSpec(
+        module="rollback.certify_restore",
+        description="Proves, when a release has its snapshot, that the database could be restored from it.",
+        machines=DEPLOY,
+        timeout_seconds=60,
+        variables=("SERVICE", "ENVIRONMENT", "RECORD_TABLE", "ROUTES", "RESTORE", "CERTIFICATE"),
+        permissions=(
+            READ_RELEASE,
+            UPDATE_RECORD,
+            READ_RULES,
+            READ_RULE_TAGS,
+            READ_GROUPS,
+            READ_INSTANCES,
+            READ_SNAPSHOTS,
+            *READ_PARTS_OF_INSTANCES,
+            *LOOK_AROUND_A_RESTORE,
+            *certify("restore-database"),
+        ),
+        certifies="restore-database",
+        only_with="restore",
     ),
     FunctionSpec(
         module="database.take_snapshot",
@@ -258,6 +311,31 @@ FUNCTIONS = (
         machines=DEPLOY,
         variables=("ENVIRONMENT", "RECORD_TABLE", "DATABASE"),
         permissions=(UPDATE_RECORD, READ_SNAPSHOTS),
+    ),
+    FunctionSpec(
+        module="database.start_migrations",
+        description="Lets the customer's migrations run, which change the schema of the database.",
+        machines=DEPLOY,
+        timeout_seconds=_LONGEST_SECONDS,
+        variables=("SERVICE", "ENVIRONMENT", "RECORD_TABLE", "MIGRATIONS"),
+        permissions=(READ_RELEASE, UPDATE_RECORD, *RUN_MIGRATIONS),
+        only_with="migrations",
+    ),
+    FunctionSpec(
+        module="database.check_migrations",
+        description="Looks whether the migrations of the database have come to their end.",
+        machines=DEPLOY,
+        variables=("ENVIRONMENT", "RECORD_TABLE"),
+        permissions=(READ_RELEASE, UPDATE_RECORD, READ_MIGRATIONS),
+        only_with="migrations",
+    ),
+    FunctionSpec(
+        module="database.look_at_migrations",
+        description="Looks what is left of the migrations of a release that is given up.",
+        machines=BOTH,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "MIGRATIONS"),
+        permissions=(READ_RELEASE, UPDATE_RECORD, FIND_MIGRATIONS),
+        only_with="migrations",
     ),
     FunctionSpec(
         module="checks.run_smoke_checks",
@@ -322,6 +400,9 @@ FUNCTIONS = (
             READ_RELEASE,
             UPDATE_RECORD,
             READ_ALARMS,
+            *READ_LISTENERS,
+            READ_TARGET_HEALTH,
+            READ_SNAPSHOTS,
             *READ_EVIDENCE,
         ),
     ),
@@ -413,7 +494,7 @@ FUNCTIONS = (
         module="traffic.freeze_traffic",
         description="Answers every request of users with 503 while the database is exchanged.",
         machines=RESTORE,
-        timeout_seconds=10,
+        timeout_seconds=8,
         variables=("SERVICE", "ENVIRONMENT", "RECORD_TABLE", "ROUTES"),
         permissions=(UPDATE_RECORD, READ_RULES, READ_RULE_TAGS, *FREEZE_LISTENERS),
     ),
@@ -421,7 +502,7 @@ FUNCTIONS = (
         module="traffic.thaw_traffic",
         description="Takes away what has frozen the traffic.",
         machines=RESTORE,
-        timeout_seconds=10,
+        timeout_seconds=8,
         variables=("SERVICE", "ENVIRONMENT", "RECORD_TABLE", "ROUTES"),
         permissions=(UPDATE_RECORD, READ_RULES, READ_RULE_TAGS, THAW_LISTENERS),
     ),
@@ -429,9 +510,23 @@ FUNCTIONS = (
         module="traffic.point_test_listener",
         description="Lets checks reach the color that serves while no user can.",
         machines=RESTORE,
-        timeout_seconds=10,
+        timeout_seconds=8,
         variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES"),
         permissions=(UPDATE_RECORD, *READ_LISTENERS, *WRITE_TEST_ROUTES),
+    ),
+    FunctionSpec(
+        module="fleet.hold_capacity",
+        description="Keeps what serves as large as it is while traffic is frozen.",
+        machines=RESTORE,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "COLORS", "RESTORE"),
+        permissions=(READ_RELEASE, UPDATE_RECORD, READ_GROUPS, *HOLD_GROUPS),
+    ),
+    FunctionSpec(
+        module="fleet.give_capacity_back",
+        description="Lets what serves scale again as before a freeze.",
+        machines=RESTORE,
+        variables=("ENVIRONMENT", "RECORD_TABLE"),
+        permissions=(READ_RELEASE, UPDATE_RECORD, *GIVE_GROUPS_BACK),
     ),
     FunctionSpec(
         module="fleet.restart_application",
@@ -469,6 +564,7 @@ FUNCTIONS = (
             READ_EXECUTIONS,
             READ_INSTANCES,
             READ_SNAPSHOTS,
+            READ_SHARED_SNAPSHOTS,
         ),
     ),
     FunctionSpec(
@@ -477,6 +573,21 @@ FUNCTIONS = (
         machines=RESTORE,
         variables=("ENVIRONMENT", "RECORD_TABLE"),
         permissions=(UPDATE_RECORD,),
+    ),
+    FunctionSpec(
+        module="database.copy_snapshot",
+        description="Begins to copy a snapshot that another account shares.",
+        machines=RESTORE,
+        timeout_seconds=60,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "DATABASE"),
+        permissions=(READ_RELEASE, READ_INSTANCES, READ_SHARED_SNAPSHOTS, *COPY_SHARED_SNAPSHOTS),
+    ),
+    FunctionSpec(
+        module="database.check_copied_snapshot",
+        description="Looks whether that copy is complete.",
+        machines=RESTORE,
+        variables=("ENVIRONMENT", "RECORD_TABLE"),
+        permissions=(READ_RELEASE, READ_SNAPSHOTS),
     ),
     FunctionSpec(
         module="database.claim_restore",
@@ -557,6 +668,13 @@ FUNCTIONS = (
         ),
     ),
     FunctionSpec(
+        module="database.set_master_password",
+        description="Gives a restored instance the administrator's present password.",
+        machines=RESTORE,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "RESTORE"),
+        permissions=(UPDATE_RECORD, READ_INSTANCES, *SET_MASTER_PASSWORDS),
+    ),
+    FunctionSpec(
         module="database.verify_restored_data",
         description="Makes sure that the application can go on with the restored database.",
         machines=RESTORE,
@@ -587,8 +705,48 @@ FUNCTIONS = (
         module="database.record_restore",
         description="Writes down how a restore ended, and lets the environment go.",
         machines=RESTORE,
-        variables=("ENVIRONMENT", "RECORD_TABLE", "RESTORE"),
-        permissions=(READ_RECORD, READ_RELEASE, UPDATE_RECORD, REPLACE_IN_RECORD),
+        variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES", "RESTORE", "PARAMETERS"),
+        permissions=(READ_RECORD, READ_RELEASE, UPDATE_RECORD, REPLACE_IN_RECORD, WRITE_WAY_BACK),
+    ),
+    FunctionSpec(
+        module="infrastructure.start_plan",
+        description="Has Terraform plan what a version changes, with rights to read.",
+        machines=BOTH,
+        variables=("INFRASTRUCTURE",),
+        permissions=(PLAN_INFRASTRUCTURE,),
+        only_with="infrastructure",
+    ),
+    FunctionSpec(
+        module="infrastructure.check_plan",
+        description="Inspects the plan, and refuses one that would do what no release may.",
+        machines=BOTH,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "INFRASTRUCTURE"),
+        permissions=(UPDATE_RECORD, *READ_PLANS),
+        only_with="infrastructure",
+    ),
+    FunctionSpec(
+        module="infrastructure.start_apply",
+        description="Has Terraform apply exactly the plan that was inspected.",
+        machines=BOTH,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "INFRASTRUCTURE"),
+        permissions=(READ_RELEASE, UPDATE_RECORD, APPLY_INFRASTRUCTURE),
+        only_with="infrastructure",
+    ),
+    FunctionSpec(
+        module="infrastructure.check_apply",
+        description="Looks whether the plan is applied.",
+        machines=BOTH,
+        variables=("ENVIRONMENT", "RECORD_TABLE"),
+        permissions=(READ_RELEASE, UPDATE_RECORD, READ_APPLIES),
+        only_with="infrastructure",
+    ),
+    FunctionSpec(
+        module="infrastructure.check_unfinished_apply",
+        description="Looks whether Terraform applies something still for a release that is given up.",
+        machines=BOTH,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "INFRASTRUCTURE"),
+        permissions=(READ_RECORD, READ_RELEASE, UPDATE_RECORD, FIND_APPLIES),
+        only_with="infrastructure",
     ),
     FunctionSpec(
         module="operate.give_order",
@@ -603,6 +761,23 @@ FUNCTIONS = (
         machines=OPERATE,
         variables=("ENVIRONMENT", "RECORD_TABLE"),
         permissions=(READ_RELEASE, UPDATE_RECORD, READ_EXECUTIONS, ANSWER_TASKS),
+    ),
+    FunctionSpec(
+        module="operate.answer_by_url",
+        description="Takes an approver's signed answer to a restore, but not from who has asked for it.",
+        machines=NO_MACHINE,
+        timeout_seconds=15,
+        variables=("SERVICE", "ENVIRONMENT", "RECORD_TABLE", "APPROVERS", "TOPIC_ARN"),
+        permissions=(READ_RELEASE, UPDATE_RECORD, READ_EXECUTIONS, ANSWER_TASKS, PUBLISH_NOTICES),
+        only_with="approval",
+    ),
+    FunctionSpec(
+        module="operate.note_caller",
+        description="Writes down who has started an execution, when CloudTrail tells it.",
+        machines=NO_MACHINE,
+        variables=("SERVICE", "ENVIRONMENT", "RECORD_TABLE", "TOPIC_ARN"),
+        permissions=(READ_RELEASE, UPDATE_RECORD, REPLACE_IN_RECORD, PUBLISH_NOTICES),
+        only_with="approval",
     ),
     FunctionSpec(
         module="operate.free_environment",
@@ -623,7 +798,7 @@ FUNCTIONS = (
         module="notices.notify",
         description="Tells humans what happened, and the way back when Runback could not finish.",
         machines=WHO_TELLS,
-        variables=("ENVIRONMENT", "SERVICE", "TOPIC_ARN", "PARAMETERS", "REPORTS"),
+        variables=("ENVIRONMENT", "SERVICE", "TOPIC_ARN", "PARAMETERS", "REPORTS", "APPROVAL_URL"),
         permissions=(PUBLISH_NOTICES, READ_WAY_BACK),
     ),
     FunctionSpec(
@@ -652,6 +827,35 @@ def _restore(settings: EnvironmentSettings) -> str:
     return _json({**settings.restore.model_dump(), "bucket": settings.exports_bucket, "database": database})
 
 
+def _infrastructure(settings: EnvironmentSettings) -> str:
+    """Return what the functions of the room infrastructure are told; empty where there is nothing to plan."""
+    infrastructure = settings.infrastructure
+    if infrastructure is None:
+        return ""
+    names = Names(settings)
+    return _json(
+        {
+            "plan_project": names.named(PLAN),
+            "apply_project": names.named(APPLY),
+            "bucket": settings.plans_bucket,
+            "timeout_seconds": infrastructure.timeout_minutes * 60,
+            "may_destroy": infrastructure.may_destroy,
+            "rollback_targets": infrastructure.rollback_targets,
+            "protected": sorted(_connections(settings)),
+        }
+    )
+
+
+def _connections(settings: EnvironmentSettings) -> set[str]:
+    """Return the names and ARNs of what tells the application, checks and tools what to connect to."""
+    secrets = {settings.database.secret_arn}
+    if settings.restore:
+        secrets |= {settings.restore.application_secret_arn, settings.restore.administrator_secret_arn}
+    parameters = settings.parameters.model_dump().values()
+    # the name of a secret is its ARN's end without the hyphen and the six characters that AWS adds
+    return {*secrets, *(each.split(":", 6)[6][:-7] for each in secrets), *parameters, settings.way_back_parameter}
+
+
 VARIABLES: Mapping[str, Callable[[EnvironmentSettings], str]] = {
     "ENVIRONMENT": lambda settings: settings.environment,
     "SERVICE": lambda settings: settings.service,
@@ -666,6 +870,8 @@ VARIABLES: Mapping[str, Callable[[EnvironmentSettings], str]] = {
     "RELEASE": lambda settings: _json(settings.release.model_dump()),
     "DATABASE": lambda settings: _json(settings.database.model_dump()),
     "RESTORE": _restore,
+    "INFRASTRUCTURE": _infrastructure,
+    "MIGRATIONS": lambda settings: _json(settings.migrations.model_dump()) if settings.migrations else "",
     "RESTORE_MACHINE_ARN": lambda settings: Names(settings).machine_arn("restore-database") if settings.restore else "",
     "CACHE": lambda settings: _json(settings.cache.model_dump()),
     "CHECKS": lambda settings: _json(settings.checks.model_dump(exclude_defaults=True)),
@@ -677,6 +883,9 @@ VARIABLES: Mapping[str, Callable[[EnvironmentSettings], str]] = {
     "ALARMS": lambda settings: _json({"prefix": settings.prefix, "critical": critical_alarms(settings)}),
     "JUDGE": lambda settings: _json(settings.judge.model_dump()),
     "CERTIFICATE": lambda settings: _json({"file": CERTIFICATE_FILE, "enforce": settings.certificate.enforce}),
+    "APPROVERS": lambda settings: _json(settings.approval.approver_arns if settings.approval else []),
+    # Lambda makes the URL; `cdk/approval.py` puts it here where there is one
+    "APPROVAL_URL": lambda _: "",
     "TOPIC_ARN": lambda settings: Names(settings).topic_arn,
     "ROLLBACK_MACHINE_ARN": lambda settings: Names(settings).machine_arn("rollback"),
 }
@@ -708,6 +917,10 @@ class Functions(Construct):
         """Return the published version of the function at a module, such as "rollback.watchdog"."""
         return self._functions[module].current_version
 
+    def unpublished(self, module: str) -> lambda_.Function:
+        """Return the function at a module itself, which has its present code, whichever that is."""
+        return self._functions[module]
+
     def role(self, module: str) -> iam.IRole:
         """Return the role of the function at a module."""
         return cast("iam.IRole", self._functions[module].role)
@@ -729,8 +942,8 @@ class Functions(Construct):
 
     def allow_simulation(self, machine: str, caller: sfn.StateMachine, *starters: iam.IRole) -> None:
         """Let whoever certifies a machine ask what its role may do, and those of its functions and its starters."""
-        (certifier,) = [spec for spec in FUNCTIONS if spec.certifies == machine]
-        functions = [self._functions[spec.module].role for spec in certified(FUNCTIONS, machine)]
+        (certifier,) = [spec for spec in self._specs if spec.certifies == machine]
+        functions = [self._functions[spec.module].role for spec in certified(self._specs, machine)]
         roles = [role.role_arn for role in (caller.role, *starters, *functions) if role]
         self._functions[certifier.module].add_to_role_policy(
             iam.PolicyStatement(actions=["iam:SimulatePrincipalPolicy"], resources=roles)
@@ -784,7 +997,7 @@ class Functions(Construct):
         """One code for all; who certifies has a file beside it, which alone differs from environment to environment."""
         if not spec.certifies:
             return self._code
-        return function_code({CERTIFICATE_FILE: certificate(self._settings, FUNCTIONS, spec.certifies)})
+        return function_code({CERTIFICATE_FILE: certificate(self._settings, self._specs, spec.certifies)})
 
     def _connect_to_network(self, function: lambda_.Function) -> None:
         """Name subnets and groups alone: CDK's own way needs a VPC that it looks up in the account."""

@@ -1,15 +1,21 @@
 """How things are called, so that one part can name another that is not built yet."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cdk.settings import EnvironmentSettings
 
 UNFINISHED_EXECUTION, CRITICAL_ALARM, WATCHDOG = "unfinished-execution", "critical-alarm", "watchdog"
-STARTERS = (UNFINISHED_EXECUTION, CRITICAL_ALARM, WATCHDOG)
-"""The rules and the schedule that start a rollback when nobody does so by hand."""
+CALLER = "caller"
+"""The rule on who has started a machine."""
+STARTERS: Mapping[str, tuple[str, ...]] = {"rollback": (UNFINISHED_EXECUTION, CRITICAL_ALARM, WATCHDOG)}
+"""The rules and the schedule that start a machine when nobody does so by hand. A restore, humans alone begin."""
 LOST_EVENTS, WATCHDOG_SILENT = "lost-events", "watchdog-silent"
 TELLING = (LOST_EVENTS, WATCHDOG_SILENT)
 """The alarms that tell humans by themselves, because nobody else would."""
+
+PLAN, APPLY = "plan", "apply"
+"""The projects of CodeBuild in which Terraform works."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,15 @@ class Names:
     def exports_arn(self) -> str:
         """The pattern of the ARNs of all exports: each begins with the id of its restore."""
         return f"arn:{self.settings.partition}:s3:::{self.settings.exports_bucket}/r-*"
+
+    def project_arn(self, project: str) -> str:
+        """Return the ARN of a project of CodeBuild; its builds have the same."""
+        return self.settings.arn("codebuild", f"project/{self.named(project)}")
+
+    @property
+    def plans_arn(self) -> str:
+        """The pattern of the ARNs of all plans."""
+        return f"arn:{self.settings.partition}:s3:::{self.settings.plans_bucket}/plans/*"
 
     @property
     def topic_arn(self) -> str:

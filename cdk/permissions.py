@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 
 from aws_cdk import aws_iam as iam
 
-from cdk.names import STARTERS, Names
+from cdk.names import APPLY, PLAN, STARTERS, Names
 from cdk.settings import EnvironmentSettings, HealthCheck, Restore, SmokeCheck
+from lambdas.traffic.freeze_rules import ENVIRONMENT_TAG, SERVICE_TAG
 
 Conditions = Mapping[str, Mapping[str, object]]
 
@@ -129,6 +130,19 @@ def _rules_of_live_listeners(settings: EnvironmentSettings, _: Restore) -> list[
 
 def _our_snapshots(settings: EnvironmentSettings) -> list[str]:
     return [settings.arn("rds", f"snapshot:runback-{settings.prefix}-*")]
+
+
+def _shared_snapshots(settings: EnvironmentSettings, restore: Restore) -> list[str]:
+    return [
+        f"arn:{settings.partition}:rds:{settings.region}:{account}:snapshot:*" for account in restore.snapshot_accounts
+    ]
+
+
+def _keys_of_snapshots(settings: EnvironmentSettings, restore: Restore) -> list[str]:
+    return [
+        f"arn:{settings.partition}:kms:{settings.region}:{account}:key/*"
+        for account in (settings.account, *restore.snapshot_accounts)
+    ]
 
 
 def _launch_templates(settings: EnvironmentSettings) -> list[str]:
@@ -296,20 +310,26 @@ READ_METRICS = Permission(("cloudwatch:GetMetricData",), _everything, why_star=_
 # Nobody reads or deletes a report: humans do the one with their own rights, the bucket's age limit the other.
 WRITE_REPORTS = Permission(("s3:PutObject",), _reports, why_star=_MADE_LATER)
 
-# What the certificate of a way back looks at; whose rights it asks for stands in `Functions.allow_simulation`.
-CERTIFY = (
-    Permission(("states:DescribeStateMachine",), lambda settings: [Names(settings).machine_arn("rollback")]),
-    Permission(
-        ("lambda:GetFunctionConcurrency", "lambda:GetFunctionConfiguration"),
-        lambda settings: [Names(settings).function_arn("*")],
-        why_star="The star is the functions of this environment, in all their versions.",
-    ),
-    Permission(
-        ("events:DescribeRule", "events:ListTargetsByRule"),
-        lambda settings: [settings.arn("events", f"rule/{Names(settings).named(rule)}") for rule in STARTERS],
-    ),
-    Permission(("sns:ListSubscriptionsByTopic",), _topic),
-)
+
+def certify(machine: str) -> tuple[Permission, ...]:
+    """Return what a machine's certificate looks at; whose rights it asks for stands in `Functions.allow_simulation`."""
+    return (
+        Permission(("states:DescribeStateMachine",), lambda settings: [Names(settings).machine_arn(machine)]),
+        Permission(
+            ("lambda:GetFunctionConcurrency", "lambda:GetFunctionConfiguration"),
+            lambda settings: [Names(settings).function_arn("*")],
+            why_star="The star is the functions of this environment, in all their versions.",
+        ),
+        Permission(
+            ("events:DescribeRule", "events:ListTargetsByRule"),
+            lambda settings: [
+                settings.arn("events", f"rule/{Names(settings).named(rule)}") for rule in STARTERS.get(machine, ())
+            ],
+        ),
+    )
+
+
+READ_SUBSCRIPTIONS = Permission(("sns:ListSubscriptionsByTopic",), _topic)
 
 PUBLISH_NOTICES = Permission(("sns:Publish",), _topic)
 
@@ -330,6 +350,29 @@ TAKE_SAFETY_SNAPSHOTS = (
         why_star=_MADE_LATER,
     ),
     Permission(("rds:AddTagsToResource",), _our_snapshots, why_star=_MADE_LATER),
+)
+READ_SHARED_SNAPSHOTS = Permission(
+    ("rds:DescribeDBSnapshots",),
+    _where_restored(_shared_snapshots),
+    why_star="Settings name the accounts whose shared snapshots may be restored, and a human names the snapshot.",
+)
+# Whoever lets RDS copy with a key must be allowed to use it himself, that of the other account as well.
+# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/share-encrypted-snapshot.html
+COPY_SHARED_SNAPSHOTS = (
+    Permission(
+        ("rds:CopyDBSnapshot",),
+        _where_restored(lambda settings, restore: [*_our_snapshots(settings), *_shared_snapshots(settings, restore)]),
+        why_star=_MADE_LATER,
+    ),
+    Permission(
+        ("rds:AddTagsToResource",), _where_restored(lambda settings, _: _our_snapshots(settings)), why_star=_MADE_LATER
+    ),
+    Permission(
+        ("kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"),
+        _where_restored(_keys_of_snapshots),
+        lambda settings: {"StringEquals": {"kms:ViaService": [f"rds.{settings.region}.amazonaws.com"]}},
+        why_star="What is copied, and what serves, is encrypted with keys that settings do not name.",
+    ),
 )
 READ_SNAPSHOTS = Permission(("rds:DescribeDBSnapshots",), _our_snapshots, why_star=_MADE_LATER)
 
@@ -388,6 +431,30 @@ RESTORE_INSTANCES = (
         ("rds:AddTagsToResource",), _where_restored(lambda settings, _: _our_instances(settings)), why_star=_MADE_LATER
     ),
 )
+# What a certificate looks at, so that no restore finds out too late that something is missing.
+READ_PARTS_OF_INSTANCES = (
+    Permission(
+        ("rds:DescribeDBParameterGroups", "rds:DescribeDBSubnetGroups", "rds:DescribeOptionGroups"),
+        _where_restored(lambda settings, _: _whatever_a_database_is_made_of(settings)),
+        why_star=_PARTS_ARE_ITS_OWN,
+    ),
+    Permission(("rds:DescribeAccountAttributes",), _where_restored(lambda *_: ["*"]), why_star=_NO_RESOURCE),
+    Permission(
+        ("kms:DescribeKey",),
+        _where_restored(lambda settings, _: [settings.arn("kms", "key/*")]),
+        why_star=_PARTS_ARE_ITS_OWN,
+    ),
+)
+LOOK_AROUND_A_RESTORE = (
+    Permission(
+        ("secretsmanager:DescribeSecret",),
+        _where_restored(lambda _, restore: [restore.application_secret_arn, restore.administrator_secret_arn]),
+    ),
+    Permission(
+        ("s3:ListBucket",),
+        _where_restored(lambda settings, _: [f"arn:{settings.partition}:s3:::{settings.exports_bucket}"]),
+    ),
+)
 MODIFY_INSTANCES = Permission(
     ("rds:ModifyDBInstance", "rds:AddRoleToDBInstance"),
     _where_restored(lambda settings, _: [*_our_instances(settings), *_whatever_a_database_is_made_of(settings)]),
@@ -424,6 +491,13 @@ READ_SECRETS_OF_RESTORE = Permission(
     _where_restored(lambda _, restore: [restore.administrator_secret_arn, restore.application_secret_arn]),
     _only_through_the_endpoint,
 )
+# From outside of the VPC, where RDS itself is asked.
+SET_MASTER_PASSWORDS = (
+    Permission(_READ_SECRET, _where_restored(lambda _, restore: [restore.administrator_secret_arn])),
+    Permission(
+        ("rds:ModifyDBInstance",), _where_restored(lambda settings, _: _our_instances(settings)), why_star=_MADE_LATER
+    ),
+)
 SWAP_CONNECTION = Permission(
     (*_READ_SECRET, "secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage"),
     _where_restored(lambda _, restore: [restore.application_secret_arn]),
@@ -432,6 +506,49 @@ SWAP_CONNECTION = Permission(
 WRITE_EXPORTS = Permission(
     ("s3:PutObject",), _where_restored(lambda settings, _: [Names(settings).exports_arn]), why_star=_MADE_LATER
 )
+
+
+def _of_migrations(kind: str) -> Callable[[EnvironmentSettings], list[str]]:
+    """Return what migrates the database, if it is of this kind."""
+
+    def resources(settings: EnvironmentSettings) -> list[str]:
+        hook = settings.migrations
+        if kind == "project":
+            return [settings.arn("codebuild", f"project/{hook.project}")] if hook and hook.project else []
+        return [hook.function_arn] if hook and hook.function_arn else []
+
+    return resources
+
+
+# What migrates the database is the customer's, and has rights of its own. Nobody may stop it.
+RUN_MIGRATIONS = (
+    Permission(("lambda:InvokeFunction",), _of_migrations("function")),
+    Permission(("codebuild:StartBuild",), _of_migrations("project")),
+)
+READ_MIGRATIONS = Permission(("codebuild:BatchGetBuilds",), _of_migrations("project"))
+FIND_MIGRATIONS = Permission(("codebuild:BatchGetBuilds", "codebuild:ListBuildsForProject"), _of_migrations("project"))
+
+
+# Plans and applies of Terraform. What a build may do is its project's own role's; nobody may stop one.
+def _projects(*names: str) -> Callable[[EnvironmentSettings], list[str]]:
+    return lambda settings: [Names(settings).project_arn(each) for each in names] if settings.infrastructure else []
+
+
+PLAN_INFRASTRUCTURE = Permission(("codebuild:StartBuild",), _projects(PLAN))
+READ_PLANS = (
+    Permission(("codebuild:BatchGetBuilds",), _projects(PLAN)),
+    # The key's own policy lets the function decrypt: its ARN is known only when it is made.
+    Permission(
+        ("s3:GetObject",),
+        lambda settings: [Names(settings).plans_arn] if settings.infrastructure else [],
+        why_star=_MADE_LATER,
+    ),
+)
+APPLY_INFRASTRUCTURE = Permission(
+    ("codebuild:BatchGetBuilds", "codebuild:ListBuildsForProject", "codebuild:StartBuild"), _projects(APPLY)
+)
+READ_APPLIES = Permission(("codebuild:BatchGetBuilds",), _projects(APPLY))
+FIND_APPLIES = Permission(("codebuild:BatchGetBuilds", "codebuild:ListBuildsForProject"), _projects(APPLY))
 
 READ_RULE_TAGS = Permission(("elasticloadbalancing:DescribeTags",), _everything, why_star=_NO_RESOURCE)
 FREEZE_LISTENERS = (
@@ -443,13 +560,30 @@ FREEZE_LISTENERS = (
         why_star=_MADE_LATER,
     ),
 )
+# Customers' rules stand beside it, and only its tags tell which one was made to freeze.
 THAW_LISTENERS = Permission(
-    ("elasticloadbalancing:DeleteRule",), _where_restored(_rules_of_live_listeners), why_star=_MADE_LATER
+    ("elasticloadbalancing:DeleteRule",),
+    _where_restored(_rules_of_live_listeners),
+    lambda settings: {
+        "StringEquals": {
+            f"aws:ResourceTag/{SERVICE_TAG}": settings.service,
+            f"aws:ResourceTag/{ENVIRONMENT_TAG}": settings.environment,
+        }
+    },
+    why_star=_MADE_LATER,
 )
 RESTART_GROUPS = Permission(
     ("autoscaling:StartInstanceRefresh", "autoscaling:CancelInstanceRefresh"),
     _where_restored(_restarted_groups),
     why_star=_GENERATED_ID,
+)
+HOLD_GROUPS = (
+    replace(UPDATE_GROUPS, resources=_where_restored(_restarted_groups)),
+    replace(SUSPEND_SCALING, resources=_where_restored(_restarted_groups)),
+)
+GIVE_GROUPS_BACK = (
+    replace(UPDATE_GROUPS, resources=_where_restored(_restarted_groups)),
+    replace(RESUME_SCALING, resources=_where_restored(_restarted_groups)),
 )
 READ_EC2_INSTANCES = Permission(("ec2:DescribeInstances",), _everything, why_star=_NO_RESOURCE)
 

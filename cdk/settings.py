@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from lambdas.infrastructure.rules import longest_build_seconds
 from statemachines.plan import MOST_EVENTS, LongestRelease
 
 COLORS = ("blue", "green")
@@ -31,6 +32,7 @@ _LONGEST_PAUSE_SECONDS = 4 * 3600
 _LONGEST_APPROVAL_MINUTES = 24 * 60
 _LONGEST_DRAIN_SECONDS = 600
 _LONGEST_EXPORT_DAYS = 3650
+_LONGEST_BUILD_MINUTES = 120
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,13 @@ InstanceName = Annotated[
     _text(r"[a-z](?!.*--)[a-z0-9-]{0,61}[a-z0-9]", "the identifier of an RDS instance, in lower case"),
 ]
 RoleArn = Annotated[str, _text(rf"{_ARN}iam::\d{{12}}:role/[\w+=,.@/-]+", "the ARN of an IAM role (…:role/<name>)")]
+PrincipalArn = Annotated[
+    str,
+    _text(
+        rf"{_ARN}iam::\d{{12}}:(role|user)/[\w+=,.@/-]+",
+        "the ARN of an IAM role or user (…:role/<name>), not that of a role's session",
+    ),
+]
 GroupName = Annotated[str, _text(r"[\w+=,.@ -]{1,255}", "the name of an Auto Scaling group")]
 LaunchTemplateId = Annotated[str, _text(r"lt-[0-9a-f]{8,17}", 'a launch template id, such as "lt-0a20c965061f64abc"')]
 ParameterName = Annotated[
@@ -267,13 +276,16 @@ class Restore(_Table):
     Both secrets are JSON with "host", "port", "dbname", "username" and "password". The application reads the first one
     when it starts, and a restore points it at the restored instance. The administrator may let roles log in or not.
     Writes of `application_roles` are what a restore stops; Auto Scaling groups in `worker_groups` write without being
-    behind the load balancer. Lost writes are exported for `export_days`, to be read by `export_readers` alone.
+    behind the load balancer. Snapshots that `snapshot_accounts` share can be restored, too, by way of a copy: whoever
+    may write there decides what users get. Lost writes are exported for `export_days`, to be read by `export_readers`
+    alone.
     """
 
     application_secret_arn: SecretArn
     administrator_secret_arn: SecretArn
     application_roles: Annotated[tuple[RoleName, ...], Field(min_length=1, strict=False)]
     worker_groups: Annotated[tuple[GroupName, ...], Field(strict=False)] = ()
+    snapshot_accounts: Annotated[tuple[Account, ...], Field(strict=False)] = ()
     tables: Annotated[tuple[RestoredTable, ...], Field(min_length=1, strict=False)]
     check_queries: Annotated[tuple[CheckQuery, ...], Field(min_length=1, strict=False)]
     warm_queries: Annotated[tuple[Query, ...], Field(strict=False)] = ()
@@ -281,6 +293,88 @@ class Restore(_Table):
     drain_seconds: Annotated[int, Field(ge=0, le=_LONGEST_DRAIN_SECONDS)] = 30
     export_days: Annotated[int, Field(ge=1, le=_LONGEST_EXPORT_DAYS)] = 90
     export_readers: Annotated[tuple[RoleArn, ...], Field(min_length=1, strict=False)]
+
+
+class Approval(_Table):
+    """
+    Who may answer a restore of the database by a signed request; without this table there is no URL for that.
+
+    People are told apart by the name of their user or session, so whoever may take an approver's role must not be free
+    to choose that name.
+    """
+
+    approver_arns: Annotated[tuple[PrincipalArn, ...], Field(min_length=1, strict=False)]
+
+
+PolicyArn = Annotated[str, _text(rf"{_ARN}iam::(\d{{12}}|aws):policy/[\w+=,.@/-]+", "the ARN of a managed policy")]
+# As Terraform takes it after -target: https://developer.hashicorp.com/terraform/cli/state/resource-addressing
+Address = Annotated[
+    str,
+    _text(r"[A-Za-z_][\w.-]*(\[[^\s\]]+\][\w.-]*)*", "an address of Terraform without spaces, such as module.compute"),
+]
+RelativePath = Annotated[
+    str,
+    _text(r"(?!.*(^|/)\.\.?(/|$))[\w.-]+(/[\w.-]+)*", 'a path inside the repository, such as "terraform/production"'),
+]
+
+
+class Infrastructure(_Table):
+    """
+    Where the infrastructure of a version is described for Terraform; without this table releases leave it alone.
+
+    CodeBuild checks a release's commit out of `repository` through a connection, and plans and applies `directory` with
+    `var_file`, a path below it. What the two builds may do in the account is the customer's to say, in managed
+    policies: reading is enough for a plan. `may_destroy` names what a release may destroy or replace, and
+    `rollback_targets` what a rollback of the infrastructure is limited to.
+    """
+
+    repository: Annotated[
+        str, _text(r"https://github\.com/[\w.-]+/[\w.-]+", 'a repository, such as "https://github.com/example/shop"')
+    ]
+    connection_arn: Annotated[
+        str,
+        _text(
+            rf"{_ARN}(codeconnections|codestar-connections):{_PLACE}:connection/[0-9a-f-]{{36}}",
+            "the ARN of a connection to GitHub (…:connection/<id>)",
+        ),
+    ]
+    directory: RelativePath
+    var_file: RelativePath | None = None
+    terraform_version: Annotated[str, _text(r"1\.\d+\.\d+", 'a version of Terraform, such as "1.11.4"')]
+    terraform_sha256: Annotated[
+        str, _text(r"[0-9a-f]{64}", "the SHA-256 of terraform_<version>_linux_amd64.zip, as its SHA256SUMS names it")
+    ]
+    plan_policy_arns: Annotated[tuple[PolicyArn, ...], Field(min_length=1, max_length=10, strict=False)]
+    apply_policy_arns: Annotated[tuple[PolicyArn, ...], Field(min_length=1, max_length=10, strict=False)]
+    state_bucket_arn: Annotated[str, _text(rf"{_ARN}s3:::[a-z0-9][a-z0-9.-]{{1,61}}[a-z0-9]", "the ARN of a bucket")]
+    state_key_arn: Annotated[str, _text(rf"{_ARN}kms:{_PLACE}:key/[\w-]+", "the ARN of a key of KMS")] | None = None
+    may_destroy: Annotated[tuple[Address, ...], Field(strict=False)] = ()
+    rollback_targets: Annotated[tuple[Address, ...], Field(strict=False)] = ("module.compute",)
+    timeout_minutes: Annotated[int, Field(ge=5, le=_LONGEST_BUILD_MINUTES)] = 30
+
+
+FunctionArn = Annotated[
+    str,
+    _text(
+        rf"{_ARN}lambda:{_PLACE}:function:[\w-]{{1,64}}(:[\w$-]+)?",
+        "the ARN of a function of Lambda (…:function:<name>, or with its alias)",
+    ),
+]
+# https://docs.aws.amazon.com/codebuild/latest/APIReference/API_CreateProject.html
+ProjectName = Annotated[str, _text(r"[A-Za-z0-9][\w-]{1,149}", "the name of a CodeBuild project")]
+
+
+class Migrations(_Table):
+    """
+    What migrates the database for a release that asks for it; without this table no release can.
+
+    It is a function of the customer's, which is called and waited for, or a CodeBuild project of the customer's, which
+    is built at the release's commit. Either has to be safe to repeat, and is given `timeout_minutes`.
+    """
+
+    function_arn: FunctionArn | None = None
+    project: ProjectName | None = None
+    timeout_minutes: Annotated[int, Field(ge=1, le=_LONGEST_BUILD_MINUTES)] = 10
 
 
 class Cache(_Table):
@@ -472,6 +566,9 @@ class EnvironmentSettings(_Table):
     release: Release
     database: Database
     restore: Restore | None = None
+    infrastructure: Infrastructure | None = None
+    migrations: Migrations | None = None
+    approval: Approval | None = None
     cache: Cache
     network: Network
     logs: Logs
@@ -490,11 +587,18 @@ class EnvironmentSettings(_Table):
             window_seconds=self.release.rollback_window_seconds if waits_for_window else 0,
             snapshot_seconds=self.database.snapshot_timeout_seconds,
             prepare_seconds=self.release.prepare_timeout_seconds,
+            builds_seconds=2 * self.longest_build_seconds,
+            migrations_seconds=2 * 60 * self.migrations.timeout_minutes if self.migrations else 0,
             bakes_seconds=tuple(
                 step.bake_seconds + self.judge.longest_extension_seconds for step in self.release.steps
             ),
             pause_seconds=self.release.longest_pause_seconds,
         )
+
+    @property
+    def longest_build_seconds(self) -> int:
+        """How long a build of Terraform takes at most; 0 where there are none."""
+        return longest_build_seconds(self.infrastructure.timeout_minutes * 60) if self.infrastructure else 0
 
     @property
     def prefix(self) -> str:
@@ -515,6 +619,11 @@ class EnvironmentSettings(_Table):
     def reports_bucket(self) -> str:
         """The bucket with the reports. Nobody else in all of AWS may have a bucket of this name."""
         return f"{self.prefix}-reports-{self.account}-{self.region}"
+
+    @property
+    def plans_bucket(self) -> str:
+        """The bucket with the plans of the infrastructure. It is no longer than that of the reports."""
+        return f"{self.prefix}-plans-{self.account}-{self.region}"
 
     @property
     def exports_bucket(self) -> str:
@@ -697,6 +806,8 @@ def _a_release_fits_into_its_history(settings: EnvironmentSettings) -> Iterator[
             "release.rollback_window_seconds": longest.window_seconds,
             "database.snapshot_timeout_seconds": longest.snapshot_seconds,
             "release.prepare_timeout_seconds": longest.prepare_seconds,
+            "infrastructure.timeout_minutes, twice": longest.builds_seconds,
+            "migrations.timeout_minutes, twice": longest.migrations_seconds,
             "release.steps with judge.longest_extension_seconds each": sum(longest.bakes_seconds),
             "release.longest_pause_seconds": longest.pause_seconds,
         }
@@ -722,6 +833,10 @@ def _arns_are_of_this_environment(settings: EnvironmentSettings) -> Iterator[Pro
                 f"colors.{color}.instance_role_arn",
                 f"is a role of account {account}, but this environment is in {settings.account}",
             )
+    for field, arn in [*_arns_of_infrastructure(settings), *_arn_of_migrations(settings)]:
+        _, partition, _, region, account, _ = arn.split(":", 5)
+        if (partition, region, account) != here:
+            yield Problem(field, f"is in {partition} {region} {account}, but this environment in {' '.join(here)}")
     for index, role in enumerate(settings.restore.export_readers if settings.restore else ()):
         account = role.split(":")[4]
         if account != settings.account:
@@ -729,6 +844,29 @@ def _arns_are_of_this_environment(settings: EnvironmentSettings) -> Iterator[Pro
                 f"restore.export_readers[{index}]",
                 f"is a role of account {account}, but this environment is in {settings.account}: name one of its own",
             )
+    if settings.restore and settings.account in settings.restore.snapshot_accounts:
+        index = settings.restore.snapshot_accounts.index(settings.account)
+        yield Problem(
+            f"restore.snapshot_accounts[{index}]",
+            "is this environment's own account, whose snapshots nobody has to share: name those of backups, or none",
+        )
+
+
+def _approvals_have_their_restores(settings: EnvironmentSettings) -> Iterator[Problem]:
+    """Refuse approvers of nothing, and those of another account, who would need rights there, too."""
+    if settings.approval is None:
+        return
+    if settings.restore is None:
+        yield Problem("approval", "goes with [restore], whose restores are approved: add that table, or remove this")
+    for index, approver in enumerate(settings.approval.approver_arns):
+        account = approver.split(":")[4]
+        if account != settings.account:
+            yield Problem(
+                f"approval.approver_arns[{index}]",
+                f"is of account {account}, but this environment is in {settings.account}: name a role there",
+            )
+        if approver in settings.approval.approver_arns[:index]:
+            yield Problem(f"approval.approver_arns[{index}]", f"{approver!r} is named twice: remove one")
 
 
 def _parameters_are_apart(settings: EnvironmentSettings) -> Iterator[Problem]:
@@ -923,6 +1061,48 @@ def _a_restore_is_complete(settings: EnvironmentSettings) -> Iterator[Problem]:
         )
 
 
+def _arn_of_migrations(settings: EnvironmentSettings) -> Iterator[tuple[str, str]]:
+    if settings.migrations and settings.migrations.function_arn:
+        yield "migrations.function_arn", settings.migrations.function_arn
+
+
+def _arns_of_infrastructure(settings: EnvironmentSettings) -> Iterator[tuple[str, str]]:
+    """A connection is not among them: CodeBuild can use one of another Region."""
+    if settings.infrastructure and settings.infrastructure.state_key_arn:
+        yield "infrastructure.state_key_arn", settings.infrastructure.state_key_arn
+
+
+def _a_plan_is_told_whole(settings: EnvironmentSettings) -> Iterator[Problem]:
+    """Refuse more addresses than the functions can be told."""
+    most_bytes = 1500  # of Lambda's quota for all environment variables of a function, which is 4 KB
+    infrastructure = settings.infrastructure
+    if infrastructure is None:
+        return
+    size = len(json.dumps([*infrastructure.may_destroy, *infrastructure.rollback_targets]))
+    if size > most_bytes:
+        yield Problem(
+            "infrastructure.may_destroy",
+            f"and rollback_targets take {size} bytes, more than the {most_bytes} that a function can be told: name"
+            f" modules instead of what is in them",
+        )
+
+
+def _migrations_have_one_hook(settings: EnvironmentSettings) -> Iterator[Problem]:
+    most_minutes = 14  # a function waits for a function, and itself may take 15
+    hook = settings.migrations
+    if hook is None:
+        return
+    if (hook.function_arn is None) == (hook.project is None):
+        found = "neither" if hook.project is None else "both"
+        yield Problem("migrations.function_arn", f"give exactly one of function_arn and project, not {found}")
+    if hook.function_arn and hook.timeout_minutes > most_minutes:
+        yield Problem(
+            "migrations.timeout_minutes",
+            f"must be at most {most_minutes} for a function, not {hook.timeout_minutes}: what takes longer is for a"
+            f" project of CodeBuild",
+        )
+
+
 def _file_names(settings: EnvironmentSettings) -> Iterator[tuple[str, str]]:
     yield "database.ca_file", settings.database.ca_file
     for field, check in _all_checks(settings):
@@ -964,5 +1144,8 @@ _RULES: tuple[Callable[[EnvironmentSettings], Iterator[Problem]], ...] = (
     _arns_are_of_this_environment,
     _parameters_are_apart,
     _a_restore_is_complete,
+    _migrations_have_one_hook,
+    _approvals_have_their_restores,
     _a_freeze_spares_tests,
+    _a_plan_is_told_whole,
 )

@@ -5,9 +5,11 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from cdk.alarms import Alarms
+from cdk.approval import ApprovalUrl, NoteCallers
 from cdk.dashboard import Dashboard
 from cdk.exports import Exports
 from cdk.functions import Functions
+from cdk.infrastructure import Builds
 from cdk.machines import Machine
 from cdk.monitoring import LostEventsAlarm, Notices, WatchdogAlarm
 from cdk.names import LOST_EVENTS, Names
@@ -62,6 +64,9 @@ class EnvironmentStack(Stack):
         Reports(self, "Reports", settings)
         notices = Notices(self, "Notices", settings)
         functions = Functions(self, "Functions", settings)
+        if settings.infrastructure:
+            inspector = functions.role("infrastructure.check_plan")
+            Builds(self, "Builds", settings, settings.infrastructure, inspector)
         clean_up = Machine(
             self,
             "CleanUp",
@@ -79,9 +84,13 @@ class EnvironmentStack(Stack):
             functions,
             "rollback",
             lambda scope, versions: rollback_definition(
-                Steps(scope, versions), clean_up.state_machine, restores[0] if restores else None
+                Steps(scope, versions),
+                clean_up.state_machine,
+                restores[0] if restores else None,
+                can_migrate=settings.migrations is not None,
+                deploy=self._deploy_machine(settings) if settings.infrastructure else None,
             ),
-            timeout=_ROLLBACK_TIMEOUT,
+            timeout=_ROLLBACK_TIMEOUT.plus(_longest_migrations(settings)).plus(_longest_infrastructure(settings)),
         )
         deploy = Machine(
             self,
@@ -126,6 +135,8 @@ class EnvironmentStack(Stack):
         )
         on_alarm = RollbackOnAlarm(self, "RollbackOnAlarm", settings, rollback.state_machine, lost_events.queue)
         functions.allow_simulation("rollback", rollback.state_machine, on_unfinished.role, on_alarm.role)
+        for restore in restores:
+            functions.allow_simulation("restore-database", restore)
         ReportOnEndedExecution(self, "ReportOnEndedExecution", settings, holders, report.state_machine)
         alarms = Alarms(self, "Alarms", settings)
         Dashboard(self, "Dashboard", settings, alarms)
@@ -134,8 +145,15 @@ class EnvironmentStack(Stack):
         Watchdog(self, "Watchdog", settings, functions.version("rollback.watchdog"), lost_events.queue)
         WatchdogAlarm(self, "WatchdogAlarm", settings, notices.topic)
         LostEventsAlarm(self, "LostEventsAlarm", lost_events.queue, notices.topic, Names(settings).named(LOST_EVENTS))
+        if settings.approval:
+            ApprovalUrl(self, "ApprovalUrl", settings.approval, functions)
+            NoteCallers(self, "NoteCallers", settings, functions.version("operate.note_caller"))
 
-    def _restore(self, settings: EnvironmentSettings, restore: Restore, functions: Functions) -> sfn.IStateMachine:
+    def _deploy_machine(self, settings: EnvironmentSettings) -> sfn.IStateMachine:
+        """Name the machine that a complete rollback starts, and that itself starts rollbacks: no circle."""
+        return sfn.StateMachine.from_state_machine_arn(self, "DeployByName", Names(settings).machine_arn("deploy"))
+
+    def _restore(self, settings: EnvironmentSettings, restore: Restore, functions: Functions) -> sfn.StateMachine:
         """Make what brings the database back, where settings say how."""
         Exports(self, "Exports", settings, restore, functions.role("database.count_lost_writes"))
         plan = RestorePlan(restore.approval_minutes, restore.drain_seconds)
@@ -150,11 +168,27 @@ class EnvironmentStack(Stack):
         ).state_machine
 
 
+def _longest_migrations(settings: EnvironmentSettings) -> Duration:
+    """Return how long a rollback of a release that has no traffic yet may wait for the end of its migrations."""
+    return Duration.minutes(settings.migrations.timeout_minutes if settings.migrations else 0)
+
+
+def _longest_infrastructure(settings: EnvironmentSettings) -> Duration:
+    """Return how long a rollback may wait for an unfinished apply, and for a plan and an apply of its own."""
+    return Duration.seconds(3 * settings.longest_build_seconds)
+
+
 def _longest_restore(settings: EnvironmentSettings, restore: Restore) -> int:
     """Return how many seconds a restore takes that waits for everything, fails last, and goes all the way back."""
-    waits = restore.approval_minutes * 60 + restore.drain_seconds + settings.database.snapshot_timeout_seconds
+    snapshots = 2 * settings.database.snapshot_timeout_seconds  # the copy of one that is shared, and the safety one
+    waits = restore.approval_minutes * 60 + restore.drain_seconds + snapshots
     return waits + RESTORE_WITHIN_SECONDS + 2 * settings.release.prepare_timeout_seconds + _COUNTING_SECONDS
 
 
 def _plan(settings: EnvironmentSettings) -> ReleasePlan:
-    return ReleasePlan(tuple(ShiftStep(step.weight, step.bake_seconds) for step in settings.release.steps))
+    return ReleasePlan(
+        tuple(ShiftStep(step.weight, step.bake_seconds) for step in settings.release.steps),
+        can_restore=settings.restore is not None,
+        can_migrate=settings.migrations is not None,
+        can_apply=settings.infrastructure is not None,
+    )

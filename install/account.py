@@ -22,6 +22,7 @@ _DENIED = frozenset(
         "UnauthorizedOperation",
     }
 )
+_ABSENT = frozenset({"NoSuchBucket", "NoSuchEntity"})
 _CONFIG = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 5})
 
 Answer = Mapping[str, Any]
@@ -94,7 +95,7 @@ def explained(error: ClientError, action: str, what: str) -> NotThere | Unreadab
     code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
     if code in _DENIED:
         return Unreadable(f"these credentials may not call {action}", f"allow {action}, or run doctor as somebody else")
-    if "NotFound" in code or code == "NoSuchEntity" or (code == "ValidationError" and "does not exist" in message):
+    if "NotFound" in code or code in _ABSENT or (code == "ValidationError" and "does not exist" in message):
         return NotThere(f"there is no {what} in this account and Region")
     return Unreadable(f"{action} answered {code}: {message}", "try again, or ask AWS what that means")
 

@@ -9,8 +9,10 @@ from rich.markup import escape
 
 from cdk.settings import EnvironmentSettings
 from install.account import Account
+from install.checks.approval import check_approval
 from install.checks.colors import check_colors
 from install.checks.foundations import check_foundations
+from install.checks.infrastructure import check_infrastructure
 from install.checks.names import check_logs, check_parameters, check_secrets
 from install.checks.network import check_network
 from install.checks.rights import check_rights
@@ -31,6 +33,8 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("logs", check_logs),
     ("secrets", check_secrets),
     ("parameters", check_parameters),
+    ("infrastructure", check_infrastructure),
+    ("approval", check_approval),
     ("Runback", check_runback),
     ("rights", check_rights),
 )

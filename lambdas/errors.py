@@ -24,6 +24,11 @@ Everything that a step may refuse or fail with.
     ├── AlarmsAreOn            a critical alarm is on before a release has begun
     ├── AlarmsMissing          not all critical alarms exist
     ├── RollbackNotCertified   something that a rollback of the release would need is missing
+    ├── RestoreNotCertified    something that a restore of the database would need is missing
+    ├── PlanRefused            a plan of the infrastructure would do what no release may
+    ├── PlanFailed             there is no plan of the infrastructure
+    ├── InfrastructureFailed   a plan was not applied, or by half
+    ├── MigrationsFailed       the migrations of a release did not come to a good end
     ├── ReleaseUnhealthy       a release that is observed is worse than it may be
     ├── NotTheRelease          something is wrong, and the release is not to blame, or not alone
     ├── PauseExpired           a release was paused, and nobody let it go on in time
@@ -129,6 +134,26 @@ class AlarmsMissing(RunbackError):
 
 class RollbackNotCertified(RunbackError):
     """A rollback of this release would fail. The message names all that is missing and how to bring it back."""
+
+
+class PlanRefused(RunbackError):
+    """Terraform would do what no release may. The message names each resource, and what to do instead."""
+
+
+class PlanFailed(RunbackError):
+    """Terraform could not say what it would change. The build's log says why; nothing was changed."""
+
+
+class InfrastructureFailed(RunbackError):
+    """Terraform did not apply its plan, or only a part of it. Read the build's log before anything else."""
+
+
+class RestoreNotCertified(RunbackError):
+    """The database could not be restored after this release. The message names all that is missing for it."""
+
+
+class MigrationsFailed(RunbackError):
+    """The migrations of the database did not come to a good end. Look at how far they came, and at their log."""
 
 
 class ReleaseUnhealthy(RunbackError):

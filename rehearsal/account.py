@@ -19,14 +19,18 @@ from rehearsal.engine.calls import Calls
 from rehearsal.engine.custom_metrics import CustomMetrics
 from rehearsal.engine.events import EventBus
 from rehearsal.engine.function_metrics import FunctionMetrics
+from rehearsal.engine.function_urls import FunctionUrls
 from rehearsal.engine.functions import FunctionService
 from rehearsal.engine.interpreter import Interpreter
 from rehearsal.engine.metrics import Metrics
+from rehearsal.engine.people import SECRET, People, Person, people_of
 from rehearsal.engine.policy_simulator import PolicySimulator
+from rehearsal.engine.trail import Trail
 from rehearsal.settings import Settings
 from rehearsal.staging import Staging
-from rehearsal.world import customer, load_balancer_metrics, secrets
+from rehearsal.world import customer, load_balancer_metrics, migrations, secrets
 from rehearsal.world.application_metrics import application_metrics
+from rehearsal.world.builds import Builds
 from rehearsal.world.counter_readings import CounterReadings
 from rehearsal.world.customer import Cache, World
 from rehearsal.world.database import Database
@@ -36,6 +40,7 @@ from rehearsal.world.host_metrics import HostMetrics
 from rehearsal.world.load_balancer import LoadBalancer
 from rehearsal.world.load_balancer_metrics import LoadBalancerMetrics
 from rehearsal.world.strain import AGENT, EC2, RDS, Strain
+from rehearsal.world.terraform import Terraform
 
 GOOD_WEATHER = Circumstances()
 
@@ -58,10 +63,15 @@ class Account:
     strain: Strain
     """How much instances and database bear, for a scenario to change."""
     stack: template.Stack
+    people: People
+    """Who works in it."""
+    urls: FunctionUrls
 
-    def client(self, service: str) -> Any:
-        """Return a boto3 client into this account: the way of an operator."""
-        return self.session.client(service)
+    def client(self, service: str, person: Person | None = None) -> Any:
+        """Return a boto3 client into this account: the way of an operator, or of somebody else."""
+        if person is None:
+            return self.session.client(service)
+        return self.session.client(service, aws_access_key_id=person.access_key, aws_secret_access_key=SECRET)
 
     @property
     def load_balancer(self) -> LoadBalancer:
@@ -77,6 +87,16 @@ class Account:
     def database(self) -> Database:
         """Of the customer's part, the RDS instances."""
         return self.world.database
+
+    @property
+    def builds(self) -> Builds:
+        """Of the customer's part, what CodeBuild does."""
+        return self.world.builds
+
+    @property
+    def terraform(self) -> Terraform:
+        """Of the customer's part, what Terraform knows of it."""
+        return self.world.terraform
 
     @property
     def cache(self) -> Cache:
@@ -121,6 +141,14 @@ def pretend_account(
                     clock, calls, runtime, account=settings.account, session=session, log_dir=folder / "logs"
                 )
             )
+            migrations.install(
+                session,
+                settings,
+                functions,
+                clock,
+                circumstances.migration,
+                lambda sql: world.database.run(settings.database_instance, sql),
+            )
             strain = Strain(settings, world.fleet)
             metrics = stack.enter_context(_metrics(clock, settings, world, functions, strain))
             events = stack.enter_context(EventBus(clock, account=settings.account, session=session))
@@ -128,8 +156,25 @@ def pretend_account(
             loaded = template.load(assembly, settings.stack_name, functions, session=session)
             alarms.assume_well()
             machines.on_status_change(lambda detail: events.put(_status_event(detail)))
+            people = people_of(settings.account, settings.approver_role)
+            calls.add_answer_observer(Trail(clock, events, loaded, people.by_access_key).answered)
+            urls = FunctionUrls(clock, functions, loaded, people.by_access_key)
         yield Account(
-            settings, session, folder, clock, calls, machines, functions, events, world, metrics, alarms, strain, loaded
+            settings,
+            session,
+            folder,
+            clock,
+            calls,
+            machines,
+            functions,
+            events,
+            world,
+            metrics,
+            alarms,
+            strain,
+            loaded,
+            people,
+            urls,
         )
 
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from rehearsal.world.application import Behaviour
 from rehearsal.world.database import SnapshotPlan
 from rehearsal.world.instance_refresh import PATIENCE_SECONDS
+from rehearsal.world.migrations import MigrationPlan
 from rehearsal.world.restores import RestorePlan
+from rehearsal.world.terraform import Values
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,8 @@ class Circumstances:
     share of users that keep the load balancer's stickiness cookie; `requests_per_second` is how much all of them
     send in a simulated second while a release is judged; None: what the staging is made for. With `real_database` even
     a rehearsal of models has PostgreSQL for its instances, where a model would have no rows that could come back.
+    `migration` is what the customer's function does, for a release that has it called.
+    `commits` says what Terraform's configuration of a version has else than the one before; see `Terraform`.
     """
 
     behaviours: Mapping[str, Behaviour] = field(default_factory=dict)
@@ -29,3 +33,5 @@ class Circumstances:
     requests_per_second: float | None = None
     restore: RestorePlan = field(default_factory=RestorePlan)
     real_database: bool = False
+    migration: MigrationPlan = field(default_factory=MigrationPlan)
+    commits: Mapping[str, Mapping[str, Values | None]] = field(default_factory=dict)

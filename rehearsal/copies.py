@@ -179,6 +179,7 @@ def built(scenario: Scenario, settings: Settings, assembly: Path, folder: Path) 
 def _warm_up(account: Account) -> None:
     """Let the original load and parse what each copy would otherwise: nothing of it is of one rehearsal."""
     account.functions.warm_up()
+    account.builds.warm_up()
     for service, operation in sorted({*TABLE, *((call.service, call.action) for call in account.calls.log)}):
         _look_at(account.client(service).meta.service_model, operation)
         _look_at(service_model(service), operation)

@@ -34,6 +34,27 @@ def cut_off(account: Account, service: str, seconds: float) -> None:
     account.calls.add_interceptor(refuse)
 
 
+def cut_off_after(account: Account, function: str, action: str, seconds: float) -> None:
+    """
+    Let a function, by its name without service and environment, come no further than this request for so many seconds.
+
+    The request works; of what the function then asks for, whatever it is, nothing does.
+    """
+    name = account.stack.function(function)
+    since: list[float] = []
+
+    def notice(call: Call) -> None:
+        if not since and (call.caller, call.action) == (name, action):
+            since.append(account.clock.seconds())
+
+    def refuse(call: Call) -> Refusal | None:
+        is_cut_off = call.caller == name and since and account.clock.seconds() < since[0] + seconds
+        return _UNREACHABLE if is_cut_off else None
+
+    account.calls.add_observer(notice)
+    account.calls.add_interceptor(refuse)
+
+
 def _acts_as_role(call: Call) -> bool:
     return call.access_key.startswith(ROLE_KEY)
 
@@ -104,8 +125,19 @@ def lose_alarm_events(account: Account) -> None:
 
 def take_right(account: Account, function: str, action: str) -> None:
     """Take a right from a function's role, as somebody does who tidies up; what else the role may do stays."""
-    iam, name = account.client("iam"), account.stack.function(function)
-    role = account.client("lambda").get_function_configuration(FunctionName=name)["Role"].rpartition("/")[2]
+    name = account.stack.function(function)
+    _take_right(account, account.client("lambda").get_function_configuration(FunctionName=name)["Role"], action)
+
+
+def take_right_of_builds(account: Account, work: str, action: str) -> None:
+    """Do the same to the role of a project's builds: "plan" or "apply"."""
+    project = f"{account.settings.prefix}-{work}"
+    (found,) = account.client("codebuild").batch_get_projects(names=[project])["projects"]
+    _take_right(account, found["serviceRole"], action)
+
+
+def _take_right(account: Account, role_arn: str, action: str) -> None:
+    iam, role = account.client("iam"), role_arn.rpartition("/")[2]
     for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
         document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
         left = [{**each, "Action": _without(action, each["Action"])} for each in document["Statement"]]

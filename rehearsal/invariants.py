@@ -12,13 +12,17 @@ from rehearsal.clock import Clock
 from rehearsal.engine.calls import Call
 from rehearsal.record import RecordView
 from rehearsal.settings import Route, Settings
+from rehearsal.world.builds import Builds
 from rehearsal.world.fleet import Fleet
 from rehearsal.world.load_balancer import LoadBalancer
+from rehearsal.world.terraform import Terraform
 
 SETTLE_WITHIN_SECONDS = 30
 """How long a write by an execution that lost the environment may stay in force."""
 
-_WATCHED = frozenset({"autoscaling", "dynamodb", "ec2", "elbv2"})
+_WATCHED = frozenset({"autoscaling", "codebuild", "dynamodb", "ec2", "elbv2"})
+_RUNBACKS_OWN = ("aws_autoscaling_", "aws_db_instance", "aws_launch_template", "aws_lb_")
+"""What the types of resources begin with that no plan may touch while users are served."""
 
 _FREEZE_TAG, _ESCALATED = "runback:freeze", "escalated"
 
@@ -27,6 +31,9 @@ ONE_HOLDER = "only the holder of the lease changes a listener, and a late write 
 WAY_BACK = "the old color keeps its capacity while it is a valid way back"
 FREEZE = "of the rules of a listener, only a freeze is made or ended, and only by the holder of the lease"
 LET_IN = "users are let in again when all executions have ended, or a human has been told"
+APPLIED = "Terraform changes nothing that divides traffic, runs versions or keeps the data"
+ONE_APPLY = "while Terraform applies, somebody holds the lease, and nothing is scaled in"
+APPLIED_OUT = "nothing is applied any more when all executions have ended"
 LET_GO = "no lease is held when all executions have ended"
 SECRET = "no secret is told in a history, a log, the record, a message or a report"  # noqa: S105  nor is this one
 
@@ -45,7 +52,14 @@ class Invariants:
     """Watches one account. `checked` counts the checks; one call can cause several."""
 
     def __init__(
-        self, settings: Settings, clock: Clock, load_balancer: LoadBalancer, fleet: Fleet, record: RecordView
+        self,
+        settings: Settings,
+        clock: Clock,
+        load_balancer: LoadBalancer,
+        fleet: Fleet,
+        record: RecordView,
+        builds: Builds,
+        terraform: Terraform,
     ) -> None:
         self.checked = 0
         self.violations: list[Violation] = []
@@ -54,6 +68,9 @@ class Invariants:
         self._load_balancer = load_balancer
         self._fleet = fleet
         self._record = record
+        self._builds, self._terraform = builds, terraform
+        self._apply = f"{settings.prefix}-apply"
+        self._applied = 0
         self._late_since: dict[str, tuple[float, Call]] = {}
         self._shown = self._forwards()
         self._rules = load_balancer.rules()
@@ -71,6 +88,8 @@ class Invariants:
             self._check_holder(route, lease, call)
         self._check_way_back(live, call)
         self._check_rules(lease, call)
+        self._check_applies(lease, call)
+        self._check_applied(call)
         self._shown = self._forwards()
 
     def conclude(self, told: Sequence[str]) -> None:
@@ -84,6 +103,9 @@ class Invariants:
         frozen = [arn for arn, tags in self._load_balancer.rules().items() if _FREEZE_TAG in tags]
         if frozen and lease.get("phase") != _ESCALATED:
             self._violated(LET_IN, f"{', '.join(sorted(frozen))} still there", None)
+        self._check_applied(None)
+        for build in self._builds.running():
+            self._violated(APPLIED_OUT, f"{build.build_id} works for {build.source_version}", None)
         for name, (since, call) in self._late_since.items():
             self._violated(ONE_HOLDER, f"route {name}: a late write at {since:.0f} s was never undone", call)
 
@@ -160,6 +182,27 @@ class Invariants:
                 self._violated(FREEZE, f"{arn} is no freeze", call)
             elif "holder" not in lease:
                 self._violated(FREEZE, f"nobody holds the lease, and {arn} was changed", call)
+
+    def _check_applies(self, lease: Mapping[str, Any], call: Call) -> None:
+        """A human may apply what he likes; and instances that are too few may come back at any time."""
+        if call.caller is None or call.error is not None:
+            return
+        self.checked += 1
+        applying = [each.build_id for each in self._builds.running() if each.project == self._apply]
+        if applying and "holder" not in lease:
+            self._violated(ONE_APPLY, f"{applying[0]} still works, and nobody holds the lease any more", call)
+        if applying and call.action == "UpdateAutoScalingGroup" and call.parameters.get("DesiredCapacity") == 0:
+            self._violated(
+                ONE_APPLY, f"{applying[0]} still works, and {call.parameters['AutoScalingGroupName']} goes", call
+            )
+
+    def _check_applied(self, call: Call | None) -> None:
+        applied = self._terraform.applied[self._applied :]
+        self._applied += len(applied)
+        for change in applied:
+            self.checked += 1
+            if change.type.startswith(_RUNBACKS_OWN):
+                self._violated(APPLIED, f"{'/'.join(change.actions)} {change.address}", call)
 
     def _violated(self, invariant: str, found: str, call: Call | None) -> None:
         by = "the end"

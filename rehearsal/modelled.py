@@ -33,6 +33,7 @@ from rehearsal.world.database import Database
 from rehearsal.world.fleet import Fleet
 from rehearsal.world.load_balancer import LoadBalancer
 from rehearsal.world.names import Names
+from rehearsal.world.terraform_builds import building
 
 
 class Modelled:
@@ -84,6 +85,15 @@ class Modelled:
                 )
             )
             database.restore_plan = circumstances.restore
+            builds, terraform = stack.enter_context(
+                building(
+                    settings,
+                    clock,
+                    account_lock=calls.lock,
+                    log_directory=self._logs,
+                    commits=circumstances.commits,
+                )
+            )
             cache = stack.enter_context(ModelCache(customer.CACHE_TOKEN if settings.cache.secret_arn else None))
             request_logs = stack.enter_context(
                 ModelRequestLogs(clock, *place, account_lock=calls.lock, group=settings.log_group)
@@ -131,7 +141,7 @@ class Modelled:
             calls.add_journey(travel)
             calls.add_observer(fleet.observe)
             calls.add_observer(load_balancer.observe)
-            self._data_plane = data_plane
+            self._data_plane, self._builds = data_plane, builds
             yield World(
                 load_balancer,
                 data_plane,
@@ -139,6 +149,8 @@ class Modelled:
                 database,
                 cache,
                 certificate,
+                builds,
+                terraform,
                 open_doors,
                 open_database,
                 Names(),
@@ -215,6 +227,7 @@ class InVirtualTime(Modelled):
         self.seed, self._logs = seed, logs
         self.time.reseed(seed)
         self._data_plane.reseed(seed)
+        self._builds.log_to(logs)
 
     def as_json(self) -> dict[str, Any]:
         """Return the seed, by which the rehearsal can be repeated."""

@@ -26,6 +26,7 @@ from rehearsal.world.load_balancer import LoadBalancer
 from rehearsal.world.names import Names
 from rehearsal.world.network import Network
 from rehearsal.world.request_logs import LogShipper
+from rehearsal.world.terraform_builds import building
 from rehearsal.world.tls_front import TlsFronts
 from rehearsal.world.traffic import Traffic
 
@@ -90,6 +91,16 @@ class Packaged:
                 )
             )
             database.restore_plan = circumstances.restore
+            builds, terraform = stack.enter_context(
+                building(
+                    settings,
+                    clock,
+                    account_lock=calls.lock,
+                    log_directory=logs,
+                    commits=circumstances.commits,
+                    containers=folder / "builds",
+                )
+            )
             cache = stack.enter_context(Cache(logs))
             stack.enter_context(
                 LogShipper(clock, *place, account_lock=calls.lock, group=settings.log_group, directory=logs)
@@ -129,6 +140,8 @@ class Packaged:
                 database,
                 cache,
                 certificate,
+                builds,
+                terraform,
                 open_doors,
                 open_database,
                 internet,

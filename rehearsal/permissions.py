@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from moto.elbv2.models import elbv2_backends
+
 from rehearsal.account import Account
 from rehearsal.engine import needs
 from rehearsal.engine.calls import ROLE_KEY, Call
@@ -119,6 +121,8 @@ class _Described:
         self.region, self.account = account.settings.region, account.settings.account
         self._ec2, self._iam = account.client("ec2"), account.client("iam")
         self._known: dict[tuple[str, str], Mapping[str, Any]] = {}
+        self._tags: dict[str, Mapping[str, str]] = {}
+        account.calls.add_interceptor(self._note_tags)
 
     def launch_template_data(self, template_id: str, version: str) -> Mapping[str, Any]:
         if (template_id, version) not in self._known:
@@ -130,6 +134,16 @@ class _Described:
         name = profile.get("Name") or profile["Arn"].rpartition("/")[2]
         found = self._iam.get_instance_profile(InstanceProfileName=name)["InstanceProfile"]["Roles"]
         return str(found[0]["Arn"])
+
+    def tags_of_rule(self, arn: str) -> Mapping[str, str]:
+        return self._tags.get(arn, {})
+
+    def _note_tags(self, call: Call) -> None:
+        """Remember how a rule is tagged that is about to be deleted: afterwards nobody knows."""
+        if (call.service, call.action) == ("elbv2", "DeleteRule"):
+            tagging = elbv2_backends[self.account][self.region].tagging_service
+            arn = call.parameters["RuleArn"]
+            self._tags[arn] = tagging.get_tag_dict_for_resource(arn)
 
 
 def _named(call: Call) -> str:

@@ -72,7 +72,15 @@ def perform(
     with staging.traffic(account.clock, account.world, listener, samples, sticky_share) as traffic:
         stage = Stage(account, traffic, staging)
         stage.until_answered(lambda samples: len(samples) >= _USERS_FIRST, "the users got no answers")
-        invariants = Invariants(account.settings, account.clock, account.load_balancer, account.fleet, stage.record)
+        invariants = Invariants(
+            account.settings,
+            account.clock,
+            account.load_balancer,
+            account.fleet,
+            stage.record,
+            account.builds,
+            account.terraform,
+        )
         account.calls.add_observer(invariants.observe)
         judge = judge_for(account)
         with show(stage):

@@ -10,6 +10,7 @@ from typing import Any
 from rehearsal.account import Account
 from rehearsal.databases import Databases, read_databases
 from rehearsal.engine.calls import Call
+from rehearsal.infrastructure import Infrastructure, read_infrastructure
 from rehearsal.invariants import Invariants
 from rehearsal.permissions import Judgement
 from rehearsal.settings import Route
@@ -79,9 +80,14 @@ class Report:
     release_reports: Mapping[str, str]
     """What Runback itself wrote of its releases, HTML by the object's key in S3."""
     databases: Databases
+    infrastructure: Infrastructure
     unsupported: Sequence[str]
     judgement: Judgement
     template_sha256: str
+    answers: Sequence[int] = ()
+    """The statuses of what signed requests to function URLs were answered with."""
+    approved_by: str = ""
+    """The ARN of who has answered the last restore, if the record knows it by the end."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the documented form: `seconds` are wall seconds, and what does not apply is null."""
@@ -112,6 +118,7 @@ class Report:
             "invariants": self.invariants,
             "api_calls": {"rollback_critical_path": self.switch.calls if self.switch else None},
             "databases": self.databases.as_json(),
+            "infrastructure": self.infrastructure.as_json(),
             "messages": list(self.messages),
             "release_reports": sorted(self.release_reports),
             "unsupported_calls": list(self.unsupported),
@@ -175,9 +182,12 @@ def make_report(
         pages=[call.parameters["Message"] for call in account.calls.log if call.action == "Publish"],
         release_reports=_release_reports(account),
         databases=read_databases(account),
+        infrastructure=read_infrastructure(account),
         unsupported=[f"{each.call.service}:{each.call.action}" for each in account.calls.unsupported],
         judgement=judgement,
         template_sha256=account.stack.sha256,
+        answers=[each.status for each in stage.answers],
+        approved_by=stage.record.item("restore").get("approval", {}).get("caller", ""),
     )
 
 

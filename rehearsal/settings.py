@@ -61,6 +61,14 @@ class Restore:
 
 
 @dataclass(frozen=True)
+class Infrastructure:
+    """What Terraform is allowed to by the customer's own policies, and what a rollback of it is limited to."""
+
+    policy_arns: tuple[str, ...]
+    rollback_targets: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Cache:
     """The name under which functions reach the cache, whether they speak TLS to it, and the secret of its token."""
 
@@ -113,11 +121,22 @@ class Settings:
     """None for an application that publishes nothing."""
     restore: Restore | None = None
     """None where the database is never brought back."""
+    approver_role: str = ""
+    """The first of those who may approve that by URL; "" where nobody may."""
+    infrastructure: Infrastructure | None = None
+    """None where releases leave the infrastructure alone."""
+    migration_function: str = ""
+    """The name of the function that migrates the database; "" where none does."""
 
     @property
     def database_instance(self) -> str:
         """The RDS instance that every release takes a snapshot of."""
         return self.database.instance
+
+    @property
+    def prefix(self) -> str:
+        """What all names of Runback's in the environment begin with."""
+        return f"{self.service}-{self.environment}"
 
     @property
     def stack_name(self) -> str:
@@ -148,6 +167,9 @@ class Settings:
             endpoints=_endpoints(given.get("network", {})),
             application_metrics=_application_metrics(given["judge"].get("metrics")),
             restore=_restore(given.get("restore")),
+            approver_role=_approver_role(given.get("approval", {})),
+            infrastructure=_infrastructure(given.get("infrastructure")),
+            migration_function=given.get("migrations", {}).get("function_arn", "").rpartition(":")[2],
         )
 
 
@@ -176,6 +198,19 @@ def _restore(given: dict[str, Any] | None) -> Restore | None:
     if given is None:
         return None
     return Restore(given["application_secret_arn"], given["administrator_secret_arn"], given["application_roles"][0])
+
+
+def _infrastructure(given: dict[str, Any] | None) -> Infrastructure | None:
+    if given is None:
+        return None
+    return Infrastructure(
+        tuple(dict.fromkeys((*given["plan_policy_arns"], *given["apply_policy_arns"]))),
+        tuple(given.get("rollback_targets", ("module.compute",))),
+    )
+
+
+def _approver_role(given: dict[str, Any]) -> str:
+    return next((arn for arn in given.get("approver_arns", []) if ":role/" in arn), "")
 
 
 def _cache(given: dict[str, Any]) -> Cache:

@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from rehearsal.account import Account
+from rehearsal.engine.function_urls import Answer
+from rehearsal.engine.people import Person
 from rehearsal.record import RecordView
 from rehearsal.staging import Staging, Traffic
 from rehearsal.world.traffic import Sample
@@ -68,6 +70,8 @@ class Stage:
         self.executions: dict[str, Execution] = {}
         self.fault_at: datetime | None = None
         """When something turned bad that the release must be judged by."""
+        self.answers: list[Answer] = []
+        """What signed requests to function URLs were answered with."""
         self._listeners: list[Callable[[Step], None]] = []
         self._speeds = staging.speeds
         self._patience_seconds = staging.patience_seconds
@@ -91,14 +95,21 @@ class Stage:
         """Start the clean-up machine as the console does."""
         return self._start("clean-up", given)
 
-    def start(self, machine: str, given: Any) -> Execution:
-        """Start any machine, with any JSON as input."""
-        return self._start(machine, given)
+    def start(self, machine: str, given: Any, by: Person | None = None) -> Execution:
+        """Start any machine, with any JSON as input; as somebody else than the usual operator, if one is named."""
+        return self._start(machine, given, by)
 
-    def give_order(self, action: str, **more: Any) -> Execution:
+    def post(self, person: Person, function: str, body: Any) -> Answer:
+        """Send a signed request to the URL of a function, and remember what came back."""
+        urls = self.account.urls
+        answer = urls.post(person, urls.url_of(function), body)
+        self.answers.append(answer)
+        return answer
+
+    def give_order(self, action: str, *, by: Person | None = None, **more: Any) -> Execution:
         """Start the operate machine as the console does, and wait for its end."""
         given = {"action": action, "reason": f"rehearsing {action}", **more}
-        return self.until_ended(self._start("operate", given))
+        return self.until_ended(self._start("operate", given, by))
 
     def stop(self, execution: Execution) -> None:
         """Stop an execution as the console does."""
@@ -116,6 +127,13 @@ class Stage:
             elbv2.modify_rule(RuleArn=route.arn, Actions=[action])
         else:
             elbv2.modify_listener(ListenerArn=route.arn, DefaultActions=[action])
+
+    def scale_in(self, color: str) -> None:
+        """Make a color as small as it may be, as a scaling policy does whose metric says that nobody needs it."""
+        autoscaling = self.account.client("autoscaling")
+        group = self.account.settings.colors[color].auto_scaling_group
+        found = autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[group])["AutoScalingGroups"][0]
+        autoscaling.set_desired_capacity(AutoScalingGroupName=group, DesiredCapacity=found["MinSize"])
 
     def note_fault(self) -> None:
         """Remember that something turns bad now, the first time: the report says how long it took to be found."""
@@ -230,8 +248,9 @@ class Stage:
         statuses = detail.get("status", _TERMINAL)
         return lambda execution: execution.machine in machines and execution.status in statuses
 
-    def _start(self, machine: str, given: Any) -> Execution:
-        arn = self.account.client("stepfunctions").start_execution(
+    def _start(self, machine: str, given: Any, by: Person | None = None) -> Execution:
+        states = self.account.client("stepfunctions", by or self.account.people.operator)
+        arn = states.start_execution(
             stateMachineArn=self.account.stack.state_machine(machine), input=json.dumps(given)
         )["executionArn"]
         with self._lock:

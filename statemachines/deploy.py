@@ -6,12 +6,21 @@ from aws_cdk import aws_stepfunctions as sfn
 
 from lambdas.checks.rules import Scope
 from lambdas.errors import EnvironmentBusy, LeaseLost, ListenerDrifted, NotTheRelease, RollbackWindowOpen
+from lambdas.release.rules import Migrations
 from statemachines.clean_up import start_clean_up
+from statemachines.infrastructure import (
+    apply_infrastructure,
+    await_apply,
+    page_infrastructure,
+    plan_infrastructure,
+)
+from statemachines.migrations import ask_about_schema, await_migrations, page_schema
 from statemachines.plan import CHECK_EVERY_SECONDS, ReleasePlan, ShiftStep
 from statemachines.steps import (
     ALREADY_STARTED,
     EXECUTION,
     FAILURE,
+    FORWARD_DATA,
     FORWARD_SLOW,
     INPUT,
     JUDGE,
@@ -55,26 +64,50 @@ def deploy_definition(
     rollback machine, which decides from the record, and this execution still ends in Fail, so that the console is green
     only for a release that is live. Whoever loses the lease stops at once: the winner cleans up.
     """
-    endings = _endings(steps, rollback)
+    endings = _endings(steps, plan, rollback)
     live = _accept(steps, clean_up, endings)
-    shifted = _shift(steps, plan.steps, endings, then=live)
+    shifted = _shift(steps, plan, endings, then=live)
     tried_out = _try_out(steps, endings, then=shifted)
-    prepared = _prepare(steps, endings, then=tried_out)
-    saved = _save_database(steps, endings, then=prepared)
-    return _claim(steps, endings, then=saved)
+    migrated = _migrate(steps, endings, then=tried_out) if plan.can_migrate else tried_out
+    prepared = _prepare(steps, endings, then=migrated)
+    if plan.can_apply:
+        prepared = apply_infrastructure(steps, endings.aborted, endings.lease_lost, then=prepared)
+    certified = _certify_restore(steps, endings, then=prepared) if plan.can_restore else prepared
+    saved = _save_database(steps, endings, then=certified)
+    claimed = _claim(steps, endings, then=saved)
+    planned = plan_infrastructure(steps, _RELEASE_ID, then=claimed) if plan.can_apply else claimed
+    return _validate(steps, plan, then=planned)
 
 
-def _claim(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChainable:
+def _validate(steps: Steps, plan: ReleasePlan, then: sfn.IChainable) -> sfn.IChainable:
     validate = steps.task(
         "Validate request",
         "release.validate_request",
         'Looks at the input before anything happens. A valid one is {"version": "<git commit>"}; with'
         ' "despite_alarms": "<reason>" a critical alarm that is on already does not stop it.',
         given={"input": INPUT, "execution_name": at("$$.Execution.Name")},
-        returns=("version", "release_id", "problem", "despite_alarms"),
+        returns=(
+            *("version", "release_id", "problem", "despite_alarms"),
+            *(("migrations", "no_automatic_rollback") if plan.can_migrate else ()),
+            *(("infrastructure",) if plan.can_apply else ()),
+        ),
         into="request",
         starts_anew=True,
     )
+    unchecked = steps.fail(
+        "Request could not be checked",
+        "The function that checks requests did not answer. Nothing was changed; start again.",
+        "RequestNotChecked",
+        cause="The request could not be checked, and nothing was changed. The history says why.",
+    )
+    on_error(validate, unchecked, result_path=sfn.JsonPath.DISCARD)
+    valid = sfn.Condition.string_equals("$.request.problem", "")
+    question = steps.ask("Is the request valid?", "Goes on only with a request that was understood.")
+    question.when(valid, then).otherwise(steps.reject("$.request.problem"))
+    return validate.next(question)
+
+
+def _claim(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChainable:
     claim = steps.task(
         "Claim environment",
         "release.claim_environment",
@@ -119,14 +152,6 @@ def _claim(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChaina
         into="certificate",
         patience=FORWARD_SLOW,
     )
-    unchecked = steps.fail(
-        "Request could not be checked",
-        "The function that checks requests did not answer. Nothing was changed; start again.",
-        "RequestNotChecked",
-        cause="The request could not be checked, and nothing was changed. The history says why.",
-    )
-    invalid = steps.reject("$.request.problem")
-    on_error(validate, unchecked, result_path=sfn.JsonPath.DISCARD)
     on_error(claim, endings.refused, EnvironmentBusy, RollbackWindowOpen, ListenerDrifted)
     on_error(claim, endings.escalated)
     for task in (record, alarms, current):
@@ -134,9 +159,6 @@ def _claim(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChaina
         on_error(task, endings.aborted)
     on_error(certify, endings.lease_lost, LeaseLost)
     on_error(certify, endings.unchanged)
-    valid = sfn.Condition.string_equals("$.request.problem", "")
-    question = steps.ask("Is the request valid?", "Goes on only with a request that was understood.")
-    question.when(valid, claim).otherwise(invalid)
     wait = steps.wait_until(
         "Wait for the window's end",
         "The live release can still be rolled back. Looks again every minute, because an operator may end its window.",
@@ -146,7 +168,7 @@ def _claim(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChaina
     claimed = sfn.Condition.string_equals("$.environment.again_at", "")
     steps.repeat(wait, claim, ours, claimed, yes=record, no=wait)
     record.next(alarms).next(current).next(certify).next(then)
-    return validate.next(question)
+    return claim
 
 
 def _save_database(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChainable:
@@ -177,6 +199,27 @@ def _save_database(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn
     question = steps.ask("Is the snapshot available?", "Nothing is changed before there is something to go back to.")
     available = sfn.Condition.boolean_equals("$.saved.available", value=True)
     return take.next(steps.poll(wait, check, question, available, then=then))
+
+
+def _certify_restore(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChainable:
+    """What would keep the database from coming back is found before there is anything that it would be wanted for."""
+    certify = steps.task(
+        "Certify restore",
+        "rollback.certify_restore",
+        "Proves that the database could be restored from the snapshot, should a human want that: rights, functions, all"
+        " that an instance is made of, and room for one more. Names everything that is missing, and changes nothing.",
+        given={
+            **_RELEASE,
+            "snapshot_id": at("$.snapshot.snapshot_id"),
+            "concern": at("$.certificate.concern"),
+        },
+        returns=("concern",),
+        into="certificate",
+        patience=FORWARD_SLOW,
+    )
+    on_error(certify, endings.lease_lost, LeaseLost)
+    on_error(certify, endings.unchanged)
+    return certify.next(then)
 
 
 def _prepare(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChainable:
@@ -212,6 +255,46 @@ def _prepare(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChai
     question = steps.ask("Is the idle color ready?", "As many healthy targets as carried the traffic before.")
     ready = sfn.Condition.boolean_equals("$.progress.ready", value=True)
     return prepare.next(steps.poll(wait, check, question, ready, then=then))
+
+
+def _migrate(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChainable:
+    """
+    Let the customer's migrations run when the new version could serve, and before anything is asked of it.
+
+    What they do is not undone: a release that is given up after them tells a human, if they were breaking.
+    """
+    wanted = steps.ask("Does the release migrate?", "Only where its request says so.")
+    run = steps.task(
+        "Run migrations",
+        "database.start_migrations",
+        "Lets the customer's migrations run on the database. With breaking ones the release is not rolled back by"
+        " itself from here on, because the old version does not work with what they leave.",
+        given={
+            **_RELEASE,
+            "version": at("$.request.version"),
+            "migrations": at("$.request.migrations"),
+            "no_automatic_rollback": at("$.request.no_automatic_rollback"),
+        },
+        returns=("build_id", "ready_by"),
+        into="migrations",
+        patience=FORWARD_DATA,
+    )
+    wait = steps.wait("Wait for migrations", "A build takes its time; the old version serves.", CHECK_EVERY_SECONDS)
+    check = steps.task(
+        "Check migrations",
+        "database.check_migrations",
+        "Looks whether the migrations have come to a good end. Fails when they ended otherwise, or time is up.",
+        given={**_RELEASE, "build_id": at("$.migrations.build_id"), "ready_by": at("$.migrations.ready_by")},
+        returns=("ready",),
+        into="migrated",
+    )
+    for task in (run, check):
+        on_error(task, endings.lease_lost, LeaseLost)
+        on_error(task, endings.aborted)
+    question = steps.ask("Have the migrations ended?", "The new version may need what they make.")
+    ended = sfn.Condition.boolean_equals("$.migrated.ready", value=True)
+    run.next(steps.repeat(wait, check, question, ended, yes=then, no=wait))
+    return wanted.when(sfn.Condition.string_equals("$.request.migrations", Migrations.NONE.value), then).otherwise(run)
 
 
 def _try_out(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChainable:
@@ -256,22 +339,39 @@ def _hold(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChainab
     return steps.repeat(wait, check, question, held, yes=wait, no=then)
 
 
-def _shift(steps: Steps, shifts: tuple[ShiftStep, ...], endings: _Endings, then: sfn.IChainable) -> sfn.IChainable:
+def _shift(steps: Steps, plan: ReleasePlan, endings: _Endings, then: sfn.IChainable) -> sfn.IChainable:
     """Chain the steps of the plan; each one knows the weight before it, so that it can tell a human's change."""
-    *partial, whole = shifts
+    *partial, whole = plan.steps
     weights_before = (0, *(shift.weight for shift in partial))
     bake = _bake(steps, whole, endings, then=_check_log_again(steps, endings, then))
-    following = _switch(steps, whole, weights_before[-1], endings, then=_validate_live(steps, endings, then=bake))
+    live = _validate_live(steps, endings, then=bake)
+    following = _switch(steps, whole, weights_before[-1], endings, then=live)
     for shift, before in reversed(list(zip(partial, weights_before[:-1], strict=True))):
         following = _switch(steps, shift, before, endings, then=_bake(steps, shift, endings, then=following))
-    return following
+    if not (plan.can_migrate and partial):
+        return following
+    at_once = _switch(steps, whole, 0, endings, then=live, name="Shift all traffic at once")
+    question = steps.ask(
+        "Can both versions serve?", "After breaking migrations only the new one can: then it gets all traffic at once."
+    )
+    return question.when(_is_held(), at_once).otherwise(following)
+
+
+def _is_held() -> sfn.Condition:
+    """Say that the release's migrations are breaking, so that it is not rolled back by itself."""
+    return sfn.Condition.string_equals("$.request.migrations", Migrations.BREAKING.value)
 
 
 def _switch(
-    steps: Steps, shift: ShiftStep, before_percent: int, endings: _Endings, then: sfn.IChainable
+    steps: Steps,
+    shift: ShiftStep,
+    before_percent: int,
+    endings: _Endings,
+    then: sfn.IChainable,
+    name: str = "",
 ) -> sfn.IChainable:
     switch = steps.task(
-        f"Shift {shift.weight} % of traffic",
+        name or f"Shift {shift.weight} % of traffic",
         "traffic.switch_listener",
         f"Gives the new color {shift.weight} % of every route, if it has as many healthy targets as the old one had,"
         " and if nobody else has moved the listener.",
@@ -436,7 +536,7 @@ def _live(steps: Steps, clean_up: sfn.IStateMachine) -> sfn.IChainable:
     return start
 
 
-def _endings(steps: Steps, rollback: sfn.IStateMachine) -> _Endings:
+def _endings(steps: Steps, plan: ReleasePlan, rollback: sfn.IStateMachine) -> _Endings:
     lease_lost = steps.fail(
         "Lease lost",
         "A rollback has taken the environment over. It cleans up; nothing is left to do here.",
@@ -444,12 +544,17 @@ def _endings(steps: Steps, rollback: sfn.IStateMachine) -> _Endings:
         cause="Another execution has taken the environment over, and brings this release to its end.",
     )
     escalated = _escalated(steps)
-    unchanged = _unchanged(steps, lease_lost, escalated)
+    unchanged = _unchanged(steps, plan, lease_lost, escalated)
+    aborted: sfn.IChainable = _aborted(steps, lease_lost, escalated, then=unchanged)
+    if plan.can_migrate:
+        aborted = await_migrations(steps, _RELEASE, lease_lost, escalated, then=aborted)
+    if plan.can_apply:
+        aborted = await_apply(steps, _RELEASE, lease_lost, escalated, then=aborted)
     return _Endings(
         refused=_refused(steps),
-        aborted=_aborted(steps, lease_lost, escalated, then=unchanged),
+        aborted=aborted,
         unchanged=unchanged,
-        rolled_back=_rolled_back(steps, rollback, escalated),
+        rolled_back=_rolled_back(steps, plan, rollback, escalated),
         lease_lost=lease_lost,
         left_to_human=_left_to_human(steps, lease_lost, escalated),
         escalated=escalated,
@@ -494,7 +599,7 @@ def _aborted(steps: Steps, lease_lost: sfn.Fail, escalated: sfn.IChainable, then
     return scale_back.next(resume).next(then)
 
 
-def _unchanged(steps: Steps, lease_lost: sfn.Fail, escalated: sfn.IChainable) -> sfn.TaskStateBase:
+def _unchanged(steps: Steps, plan: ReleasePlan, lease_lost: sfn.Fail, escalated: sfn.IChainable) -> sfn.TaskStateBase:
     """Where nothing was changed, or nothing any more, there is nothing that could not be undone, either."""
     release = steps.release_environment(
         "Release environment after abort",
@@ -514,11 +619,18 @@ def _unchanged(steps: Steps, lease_lost: sfn.Fail, escalated: sfn.IChainable) ->
     on_error(release, lease_lost, LeaseLost)
     on_error(release, escalated)
     on_error(tell, aborted)
-    release.next(tell).next(aborted)
+    tell.next(aborted)
+    told: sfn.IChainable = tell
+    if plan.can_migrate:
+        page = page_schema(steps, _RELEASE_ID, at("$.ended.issue"), then=aborted)
+        told = ask_about_schema(steps, page, otherwise=tell)
+    release.next(page_infrastructure(steps, _RELEASE_ID, then=told) if plan.can_apply else told)
     return release
 
 
-def _rolled_back(steps: Steps, rollback: sfn.IStateMachine, escalated: sfn.IChainable) -> sfn.IChainable:
+def _rolled_back(
+    steps: Steps, plan: ReleasePlan, rollback: sfn.IStateMachine, escalated: sfn.IChainable
+) -> sfn.IChainable:
     start = steps.start(
         "Start rollback",
         "Hands the release to the rollback machine, which brings the old version back.",
@@ -540,9 +652,27 @@ def _rolled_back(steps: Steps, rollback: sfn.IStateMachine, escalated: sfn.IChai
             "The rollback machine took over after {}: {}", at("$.failure.Error"), at("$.failure.Cause")
         ),
     )
-    on_error(start, handed_over, ALREADY_STARTED, result_path=sfn.JsonPath.DISCARD)
+    ending = _unless_held(steps, then=handed_over) if plan.can_migrate else handed_over
+    on_error(start, ending, ALREADY_STARTED, result_path=sfn.JsonPath.DISCARD)
     on_error(start, escalated, result_path=sfn.JsonPath.DISCARD)
-    return start.next(handed_over)
+    return start.next(ending)
+
+
+def _unless_held(steps: Steps, then: sfn.IChainable) -> sfn.IChainable:
+    """The rollback machine moves no traffic after breaking migrations, and this end must not say that it does."""
+    held = steps.fail(
+        "Release held",
+        "A step failed after traffic had begun to move. The release has breaking migrations, so the traffic stays where"
+        " it is, and a human decides.",
+        "ReleaseHeld",
+        cause_path=sfn.JsonPath.format(
+            "The release is not rolled back by itself, and a human decides. It failed with {}: {}",
+            at("$.failure.Error"),
+            at("$.failure.Cause"),
+        ),
+    )
+    question = steps.ask("Does a human decide?", "Only about a release with breaking migrations.")
+    return question.when(_is_held(), held).otherwise(then)
 
 
 def _left_to_human(steps: Steps, lease_lost: sfn.Fail, escalated: sfn.IChainable) -> sfn.IChainable:

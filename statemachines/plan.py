@@ -12,7 +12,7 @@ MOST_EVENTS = 20_000
 """Of the 25,000 that an execution may have: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
 _EVENTS_OF_A_LOOK = 9
 """A Task is entered, scheduled, started, ended and exited; a Choice and a Wait are entered and exited."""
-_EVENTS_WITHOUT_LOOPS = 1000
+_EVENTS_WITHOUT_LOOPS = 1100
 """More than all states of the deploy machine have, each entered once, and each Task tried as often as it may be."""
 
 
@@ -26,9 +26,18 @@ class ShiftStep:
 
 @dataclass(frozen=True)
 class ReleasePlan:
-    """The steps of a release, in order. The last one has weight 100."""
+    """
+    The steps of a release, in order. The last one has weight 100.
+
+    `can_restore`: settings say how the database is brought back, so that it has to be proven that it could be.
+    `can_migrate`: settings name what migrates the database. `can_apply`: settings say where the infrastructure is
+    described.
+    """
 
     steps: tuple[ShiftStep, ...]
+    can_restore: bool = False
+    can_migrate: bool = False
+    can_apply: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,19 +57,24 @@ class LongestRelease:
     prepare_seconds: int
     bakes_seconds: tuple[int, ...]
     pause_seconds: int
+    builds_seconds: int = 0
+    """A plan and its apply. An abort waits for the rest of that apply, and not for another one."""
+    migrations_seconds: int = 0
+    """Migrations, and what an abort waits for them."""
 
     @property
     def seconds(self) -> int:
         """All of it, one after the other."""
         waits = self.window_seconds + self.snapshot_seconds + self.prepare_seconds + self.pause_seconds
-        return waits + sum(self.bakes_seconds)
+        return waits + self.builds_seconds + self.migrations_seconds + sum(self.bakes_seconds)
 
     @property
     def events(self) -> int:
         """How many events the history of such a release may have."""
         looks = (
             self.window_seconds // WINDOW_PAUSE_SECONDS
-            + (self.snapshot_seconds + self.prepare_seconds) // CHECK_EVERY_SECONDS
+            + (self.snapshot_seconds + self.prepare_seconds + self.builds_seconds + self.migrations_seconds)
+            // CHECK_EVERY_SECONDS
             + sum(map(most_looks, (*self.bakes_seconds, self.pause_seconds)))
         )
         return _EVENTS_WITHOUT_LOOPS + _EVENTS_OF_A_LOOK * looks

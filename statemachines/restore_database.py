@@ -6,7 +6,7 @@ from aws_cdk import aws_stepfunctions as sfn
 
 from lambdas.checks.rules import Scope
 from lambdas.database.restore_rules import Choice
-from lambdas.errors import LeaseLost, LossNotCounted, WritersNotFenced
+from lambdas.errors import LeaseLost, LoginRefused, LossNotCounted, WritersNotFenced
 from lambdas.notices.rules import Kind
 from lambdas.release.rules import Phase
 from statemachines.plan import CHECK_EVERY_SECONDS, RestorePlan
@@ -29,6 +29,10 @@ from statemachines.steps import (
 
 _FENCE_EVERY_SECONDS, _MOST_FENCINGS = 5, 24
 """For two minutes those are shut out who write; whoever writes still then has to be found by a human."""
+_USERS_SHOW_SECONDS = 300
+"""After a thaw: until metrics show users again, and no scaling policy takes what serves for idle any more."""
+_MOST_PASSWORDS = 20
+"""For so long RDS may take to set a password: five minutes, at least."""
 _MOST_PIECES = 400
 """An execution may have 25,000 events only, and a piece takes seven."""
 
@@ -78,14 +82,20 @@ def restore_database_definition(steps: Steps, plan: RestorePlan) -> sfn.IChainab
     return _plan(steps, plan, unbegun, then=claimed)
 
 
-def start_restore(steps: Steps, restore: sfn.IStateMachine, release_id: str, reason: str) -> sfn.TaskStateBase:
-    """Ask for the restore that follows a rollback, once: its execution is named after the release."""
+def start_restore(
+    steps: Steps, restore: sfn.IStateMachine, release_id: str, reason: str, asked_by: str
+) -> sfn.TaskStateBase:
+    """
+    Ask for the restore that follows a rollback, once: its execution is named after the release.
+
+    Whoever started the rollback has asked for it, so it says which rollback that was (`asked_by`).
+    """
     return steps.start(
         "Start restore of the database",
         "Starts the restore-database machine, which changes nothing before a human has approved it.",
         restore,
         execution=sfn.JsonPath.format("after-rollback-{}", release_id),
-        given={"release_id": release_id, "reason": reason},
+        given={"release_id": release_id, "reason": reason, "asked_by": asked_by},
     )
 
 
@@ -168,9 +178,44 @@ def _ask(steps: Steps, plan: RestorePlan, unbegun: sfn.IChainable, then: sfn.ICh
     on_error(record, rejected, result_path=sfn.JsonPath.DISCARD)
     record.next(rejected)
     question = steps.ask("Is the restore approved?", "Goes on only with a human's consent to the loss.")
-    question.when(sfn.Condition.boolean_equals("$.approval.approved", value=True), then).otherwise(record)
+    approved = sfn.Condition.boolean_equals("$.approval.approved", value=True)
+    question.when(approved, _copy(steps, unbegun, then)).otherwise(record)
     tell.next(ask).next(question)
     return tell
+
+
+def _copy(steps: Steps, unbegun: sfn.IChainable, then: sfn.IChainable) -> sfn.IChainable:
+    """Copy what another account shares while users are served still: it may take as long as a whole database does."""
+    copy = steps.task(
+        "Copy snapshot",
+        "database.copy_snapshot",
+        "Begins to copy the other account's snapshot, with the key of the instance that serves. Users are served.",
+        given={
+            **_PLANNED,
+            "source": object_at("$.restore.plan.source"),
+            "forward_instance": at("$.restore.plan.forward_instance"),
+        },
+        returns=("snapshot_id", "ready_by"),
+        into="copy",
+        patience=FORWARD_SLOW,
+    )
+    wait = steps.wait("Wait for copy", "RDS copies the snapshot.", CHECK_EVERY_SECONDS)
+    check = steps.task(
+        "Check copy",
+        "database.check_copied_snapshot",
+        "Looks whether the copy is complete. Fails when it failed or time is up.",
+        given={**_PLANNED, "snapshot_id": at("$.copy.snapshot_id"), "ready_by": at("$.copy.ready_by")},
+        returns=("available", "percent"),
+        into="copied",
+    )
+    on_error(copy, unbegun)
+    on_error(check, unbegun)
+    question = steps.ask("Is the copy available?", "Users are kept out only when there is something to restore.")
+    available = sfn.Condition.boolean_equals("$.copied.available", value=True)
+    copy.next(steps.poll(wait, check, question, available, then=then))
+    shared = steps.ask("Is it another account's snapshot?", "RDS restores only what is this account's own.")
+    shared.when(sfn.Condition.is_present("$.restore.plan.source.copied_from"), copy).otherwise(then)
+    return shared
 
 
 def _record_unbegun(steps: Steps, outcome: str, name: str) -> sfn.TaskStateBase:
@@ -225,6 +270,16 @@ def _claim(
         into="claim",
     )
     on_error(claim, unbegun)
+    hold = steps.task(
+        "Hold capacity",
+        "fleet.hold_capacity",
+        "Keeps what serves as large as it is: nobody asks for anything meanwhile, and all users come back at once.",
+        given={**_HELD, "color": _ACTIVE},
+        returns=("held",),
+        into="capacity",
+    )
+    on_error(hold, endings.lease_lost, LeaseLost)
+    on_error(hold, endings.not_frozen)
     freeze = steps.task(
         "Freeze traffic",
         "traffic.freeze_traffic",
@@ -247,11 +302,11 @@ def _claim(
     question = steps.ask("Is the restore given up?", "One that did not come to its end goes on, or back.")
     question.when(_decided(Choice.GIVE_UP), given_up).otherwise(wait)
     decided = steps.ask("Is only the thaw left?", "What was decided is not decided again: users may have come since.")
-    decided.when(_decided(Choice.FINISH), _finish(steps, endings)).otherwise(freeze)
+    decided.when(_decided(Choice.FINISH), _finish(steps, endings)).otherwise(hold)
     given_up.next(endings.swapped)
     wait.next(then)
     claim.next(decided)
-    freeze.next(question)
+    hold.next(freeze).next(question)
     return claim
 
 
@@ -260,9 +315,8 @@ def _finish(steps: Steps, endings: _Endings) -> sfn.IChainable:
     for task in (thaw, over):
         on_error(task, endings.lease_lost, LeaseLost)
         on_error(task, endings.frozen)
-    return thaw.next(over).next(
-        steps.succeed("Traffic flows again", "The restore had ended before, and only traffic had to flow.")
-    )
+    over.next(steps.succeed("Traffic flows again", "The restore had ended before, and only traffic had to flow."))
+    return thaw.next(_give_back(steps, endings.lease_lost, " at last", then=over))
 
 
 # Until the application is pointed at the restored instance
@@ -360,6 +414,7 @@ def _restore(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChai
         patience=FORWARD_SLOW,
     )
     lift = _lift(steps, "Open restored instance", _RESTORED_HOST, "It may remember a fence from when it was copied.")
+    unset = steps.remember("Note that no password was set", "Its own may be right.", "passwords", {"count": 0})
     verify = steps.task(
         "Verify restored data",
         "database.verify_restored_data",
@@ -372,11 +427,32 @@ def _restore(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChai
     )
     for task in (restore, check, lift, verify):
         on_error(task, endings.lease_lost, LeaseLost)
+    on_error(lift, _set_password(steps, endings, then=lift), LoginRefused)
+    for task in (restore, check, lift, verify):
         on_error(task, endings.unswapped)
     question = steps.ask("Is the restored instance ready?", "Available, and like the one that serves.")
     available = sfn.Condition.boolean_equals("$.restored.available", value=True)
-    lift.next(verify).next(then)
-    return restore.next(steps.poll(wait, check, question, available, then=lift))
+    unset.next(lift).next(verify).next(then)
+    return restore.next(steps.poll(wait, check, question, available, then=unset))
+
+
+def _set_password(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChainable:
+    """A snapshot keeps the passwords of its time, and the administrator's may have been rotated since."""
+    ask = steps.task(
+        "Set master password",
+        "database.set_master_password",
+        "Has RDS give the restored instance the administrator's password of today.",
+        given={**_HELD, "restored_instance": at("$.restore.plan.restored_instance")},
+    )
+    again = steps.remember("Count password", "It is not there at once.", "passwords", _one_more("passwords"))
+    wait = steps.wait("Wait for password", "RDS needs a minute or so.", CHECK_EVERY_SECONDS)
+    question = steps.ask("Is there hope for another password?", "RDS has had minutes.")
+    question.when(sfn.Condition.number_greater_than_equals("$.passwords.count", _MOST_PASSWORDS), endings.unswapped)
+    question.otherwise(ask)
+    on_error(ask, endings.lease_lost, LeaseLost)
+    on_error(ask, endings.unswapped)
+    ask.next(again).next(wait).next(then)
+    return question
 
 
 def _count(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChainable:
@@ -451,7 +527,7 @@ def _exchange(steps: Steps, endings: _Endings) -> sfn.IChainable:
             "restored_instance": at("$.restore.plan.restored_instance"),
             "undo": False,
         },
-        returns=("version_id", "previous_version_id"),
+        returns=("version_id", "previous_version_id", "finding"),
         into="connection",
     )
     swapped = steps.remember("Note the swap", "What was launched before knows the other instance.", "swap", {"at": NOW})
@@ -472,10 +548,11 @@ def _exchange(steps: Steps, endings: _Endings) -> sfn.IChainable:
         Kind.DATABASE_RESTORED.value,
         _RELEASE_ID,
         reason=sfn.JsonPath.format(
-            "{}\nLost rows by table: {}. They are exported to {}.",
+            "{}\nLost rows by table: {}. They are exported to {}. {}",
             at("$.restore.reason"),
             sfn.JsonPath.json_to_string(object_at("$.loss.lost")),
             at("$.loss.exported"),
+            at("$.connection.finding"),
         ),
     )
     done = steps.succeed("Database restored", "The restored instance serves, and the former one is kept.")
@@ -488,7 +565,8 @@ def _exchange(steps: Steps, endings: _Endings) -> sfn.IChainable:
     on_error(tell, done, result_path=sfn.JsonPath.DISCARD)
     restarted = _restart(steps, endings.lease_lost, failed=endings.swapped, then=record)
     swap.next(swapped).next(restarted)
-    record.next(thaw).next(over).next(tell).next(done)
+    record.next(thaw).next(_give_back(steps, endings.lease_lost, "", then=over))
+    over.next(tell).next(done)
     return swap
 
 
@@ -575,6 +653,32 @@ def _thaw(steps: Steps, name: str) -> sfn.TaskStateBase:
         into="thaw",
         patience=SWITCH_FORWARD,
     )
+
+
+def _give_back(steps: Steps, lease_lost: sfn.IChainable, again: str, then: sfn.IChainable) -> sfn.IChainable:
+    """Traffic flows by now: what stays too large costs money alone, so a human is told, and nothing else waits."""
+    wait = steps.wait(f"Wait for metrics of users{again}", "They still look as if nobody came.", _USERS_SHOW_SECONDS)
+    give = steps.task(
+        f"Give capacity back{again}",
+        "fleet.give_capacity_back",
+        "Gives what serves its former bounds back, so that it scales as before. Its present size stays.",
+        given=_HELD,
+        returns=("given_back",),
+        into="capacity",
+    )
+    page = steps.tell(
+        f"Page about held capacity{again}",
+        Kind.CAPACITY_HELD.value,
+        _RELEASE_ID,
+        failure=object_at("$.held"),
+        comment="Tells the people on call what keeps the groups from scaling in, and how to let them.",
+    )
+    on_error(give, lease_lost, LeaseLost)
+    on_error(give, page, result_path="$.held")
+    on_error(page, then, result_path=sfn.JsonPath.DISCARD)
+    wait.next(give).next(then)
+    page.next(then)
+    return wait
 
 
 def _record(steps: Steps, name: str, phase: Phase, more: Given) -> sfn.TaskStateBase:
@@ -667,7 +771,8 @@ def _failed(steps: Steps, lease_lost: sfn.IChainable, frozen: sfn.IChainable) ->
     on_error(tell_given_up, given_up, result_path=sfn.JsonPath.DISCARD)
     tell.next(failed)
     tell_given_up.next(given_up)
-    record.next(thaw).next(over).next(asked)
+    record.next(thaw).next(_give_back(steps, lease_lost, " again", then=over))
+    over.next(asked)
     return record
 
 

@@ -8,6 +8,8 @@ from lambdas.checks.rules import Scope
 from lambdas.errors import LeaseLost
 from lambdas.rollback.rules import Action, Source
 from statemachines.clean_up import start_clean_up
+from statemachines.infrastructure import await_apply, page_infrastructure, release_again, roll_infrastructure_back
+from statemachines.migrations import ask_about_schema, await_migrations, page_schema
 from statemachines.restore_database import start_restore
 from statemachines.steps import (
     ALREADY_STARTED,
@@ -29,6 +31,7 @@ from statemachines.steps import (
 )
 
 _SETTLE_EVERY_SECONDS = 5
+_AFTER_ABORT = " after abort"
 _LAST_STEP_SECONDS = FORWARD_SLOW.seconds
 """How long a step of the deployment may still work after it was stopped: the longest of its Tasks' time-outs."""
 
@@ -43,7 +46,12 @@ class _Endings:
 
 
 def rollback_definition(
-    steps: Steps, clean_up: sfn.IStateMachine, restore: sfn.IStateMachine | None = None
+    steps: Steps,
+    clean_up: sfn.IStateMachine,
+    restore: sfn.IStateMachine | None = None,
+    *,
+    can_migrate: bool = False,
+    deploy: sfn.IStateMachine | None = None,
 ) -> sfn.IChainable:
     """
     Claim, switch, and only then everything else.
@@ -52,14 +60,19 @@ def rollback_definition(
     points the listener at the old color. A rollback that finds nothing to do succeeds; one that was needed and is not
     possible ends in Fail, "Escalated", after it has told a human. Traffic that a restore of the database has frozen
     stays frozen, whoever asks. Where there is such a machine, {"database": true} starts it at the end: it asks a human.
+
+    Where settings describe the infrastructure, {"infrastructure": true} takes it back, too, once the traffic is safe,
+    and `deploy` then releases the old version anew. What fails there never undoes the traffic.
     """
     endings = _endings(steps)
+    also = ("infrastructure", "ended_as") if deploy else ()
     claim = _claim(
         steps,
         "Claim rollback",
         "Decides from the record what there is to undo, and takes the environment for it. The input {} means: whatever"
         " is live or being released now.",
         BACK,
+        also,
     )
     again = _claim(
         steps,
@@ -67,16 +80,25 @@ def rollback_definition(
         "Tries again and again what did not work, until the record answers. If a human was faster, there is nothing"
         " left to do.",
         BACK_AT_LAST,
+        also,
     )
     on_error(claim, _record_unreachable(steps, endings.told, again), result_path="$")
     question = steps.ask("What is there to roll back?", "Follows the decision of the claim.")
-    question.when(_decided(Action.SWITCH), _switch(steps, restore, endings))
-    question.when(_decided(Action.ABORT), _abort(steps, endings))
+    told = _told(steps, restore, deploy)
+    switched = _record(steps, endings, at("$.claim.reason"), then=told)
+    infrastructure = _take_infrastructure_back(steps, endings, told, then=switched) if deploy else None
+    question.when(_decided(Action.SWITCH), _switch(steps, endings, then=infrastructure or switched))
+    if infrastructure:
+        question.when(_decided(Action.INFRASTRUCTURE), infrastructure)
+    aborted = _abort(steps, endings, can_migrate=can_migrate, can_apply=deploy is not None)
+    question.when(_decided(Action.ABORT), aborted)
     question.when(_decided(Action.FINISH), _finish(steps, clean_up, endings))
     question.when(_decided(Action.LET_GO), _let_go(steps, endings))
     question.when(_decided(Action.KEEP_FROZEN), _keep_frozen(steps, endings))
     question.when(_decided(Action.ESCALATE), _nothing_to_go_back_to(steps, endings))
     question.when(_decided(Action.PAGE), _left_to_human(steps))
+    if can_migrate:
+        _hold(steps, endings, question)
     question.when(_decided(Action.IMPOSSIBLE), _impossible(steps))
     question.when(_decided(Action.INVALID), steps.reject("$.claim.reason"))
     question.otherwise(
@@ -86,7 +108,7 @@ def rollback_definition(
     return claim.next(question)
 
 
-def _claim(steps: Steps, name: str, comment: str, patience: Patience) -> sfn.TaskStateBase:
+def _claim(steps: Steps, name: str, comment: str, patience: Patience, also: tuple[str, ...]) -> sfn.TaskStateBase:
     return steps.task(
         name,
         "rollback.claim_rollback",
@@ -107,6 +129,8 @@ def _claim(steps: Steps, name: str, comment: str, patience: Patience) -> sfn.Tas
             "loser",
             "database",
             "why",
+            "asked_by",
+            *also,
         ),
         into="claim",
         starts_anew=True,
@@ -118,7 +142,8 @@ def _decided(action: Action) -> sfn.Condition:
     return sfn.Condition.string_equals("$.claim.action", action.value)
 
 
-def _switch(steps: Steps, restore: sfn.IStateMachine | None, endings: _Endings) -> sfn.IChainable:
+def _switch(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChainable:
+    """Let traffic come first; what follows it is `then`."""
     switch = steps.task(
         "Switch listener back",
         "traffic.switch_listener",
@@ -153,32 +178,113 @@ def _switch(steps: Steps, restore: sfn.IStateMachine | None, endings: _Endings) 
     )
     resume = _resume(steps, "Resume scaling", at("$.claim.color"))
     verified = _verify(steps, endings, then=resume)
-    record = steps.task(
-        "Record rollback",
-        "rollback.record_rollback",
-        "Writes down that the old version is live again, marks the rollback point as consumed, and gives the lease"
-        " back.",
-        given={**CLAIM, "reason": at("$.claim.reason")},
-    )
-    tell = _tell(steps, "Tell about the rollback", "rolled_back", at("$.claim.reason"), concern=at("$.switch.concern"))
-    rolled_back = steps.succeed("Rolled back", "The old version has all traffic again.")
-
     on_error(resume, endings.lease_lost, LeaseLost)
-    on_error(resume, record)
-    for task in (switch, stop, settle, record):
+    on_error(resume, then)
+    resume.next(then)
+    for task in (switch, stop, settle):
         on_error(task, endings.lease_lost, LeaseLost)
         on_error(task, endings.escalated)
-    ending = _restore_after(steps, restore, then=rolled_back) if restore else rolled_back
-    on_error(tell, ending, result_path=sfn.JsonPath.DISCARD)
-    resume.next(record).next(tell).next(ending)
     settled = sfn.Condition.boolean_equals("$.listener.settled", value=True)
     question = steps.ask("Has the listener settled?", "Is every function of the loser dead by now?")
     return switch.next(stop).next(steps.poll(wait, settle, question, settled, then=verified))
 
 
+def _record(steps: Steps, endings: _Endings, reason: str, then: sfn.IChainable, but: str = "") -> sfn.IChainable:
+    record = steps.task(
+        f"Record rollback{but}",
+        "rollback.record_rollback",
+        "Writes down that the old version is live again, marks the rollback point as consumed, and gives the lease"
+        " back.",
+        given={**CLAIM, "reason": reason},
+    )
+    on_error(record, endings.lease_lost, LeaseLost)
+    on_error(record, endings.escalated)
+    return record.next(then)
+
+
+def _told(steps: Steps, restore: sfn.IStateMachine | None, deploy: sfn.IStateMachine | None) -> sfn.IChainable:
+    """Tell that the old version serves, and begin what a human has asked for besides."""
+    tell = _tell(steps, "Tell about the rollback", "rolled_back", at("$.claim.reason"), concern=at("$.switch.concern"))
+    rolled_back = steps.succeed("Rolled back", "The old version has all traffic again.")
+    ending: sfn.IChainable = _restore_after(steps, restore, then=rolled_back) if restore else rolled_back
+    if deploy:
+        ending = _release_after(steps, deploy, then=ending)
+    on_error(tell, ending, result_path=sfn.JsonPath.DISCARD)
+    return tell.next(ending)
+
+
+def _take_infrastructure_back(
+    steps: Steps, endings: _Endings, told: sfn.IChainable, then: sfn.IChainable
+) -> sfn.IChainable:
+    """
+    Take the infrastructure back if a human has asked for it, and wait in any case until nothing is applied any more.
+
+    The traffic is safe by now: what fails is told and written down, and is no failure of the rollback, which goes on
+    with `then`. Where the rollback had happened before, this is all that there is to do.
+    """
+    alone, failed_alone = _alone(steps, endings)
+    failed = steps.tell(
+        "Page about the old infrastructure",
+        "infrastructure_not_back",
+        at("$.claim.release_id"),
+        failure=object_at(FAILURE),
+        comment="Tells the people on call that the infrastructure is not as it was, and why.",
+    )
+    back = steps.remember("Note that it is back", "The old version can be released on it.", "back", {"done": True})
+    was_alone = _decided(Action.INFRASTRUCTURE)
+    which = steps.ask("Was the traffic switched?", "It may have been before, so that only the rest was asked for.")
+    which_failed = steps.ask("Was the traffic switched, at least?", "Then the rollback is written down as one.")
+    which.when(was_alone, alone).otherwise(then)
+    but = sfn.JsonPath.format("{} Its infrastructure is not back: {}.", at("$.claim.reason"), at("$.failure.Error"))
+    recorded = _record(steps, endings, but, told, " without infrastructure")
+    which_failed.when(was_alone, failed_alone).otherwise(recorded)
+    on_error(failed, which_failed, result_path=sfn.JsonPath.DISCARD)
+    failed.next(which_failed)
+    back.next(which)
+    taken = roll_infrastructure_back(steps, endings.lease_lost, back, failed)
+    question = steps.ask("Is the infrastructure to follow?", "Only a human can have asked for it.")
+    asked = sfn.Condition.boolean_equals("$.claim.infrastructure", value=True)
+    question.when(sfn.Condition.or_(asked, was_alone), taken).otherwise(then)
+    return await_apply(steps, CLAIM, endings.lease_lost, failed, then=question)
+
+
+def _alone(steps: Steps, endings: _Endings) -> tuple[sfn.IChainable, sfn.IChainable]:
+    """Return how a rollback of the infrastructure alone ends: well, and otherwise. The release ended as before."""
+    ends: list[sfn.TaskStateBase] = []
+    for name in ("Release environment after infrastructure", "Release environment after failure"):
+        comment = "Gives the lease back. How the release ended is not changed."
+        release = steps.release_environment(name, comment, CLAIM, at("$.claim.ended_as"))
+        on_error(release, endings.lease_lost, LeaseLost)
+        on_error(release, endings.escalated)
+        ends.append(release)
+    well, otherwise = ends
+    tell = _tell(steps, "Tell about the infrastructure", "infrastructure_back", at("$.planned.summary"))
+    done = steps.succeed("Infrastructure is back", "It is that of the version that serves, as far as settings say.")
+    failed = steps.fail(
+        "Infrastructure is not back",
+        "It could not be taken back, and a human was told. The cause says why. Traffic was not touched.",
+        "InfrastructureNotBack",
+        cause_path=sfn.JsonPath.format("{}: {}", at("$.failure.Error"), at("$.failure.Cause")),
+    )
+    on_error(tell, done, result_path=sfn.JsonPath.DISCARD)
+    well.next(tell).next(done)
+    otherwise.next(failed)
+    return well, otherwise
+
+
+def _release_after(steps: Steps, deploy: sfn.IStateMachine, then: sfn.IChainable) -> sfn.IChainable:
+    """Release the old version anew on its own infrastructure; if nobody asked for it back, page what was left."""
+    again = release_again(steps, deploy, then)
+    left = page_infrastructure(steps, at("$.claim.release_id"), then)
+    question = steps.ask("Is the old version to be released anew?", "It is, once its infrastructure is back.")
+    done = sfn.Condition.is_present("$.back.done")
+    asked = sfn.Condition.boolean_equals("$.claim.infrastructure", value=True)
+    return question.when(done, again).when(asked, then).otherwise(left)
+
+
 def _restore_after(steps: Steps, restore: sfn.IStateMachine, then: sfn.IChainable) -> sfn.IChainable:
     """The traffic is safe by now: what cannot be started is told, and is no failure of the rollback."""
-    start = start_restore(steps, restore, at("$.claim.release_id"), at("$.claim.why"))
+    start = start_restore(steps, restore, at("$.claim.release_id"), at("$.claim.why"), at("$.claim.asked_by"))
     tell = steps.tell(
         "Tell that no restore was started",
         "restore_refused",
@@ -219,7 +325,7 @@ def _verify(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChain
     return smoke.next(errors).next(then)
 
 
-def _abort(steps: Steps, endings: _Endings) -> sfn.IChainable:
+def _abort(steps: Steps, endings: _Endings, *, can_migrate: bool, can_apply: bool) -> sfn.IChainable:
     stop = _stop(steps, "Stop preparation")
     wait = steps.wait("Wait for its last step", "A step that was stopped may still work.", _LAST_STEP_SECONDS)
     scale_back = steps.task(
@@ -239,7 +345,21 @@ def _abort(steps: Steps, endings: _Endings) -> sfn.IChainable:
         on_error(task, endings.lease_lost, LeaseLost)
         on_error(task, endings.escalated)
     on_error(tell, aborted)
-    return stop.next(wait).next(scale_back).next(resume).next(release).next(tell).next(aborted)
+    tell.next(aborted)
+    scale_back.next(resume).next(release)
+    stop.next(wait)
+    over: sfn.IChainable = scale_back
+    told: sfn.IChainable = tell
+    if can_migrate:
+        page = page_schema(steps, at("$.claim.release_id"), at("$.claim.reason"), then=aborted)
+        told = ask_about_schema(steps, page, otherwise=tell)
+        over = await_migrations(steps, CLAIM, endings.lease_lost, endings.escalated, then=over)
+    if can_apply:
+        told = page_infrastructure(steps, at("$.claim.release_id"), told, _AFTER_ABORT)
+        over = await_apply(steps, CLAIM, endings.lease_lost, endings.escalated, over, _AFTER_ABORT)
+    release.next(told)
+    wait.next(over)
+    return stop
 
 
 def _finish(steps: Steps, clean_up: sfn.IStateMachine, endings: _Endings) -> sfn.IChainable:
@@ -297,6 +417,30 @@ def _keep_frozen(steps: Steps, endings: _Endings) -> sfn.IChainable:
     on_error(page, frozen, result_path=sfn.JsonPath.DISCARD)
     record.next(page).next(frozen)
     return record
+
+
+def _hold(steps: Steps, endings: _Endings, question: sfn.Choice) -> None:
+    """
+    After breaking migrations no traffic moves by itself: the old version does not work with the database any more.
+
+    A deployment that has died is written down as left to a human; for an alarm nothing is claimed.
+    """
+    failure = {"Error": "NoAutomaticRollback", "Cause": at("$.claim.reason")}
+    record = _release(steps, "Record that a human decides", "escalated", failure)
+    page = steps.tell(
+        "Page about the release",
+        "held",
+        at("$.claim.release_id"),
+        reason=at("$.claim.reason"),
+        comment="Tells the people on call that traffic stays where it is, and which inputs bring it back.",
+    )
+    held = steps.succeed("Held for a human", "No traffic was moved, because the release's migrations are breaking.")
+    on_error(record, endings.lease_lost, LeaseLost)
+    on_error(record, endings.escalated)
+    on_error(page, held, result_path=sfn.JsonPath.DISCARD)
+    record.next(page).next(held)
+    question.when(_decided(Action.HOLD), record)
+    question.when(_decided(Action.PAGE_HOLD), page)
 
 
 def _nothing_to_go_back_to(steps: Steps, endings: _Endings) -> sfn.IChainable:

@@ -7,6 +7,8 @@ TABLE = "receipts-test-record"
 TOPIC_ARN = "arn:aws:sns:eu-west-1:123456789012:receipts-test-notices"
 ROLLBACK_MACHINE_ARN = "arn:aws:states:eu-west-1:123456789012:stateMachine:receipts-test-rollback"
 RESTORE_MACHINE_ARN = "arn:aws:states:eu-west-1:123456789012:stateMachine:receipts-test-restore-database"
+APPROVERS = ["arn:aws:iam::123456789012:role/teams/approver", "arn:aws:iam::123456789012:user/zoe"]
+APPROVAL_URL = "https://abcdefghijklmnopqrstuvwxyz012345.lambda-url.eu-west-1.on.aws/"
 REPORTS = {
     "bucket": "receipts-test-reports-123456789012-eu-west-1",
     "url": "https://eu-west-1.console.aws.amazon.com/s3/object/receipts-test-reports-123456789012-eu-west-1"
@@ -56,6 +58,7 @@ RESTORE: dict[str, Any] = {
     "administrator_secret_arn": f"{_SECRETS}/administrator-EfGhIj",
     "application_roles": ["receipts"],
     "worker_groups": [],
+    "snapshot_accounts": ["222233334444"],
     "tables": [{"name": "receipts", "key": "id", "changed": "updated_at"}],
     "check_queries": [{"sql": "SELECT count(owner) = count(*) FROM receipts", "expected": True, "at_least": None}],
     "warm_queries": ["SELECT count(*) FROM receipts"],
@@ -65,6 +68,24 @@ RESTORE: dict[str, Any] = {
     "export_readers": ["arn:aws:iam::123456789012:role/receipts-recovery"],
     "bucket": "receipts-test-exports-123456789012-eu-west-1",
     "database": {key: DATABASE[key] for key in ("instance", "host", "port", "name", "ca_file")},
+}
+MIGRATIONS: dict[str, Any] = {
+    "function_arn": "arn:aws:lambda:eu-west-1:123456789012:function:receipts-test-migrate",
+    "project": None,
+    "timeout_minutes": 10,
+}
+INFRASTRUCTURE: dict[str, Any] = {
+    "plan_project": "receipts-test-plan",
+    "apply_project": "receipts-test-apply",
+    "bucket": "receipts-test-plans-123456789012-eu-west-1",
+    "timeout_seconds": 1800,
+    "may_destroy": ["module.compute", "aws_sqs_queue.old"],
+    "rollback_targets": ["module.compute"],
+    "protected": [
+        RESTORE["application_secret_arn"],
+        "receipts/test/application",
+        "/receipts/test/target-group-arn",
+    ],
 }
 CACHE = {
     "host": "cache.receipts.example",

@@ -34,6 +34,11 @@ class FakeParameters:
 
     active: str = ""
     previous: str = ""
+    way_back: str = "/way-back"
+    written: dict[str, str] = field(default_factory=dict)
+
+    def write(self, name: str, value: str) -> None:
+        self.written[name] = value
 
     def point_at(self, active: str, previous: str) -> None:
         self.active, self.previous = active, previous

@@ -35,6 +35,7 @@ def check_routes(settings: EnvironmentSettings, account: Account) -> Iterator[Fi
         yield from attempt("routes", _strangers(balancer, settings, account), otherwise=_CORRECT_ARN)
     if settings.restore:
         yield from attempt("routes", _reserved(settings, account), otherwise=_CORRECT_ARN)
+        yield from attempt("routes", _frozen_along(settings, account), otherwise=_CORRECT_ARN)
     for index, route in enumerate(settings.routes):
         balancer = balancer_of(live_place(route)[1])
         for color in COLORS:
@@ -146,6 +147,22 @@ def _reserved(settings: EnvironmentSettings, account: Account) -> Iterator[Findi
                     f" rule that keeps users away",
                     "give it another priority; if it is such a rule, left behind by a restore, end that restore first",
                 )
+
+
+def _frozen_along(settings: EnvironmentSettings, account: Account) -> Iterator[Finding]:
+    """Find who else gets 503 while a restore keeps users away: there is room for one rule before all others."""
+    live = [live_place(route)[1] for route in settings.routes]
+    for listener in sorted({listener_of(arn) for arn in live}):
+        here = [arn for arn in live if listener_of(arn) == listener]
+        rules = account.read("elbv2", "describe_rules", ListenerArn=listener)["Rules"]
+        others = [each["RuleArn"] for each in rules if not each["IsDefault"] and each["RuleArn"] not in live]
+        if others and (len(here) > 1 or here == [listener]):
+            yield note(
+                "routes",
+                f"while a restore of the database keeps users away, it answers everything on {listener} with 503, also"
+                f" what goes to {', '.join(sorted(others))}",
+                "to let other services go on, give them a listener of their own, or let one rule be the only route",
+            )
 
 
 def _target_group(field: str, arn: str, balancer: str, account: Account) -> Iterator[Finding]:

@@ -5,10 +5,25 @@ from dataclasses import dataclass, field
 from json import dumps
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _PART_BYTES = 8 * 1024 * 1024
+_NO_SUCH_BUCKET = "404"
+"""All that S3 says to a HEAD: https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadBucket.html"""
+
+
+def has_bucket(s3: "S3Client", bucket: str) -> bool:
+    """Say whether there is a bucket for exports."""
+    try:
+        s3.head_bucket(Bucket=bucket)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != _NO_SUCH_BUCKET:
+            raise
+        return False
+    return True
 
 
 @dataclass

@@ -18,7 +18,7 @@ from lambdas.database.instance_settings_rules import (
     comparable,
     is_given,
 )
-from lambdas.errors import RestoreFailed
+from lambdas.errors import LoginRefused, RestoreFailed
 from lambdas.release.rules import seconds_since
 
 RESTORE_TAG, ENVIRONMENT_TAG = "runback:restore", "runback:environment"
@@ -33,13 +33,18 @@ _FAILED_PREFIXES = ("inaccessible-encryption-credentials", "incompatible-")
 
 @dataclass(frozen=True)
 class SourceSnapshot:
-    """What decides whether a snapshot can be restored; `arn` names the account that it belongs to."""
+    """
+    What decides whether a snapshot can be restored; `arn` names the account that it belongs to.
+
+    `key` is the ARN of the key that it is encrypted with, and "" where it is not.
+    """
 
     snapshot_id: str
     arn: str
     status: str
     encrypted: bool
     engine: str
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,20 @@ def require_ours(found: Description, restore_id: str, environment: str) -> None:
             f"{restore_id} of {environment} made it. Runback changes no instance that it did not make: find out whose "
             f"it is."
         )
+
+
+def require_master(found: Description, username: str) -> None:
+    """
+    Let RDS set only a password that it keeps: that of the master user, where no secret of RDS's own has it.
+
+    Raises LoginRefused that says what a human has to do.
+    """
+    instance, master = found["DBInstanceIdentifier"], found["MasterUsername"]
+    refused = f"The restored instance {instance} does not let in {username}, whose password was changed since then."
+    if username != master:
+        raise LoginRefused(f"{refused} Log in as its master user {master}, and give {username} the password of today.")
+    if secret := found.get("MasterUserSecret", {}).get("SecretArn"):
+        raise LoginRefused(f"{refused} RDS keeps its password in {secret}: let settings name a user of another secret.")
 
 
 def look(forward: Description, found: Description, ready_by: str, now: str) -> Look:

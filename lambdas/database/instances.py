@@ -7,6 +7,7 @@ from botocore.exceptions import ClientError
 
 from lambdas.database.instance_rules import SourceSnapshot
 from lambdas.database.instance_settings_rules import Description, Parameters
+from lambdas.database.snapshots import describe_snapshot
 from lambdas.errors import RestoreFailed
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 _BUSY = "InvalidDBInstanceState"
 _EXISTS = "DBInstanceAlreadyExists"
 _ROLE_IS_THERE = "DBInstanceRoleAlreadyExists"
+_NO_SUCH_SNAPSHOT = "DBSnapshotNotFound"
 _NO_SUCH_MOMENT = frozenset({"InvalidRestoreFault", "PointInTimeRestoreNotEnabled"})
 
 
@@ -29,15 +31,25 @@ class Instances:
         found: Any = self.rds.describe_db_instances(DBInstanceIdentifier=instance)["DBInstances"][0]
         return found  # type: ignore[no-any-return]  # the stubs' shape is a dict with fewer promises
 
+    def find_snapshot(self, snapshot_id: str) -> SourceSnapshot | None:
+        """Read what decides whether a snapshot can be restored; None when there is none."""
+        try:
+            return self.snapshot(snapshot_id)
+        except ClientError as error:
+            if _code(error) != _NO_SUCH_SNAPSHOT:
+                raise
+            return None
+
     def snapshot(self, snapshot_id: str) -> SourceSnapshot:
-        """Read what decides whether a snapshot can be restored."""
-        found = self.rds.describe_db_snapshots(DBSnapshotIdentifier=snapshot_id)["DBSnapshots"][0]
+        """Read what decides whether a snapshot can be restored; one of another account is named by its ARN."""
+        found = describe_snapshot(self.rds, snapshot_id)
         return SourceSnapshot(
             snapshot_id=found["DBSnapshotIdentifier"],
             arn=found["DBSnapshotArn"],
             status=found["Status"],
             encrypted=found["Encrypted"],
             engine=found["Engine"],
+            key=found.get("KmsKeyId", "") if found["Encrypted"] else "",
         )
 
     def restore_snapshot(self, snapshot_id: str, instance: str, settings: Parameters) -> bool:

@@ -1,5 +1,6 @@
 """First step of every restore: decide whether there is one to make, and what it would cost."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from json import loads
 from os import environ
@@ -19,6 +20,7 @@ from lambdas.database.restore_rules import (
     serving_instance,
     target_release,
 )
+from lambdas.database.shared_snapshot_rules import why_not_shared
 from lambdas.observability import step
 from lambdas.release.record import ReleaseRecord
 from lambdas.release.restores import Restores
@@ -34,6 +36,7 @@ class Settings:
     table: str
     instance: str
     approval_seconds: int
+    snapshot_accounts: tuple[str, ...]
 
 
 _restore = loads(environ["RESTORE"])
@@ -43,6 +46,7 @@ settings = Settings(
     environ["RECORD_TABLE"],
     _restore["database"]["instance"],
     int(_restore["approval_minutes"]) * 60,
+    tuple(_restore["snapshot_accounts"]),
 )
 points = RecoveryPoints(client("rds"))
 executions = Executions(client("stepfunctions"))
@@ -74,7 +78,9 @@ def plan_restore(request: RestoreRequest, execution: str, now: str) -> Decision:
     Safe to repeat: the plan of an earlier attempt is found. Raises EnvironmentBusy when another restore was asked for
     at the same moment.
     """
-    occasion = Occasion(settings.service, settings.environment, execution, now, settings.approval_seconds)
+    occasion = Occasion(
+        settings.service, settings.environment, execution, now, settings.approval_seconds, settings.snapshot_accounts
+    )
     facts = Facts(restores.record.read()) if request.problem else _facts(request)
     decision = decide(request, facts, occasion)
     if decision.restore and decision.is_new:
@@ -86,7 +92,7 @@ def _facts(request: RestoreRequest) -> Facts:
     record, latest, serving = restores.record.read(), restores.latest(), restores.serving()
     release_id = target_release(request, record, latest)
     history = restores.record.release(release_id) if release_id else {}
-    snapshot = history.get("snapshot", {}).get("id")
+    snapshot = _snapshot_of(request, history)
     return Facts(
         record=record,
         latest=latest,
@@ -98,3 +104,10 @@ def _facts(request: RestoreRequest) -> Facts:
         holder_runs=executions.runs(record.work.holder) if record.work.holder else False,
         latest_runs=executions.runs(latest.requested_by) if latest else False,
     )
+
+
+def _snapshot_of(request: RestoreRequest, history: Mapping[str, Any]) -> str:
+    """Name the snapshot to look at; "" where there is none, or where it is nobody's whom settings trust."""
+    if request.snapshot:
+        return "" if why_not_shared(request.snapshot, settings.snapshot_accounts) else request.snapshot
+    return str(history.get("snapshot", {}).get("id", ""))

@@ -11,10 +11,13 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from lambdas.clients import client
 from lambdas.database.restore_rules import without_way_back
 from lambdas.observability import step
+from lambdas.release.parameters import Parameters
 from lambdas.release.record import ReleaseRecord
 from lambdas.release.restore_rules import RestoreStatus, ServingDatabase
 from lambdas.release.restores import Restores
 from lambdas.release.rules import Lease, Phase, explain_failure
+from lambdas.rollback.way_back import manual_commands
+from lambdas.traffic.rules import Route
 
 
 @dataclass(frozen=True)
@@ -24,9 +27,16 @@ class Settings:
     environment: str
     table: str
     instance: str
+    routes: tuple[Route, ...]
 
 
-settings = Settings(environ["ENVIRONMENT"], environ["RECORD_TABLE"], loads(environ["RESTORE"])["database"]["instance"])
+settings = Settings(
+    environ["ENVIRONMENT"],
+    environ["RECORD_TABLE"],
+    loads(environ["RESTORE"])["database"]["instance"],
+    Route.all_from_json(environ["ROUTES"]),
+)
+parameters = Parameters.from_json(client("ssm"), environ["PARAMETERS"], environ["ROUTES"])
 record = ReleaseRecord(client("dynamodb"), settings.table, settings.environment)
 restores = Restores(record)
 
@@ -90,7 +100,8 @@ def let_go(lease: Lease, restore_id: str, outcome: str, now: str) -> None:
     """
     Give the lease back, and after a restore the release's way back up, whose instances know the former database.
 
-    A restore that leaves traffic frozen has not ended: its machine can go on with it.
+    The commands for humans in SSM must not name it any more, either: they then name the color that serves, and change
+    nothing. A restore that leaves traffic frozen has not ended: its machine can go on with it.
 
     Safe to repeat. Raises LeaseLost.
     """
@@ -99,6 +110,9 @@ def let_go(lease: Lease, restore_id: str, outcome: str, now: str) -> None:
     if outcome == _OVER and restore and restore.restore_id == restore_id and restore.is_decided:
         phase = _PHASES[restore.status]
     live = without_way_back(record.read().live) if phase is Phase.RESTORED else None
+    if live:
+        record.require_lease(lease, now)
+        parameters.write(parameters.way_back, manual_commands(settings.routes, live.color))
     record.finish(lease, phase, now, {}, live=live)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from lambdas.database.restore_rules import Instance, RecoverySnapshot
+from lambdas.database.snapshots import describe_snapshot
 
 if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
@@ -24,11 +25,12 @@ class RecoveryPoints:
         """
         Read what a snapshot holds; None when there is none of that name.
 
-        It holds what was committed by SnapshotDatabaseTime, which is before it was complete.
+        One of another account is named by its ARN. It holds what was committed by SnapshotDatabaseTime, which is before
+        it was complete.
         https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_DBSnapshot.html
         """
         try:
-            found: Any = self.rds.describe_db_snapshots(DBSnapshotIdentifier=snapshot_id)["DBSnapshots"][0]
+            found: Any = describe_snapshot(self.rds, snapshot_id)
         except ClientError as error:
             _raise_unless_not_found(error)
             return None

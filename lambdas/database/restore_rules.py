@@ -12,6 +12,7 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any
 
+from lambdas.database.shared_snapshot_rules import copied, is_same_source, owner_of, why_not_shared
 from lambdas.errors import EnvironmentBusy
 from lambdas.release.restore_rules import Restore, RestoreStatus, ServingDatabase
 from lambdas.release.rules import (
@@ -30,12 +31,15 @@ from lambdas.release.rules import (
 )
 
 AVAILABLE = "available"
-_LONGEST_REASON = 1000
+_LONGEST_REASON, _LONGEST_ARN = 1000, 256
 _EXAMPLE = '{"release_id": "4f2c1e9-0a1b2c3d", "reason": "receipts of today are garbled"}'
-_TEXTS, _FLAGS = ("release_id", "reason", "to"), ("undo", "accept_unaccounted")
+_TEXTS, _FLAGS = ("release_id", "reason", "to", "asked_by", "snapshot"), ("undo", "accept_unaccounted")
 _MINUTE, _HOUR, _DAY = 60, 3600, 24 * 3600
-_RESTORE_MINUTES = 60
-"""How long a restore takes, roughly: two snapshots' worth of RDS's time, and a restart of the application."""
+_RESTORE_MINUTES, _SWITCH_MINUTES = 60, 1
+"""
+How long it takes, roughly, until users are served again: a restore two snapshots' worth of RDS's time, and a restart of
+the application; a rollback of traffic a change of the listener.
+"""
 
 
 class Target(StrEnum):
@@ -67,13 +71,20 @@ class Choice(StrEnum):
 
 @dataclass(frozen=True)
 class RestoreRequest:
-    """What an operator asks for. `problem` is empty for a valid request."""
+    """
+    What an operator asks for, or a rollback for an operator: then `asked_by` is the rollback's execution.
+
+    `problem` is empty for a valid request.
+    """
 
     release_id: str = ""
     reason: str = ""
     to: Target = Target.SNAPSHOT
     undo: bool = False
     accept_unaccounted: bool = False
+    asked_by: str = ""
+    snapshot: str = ""
+    """The ARN of a snapshot that another account shares, in place of the release's own."""
     problem: str = ""
 
 
@@ -120,13 +131,18 @@ class Facts:
 
 @dataclass(frozen=True)
 class Occasion:
-    """Who asks and when, in which environment, and how long an approval may take."""
+    """
+    Who asks and when, in which environment, and how long an approval may take.
+
+    `snapshot_accounts` are those whose shared snapshots may be restored.
+    """
 
     service: str
     environment: str
     execution: str
     now: str
     approval_seconds: int
+    snapshot_accounts: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -155,6 +171,8 @@ def read_restore_request(given: Any) -> RestoreRequest:  # noqa: ANN401  an oper
         to=Target(given.get("to", Target.SNAPSHOT)),
         undo=given.get("undo", False),
         accept_unaccounted=given.get("accept_unaccounted", False),
+        asked_by=given.get("asked_by", ""),
+        snapshot=given.get("snapshot", ""),
     )
 
 
@@ -171,6 +189,8 @@ def _problem_of_form(given: Any) -> str:  # noqa: ANN401
         kind, expected = (str, "text") if name in _TEXTS else (bool, "true or false")
         if not isinstance(given[name], kind):
             return f"Field {name!r} must be {expected}, but it is {describe_json(given[name])}."
+    if len(given.get("asked_by", "")) > _LONGEST_ARN:
+        return f"Field 'asked_by' is the rollback that started this, and may have {_LONGEST_ARN} characters."
     return "" if "reason" in given else "Field 'reason' is missing: a restore loses data, and is recorded with why."
 
 
@@ -187,6 +207,17 @@ def _problem_of_target(given: Mapping[str, Any]) -> str:
         return f"Field 'to' must be one of {', '.join(Target)}, but it is {describe_json(given['to'])}."
     if given.get("undo") and "to" in given:
         return "Field 'to' does not go with 'undo': that goes back to the instance that served before the restore."
+    return _problem_of_snapshot(given) if "snapshot" in given else ""
+
+
+def _problem_of_snapshot(given: Mapping[str, Any]) -> str:
+    if given.get("undo") or "to" in given:
+        return "Field 'snapshot' says what to go back to, and goes neither with 'to' nor with 'undo'."
+    if not owner_of(given["snapshot"]):
+        return (
+            "Field 'snapshot' must be the ARN of a snapshot that another account shares, such as"
+            " arn:aws:rds:eu-west-1:222233334444:snapshot:nightly. The release's own needs no name."
+        )
     return ""
 
 
@@ -286,7 +317,7 @@ def _why_not_now(facts: Facts, now: str) -> str:
 
 def _decide_restore(request: RestoreRequest, facts: Facts, occasion: Occasion) -> Decision:
     release_id = target_release(request, facts.record, facts.latest)
-    source = _source(request, facts, release_id)
+    source = _source(request, facts, occasion, release_id)
     if isinstance(source, str):
         return Decision(Choice.REFUSED, source)
     kind, recovery_point = source
@@ -302,23 +333,43 @@ def _decide_restore(request: RestoreRequest, facts: Facts, occasion: Occasion) -
 def _is_done(latest: Restore | None, release_id: str, source: Mapping[str, Any]) -> bool:
     if latest is None or latest.status is not RestoreStatus.RESTORED:
         return False
-    return latest.release_id == release_id and dict(latest.source) == dict(source)
+    return latest.release_id == release_id and is_same_source(latest.source, source)
 
 
-def _source(request: RestoreRequest, facts: Facts, release_id: str) -> tuple[dict[str, Any], str] | str:
+def _source(
+    request: RestoreRequest, facts: Facts, occasion: Occasion, release_id: str
+) -> tuple[dict[str, Any], str] | str:
     """Return where the data come from, and of which moment they are; or in words why there are none."""
     if not release_id:
         return "Nothing was released in this environment, so there is no release to go back before."
-    kept, snapshot = facts.history.get("snapshot"), facts.snapshot
-    if not kept:
+    if request.snapshot:
+        return _shared(request.snapshot, facts.snapshot, occasion)
+    if not facts.history.get("snapshot"):
         return f"Field 'release_id': release {release_id} has no snapshot of the database. Name another release."
     if request.to is Target.BEFORE_RELEASE:
         return _moment_before(facts, release_id)
+    return _own_snapshot(facts, release_id)
+
+
+def _own_snapshot(facts: Facts, release_id: str) -> tuple[dict[str, Any], str] | str:
+    snapshot = facts.snapshot
     if snapshot is None:
-        return f'Snapshot {kept["id"]} of release {release_id} is gone. Try it with "to": "before-release".'
+        name = facts.history["snapshot"]["id"]
+        return f'Snapshot {name} of release {release_id} is gone. Try it with "to": "before-release".'
     if snapshot.status != AVAILABLE or not snapshot.taken_at:
         return f"Snapshot {snapshot.snapshot_id} of release {release_id} is {snapshot.status}, not {AVAILABLE}."
     return {"kind": "snapshot", "snapshot_id": snapshot.snapshot_id}, snapshot.taken_at
+
+
+def _shared(arn: str, snapshot: RecoverySnapshot | None, occasion: Occasion) -> tuple[dict[str, Any], str] | str:
+    """Go back to what another account has kept, by way of a copy."""
+    if reason := why_not_shared(arn, occasion.snapshot_accounts):
+        return reason
+    if snapshot is None or snapshot.status != AVAILABLE or not snapshot.taken_at:
+        found = snapshot.status if snapshot else "not there, or not shared with this account"
+        return f"Field 'snapshot': {arn} is {found}. Let the account that owns it share it, and start again."
+    name = f"runback-{occasion.service}-{occasion.environment}-copy-{occasion.digest}"
+    return copied(arn, name), snapshot.taken_at
 
 
 def _moment_before(facts: Facts, release_id: str) -> tuple[dict[str, Any], str] | str:
@@ -385,16 +436,17 @@ def _plan(request: RestoreRequest, facts: Facts, occasion: Occasion, way: _Way) 
         planned_at=occasion.now,
         expires_at=later(occasion.now, occasion.approval_seconds),
         accept_unaccounted=request.accept_unaccounted,
-        summary=_summary(request, facts, way, loss_seconds),
-        alternatives=_alternatives(facts, way),
+        asked_by=request.asked_by,
+        summary=_summary(request, facts, way, loss_seconds, occasion.now),
+        alternatives=_alternatives(facts, way, occasion.now),
     )
     return Decision(_choice_of(restore), restore.summary, restore, is_new=True)
 
 
-def _summary(request: RestoreRequest, facts: Facts, way: _Way, loss_seconds: int) -> str:
+def _summary(request: RestoreRequest, facts: Facts, way: _Way, loss_seconds: int, now: str) -> str:
     """Write what an approver has to know: why, what becomes of what, the loss, and what could be done instead."""
     origin = {
-        "snapshot": f"snapshot {way.source.get('snapshot_id')}",
+        "snapshot": _described_snapshot(way.source),
         "point-in-time": "RDS's own backups, just before the release",
         "undo": f"{way.restored_instance}, which served before the restore",
     }[way.source["kind"]]
@@ -413,34 +465,61 @@ def _summary(request: RestoreRequest, facts: Facts, way: _Way, loss_seconds: int
             f" After that no rollback brings traffic back to version {point.version}: its instances know"
             f" {way.forward.name} only. Deploy that version instead."
         )
-    instead = [f"Instead: {each['what']} {each['how']}" for each in _alternatives(facts, way)]
+    instead = [_said(each) for each in _alternatives(facts, way, now)]
     return "\n".join([request.reason, becomes, serves, *instead])
 
 
-def _alternatives(facts: Facts, way: _Way) -> tuple[Mapping[str, Any], ...]:
+def _described_snapshot(source: Mapping[str, Any]) -> str:
+    if "copied_from" not in source:
+        return f"snapshot {source.get('snapshot_id')}"
+    arn = source["copied_from"]
+    return f"snapshot {arn} of account {owner_of(arn)}, which is copied before traffic is frozen"
+
+
+def _alternatives(facts: Facts, way: _Way, now: str) -> tuple[Mapping[str, Any], ...]:
     """Return what could be done instead, the cheapest first: what, how, to which moment, and how long it takes."""
     live, snapshot = facts.record.live, facts.snapshot
     point = live.rollback_point if live else None
     found: list[Mapping[str, Any]] = []
-    if point and point.status is PointStatus.VALID:
-        what = f"traffic alone goes back to version {point.version} within a minute, and no data are lost."
-        found.append(_instead(what, "Start the rollback machine with {}.", "", 1))
+    if live and point and point.status is PointStatus.VALID:
+        what = f"traffic alone goes back to version {point.version}, and no data are lost, nor mended."
+        found.append(
+            _instead(what, f"Start the rollback machine with {live.input_to_go_back}.", "", 0, _SWITCH_MINUTES)
+        )
     moment = _moment_before(facts, way.release_id)
     if way.source["kind"] == "snapshot" and not isinstance(moment, str):
-        what = f"RDS's own backups bring back the state of {moment[1]}, which loses less, within an hour or so."
-        found.append(_instead(what, _again(Target.BEFORE_RELEASE), moment[1], _RESTORE_MINUTES))
-    if way.source["kind"] == "point-in-time" and snapshot and snapshot.status == AVAILABLE:
-        what = f"snapshot {snapshot.snapshot_id} brings back the state of {snapshot.taken_at}, within an hour or so."
-        found.append(_instead(what, _again(Target.SNAPSHOT), snapshot.taken_at, _RESTORE_MINUTES))
+        what = "RDS's own backups bring back what was there just before the release."
+        found.append(_restored_instead(what, Target.BEFORE_RELEASE, moment[1], now))
+    own = facts.history.get("snapshot", {}).get("id")
+    is_other = way.source["kind"] == "point-in-time" and snapshot and snapshot.snapshot_id == own
+    if snapshot and is_other and snapshot.status == AVAILABLE:
+        what = f"snapshot {snapshot.snapshot_id} brings back what was there when the release began."
+        found.append(_restored_instead(what, Target.SNAPSHOT, snapshot.taken_at, now))
     return tuple(found)
 
 
-def _again(target: Target) -> str:
-    return f'Reject this, and start again with "to": "{target}".'
+def _restored_instead(what: str, to: Target, recovery_point: str, now: str) -> dict[str, Any]:
+    loss_seconds = max(0, round(seconds_since(recovery_point, now)))
+    how = f'Reject this, and start again with "to": "{to}".'
+    return _instead(what, how, recovery_point, loss_seconds, _RESTORE_MINUTES)
 
 
-def _instead(what: str, how: str, recovery_point: str, takes_minutes: int) -> dict[str, Any]:
-    return {"what": what, "how": how, "recovery_point": recovery_point, "takes_minutes": takes_minutes}
+def _instead(what: str, how: str, recovery_point: str, loss_seconds: int, takes_minutes: int) -> dict[str, Any]:
+    return {
+        "what": what,
+        "how": how,
+        "recovery_point": recovery_point,
+        "loss_seconds": loss_seconds,
+        "takes_minutes": takes_minutes,
+    }
+
+
+def _said(alternative: Mapping[str, Any]) -> str:
+    """Write an alternative as an approver reads it: to which moment, what is lost by it, and how long it takes."""
+    lost = f"; what was written in {describe_seconds(alternative['loss_seconds'])} is lost"
+    back_to = f"Back to {alternative['recovery_point']}{lost}, and it" if alternative["recovery_point"] else "It"
+    takes = f"{back_to} takes about {describe_seconds(alternative['takes_minutes'] * _MINUTE)}."
+    return f"Instead: {alternative['what']} {takes} {alternative['how']}"
 
 
 def describe_seconds(seconds: int) -> str:

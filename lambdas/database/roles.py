@@ -41,6 +41,8 @@ _WRITERS = """
     ORDER BY activity.pid
 """
 
+_WAIT_SECONDS, _MOST_WAITS = 0.1, 20
+
 
 @dataclass(frozen=True)
 class Roles:
@@ -109,13 +111,31 @@ class Roles:
         )
 
     def end_sessions(self, names: Sequence[str]) -> int:
-        """End all sessions of these roles, in all databases, and say how many there were."""
+        """
+        End all sessions of these roles, in all databases, and say how many there were.
+
+        A session is only told to end, and reports the rows that it has written when it goes. So it is waited for, up to
+        two seconds; otherwise who counts rows now would take what was written before for a writer that nobody can find.
+        """
         ended = self.session.rows(
             "to end the application's sessions",
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = ANY(:names)",
             names=list(names),
         )
+        for _ in range(_MOST_WAITS):
+            if not self._sessions(names):
+                break
+            self.session.rows("to wait", "SELECT pg_sleep(:seconds)", seconds=_WAIT_SECONDS)
         return len(ended)
+
+    def _sessions(self, names: Sequence[str]) -> int:
+        self.session.rows("fresh statistics", "SELECT pg_stat_clear_snapshot()")
+        (count,) = self.session.row(
+            "the application's sessions",
+            "SELECT count(*) FROM pg_stat_activity WHERE usename = ANY(:names)",
+            names=list(names),
+        )
+        return int(count)
 
     def read_twice(self, seconds: int) -> tuple[Reading, Reading]:
         """Read what is written, let `seconds` go by on the server, and read it again."""

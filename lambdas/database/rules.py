@@ -6,7 +6,7 @@ from lambdas.errors import SnapshotFailed
 from lambdas.release.rules import seconds_since
 
 AVAILABLE = "available"
-_UNDER_WAY = frozenset({"creating", "pending"})
+_UNDER_WAY = frozenset({"copying", "creating", "pending"})
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,19 @@ def check_snapshot(snapshot: Snapshot, instance: str, ready_by: str, now: str) -
     """
     if snapshot.instance != instance:
         raise SnapshotFailed(f"Snapshot {snapshot.snapshot_id} is of {snapshot.instance}, not of {instance}.")
+    return check_copy(snapshot, ready_by, now)
+
+
+def check_copy(snapshot: Snapshot, ready_by: str, now: str) -> bool:
+    """
+    Say whether a snapshot is complete, whatever it is of: an instance of another account has any name.
+
+    Raises SnapshotFailed when it ended without success, or is not ready in time.
+    """
     if snapshot.status == AVAILABLE:
         return True
     if snapshot.status not in _UNDER_WAY:
-        raise SnapshotFailed(f"Snapshot {snapshot.snapshot_id} of {instance} is {snapshot.status}.")
+        raise SnapshotFailed(f"Snapshot {snapshot.snapshot_id} of {snapshot.instance} is {snapshot.status}.")
     if seconds_since(ready_by, now) >= 0:
         raise SnapshotFailed(
             f"Snapshot {snapshot.snapshot_id} was at {snapshot.percent} % when the time was up at {ready_by}."

@@ -15,10 +15,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GroupState:
-    """An Auto Scaling group as it is now. `template_version` is a number, "$Latest" or "$Default"."""
+    """
+    An Auto Scaling group as it is now. `template_version` is a number, "$Latest" or "$Default".
+
+    `suspended` names the processes that somebody has suspended.
+    """
 
     capacity: Capacity
     template_version: str
+    suspended: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,12 @@ class AutoScaling:
         return GroupState(
             capacity=Capacity(found["MinSize"], found["MaxSize"], found["DesiredCapacity"]),
             template_version=template.get("Version", "$Default"),
+            suspended=tuple(each["ProcessName"] for each in found.get("SuspendedProcesses", [])),
         )
+
+    def exists(self, group: str) -> bool:
+        """Say whether there is a group of that name."""
+        return bool(self.autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[group])["AutoScalingGroups"])
 
     def instances(self, group: str) -> set[str]:
         """Name the instances of a group that are in service."""

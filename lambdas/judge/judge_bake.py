@@ -1,7 +1,7 @@
 """Judge a step of the release while it is observed, and decide whether it has been observed for long enough."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from json import loads
 from os import environ
 from typing import Any, Self
@@ -11,6 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from lambdas.checks.application_log import ApplicationLog
 from lambdas.checks.rules import LogRules
 from lambdas.clients import client
+from lambdas.database.snapshots import Snapshots
 from lambdas.errors import EnvironmentBusy, NotTheRelease, ReleaseUnhealthy
 from lambdas.judge.alarm_rules import AlarmSettings
 from lambdas.judge.alarms import Alarms
@@ -40,11 +41,14 @@ from lambdas.judge.rules import (
     judge,
     standing,
 )
+from lambdas.judge.way_back import WayBack
+from lambdas.judge.way_back_rules import Looked, Wanted, explain_trouble, is_due, is_news
 from lambdas.observability import logger, step
 from lambdas.operate.rules import remembered
 from lambdas.release.bake_rules import Look, bake_of, look_at_bake
 from lambdas.release.record import Orders, ReleaseRecord
-from lambdas.release.rules import Bake, Lease, Live, Work, as_timestamp, later, other_color
+from lambdas.release.rules import Bake, Lease, Live, OrderAction, Work, as_timestamp, later, other_color
+from lambdas.traffic.load_balancer import LoadBalancer
 from lambdas.traffic.rules import Route
 
 _SOON_SECONDS = 10
@@ -84,6 +88,7 @@ settings = Settings(
 cloudwatch = client("cloudwatch")
 alarms = Alarms(cloudwatch, settings.alarms)
 metrics = Metrics(cloudwatch)
+way_back = WayBack(LoadBalancer(client("elbv2")), Snapshots(client("rds")), settings.routes)
 log_counts = LogCounts(ApplicationLog(client("logs", read_seconds=10), settings.log.group), settings.log)
 record = ReleaseRecord(client("dynamodb"), settings.table, settings.environment)
 
@@ -146,6 +151,9 @@ def judge_bake(occasion: Occasion) -> dict[str, Any]:
     if judgement.blame is Blame.ENVIRONMENT:
         raise NotTheRelease(judgement.reason)
     decision = decide(judgement, bake, orders, settings.judge, occasion.now)
+    if trouble := _news_of_way_back(occasion, history, orders):
+        is_paused = orders.present is not None and orders.present.action is OrderAction.PAUSE
+        return _answer(trouble, replace(decision, holds=True) if is_paused else _hold(occasion, trouble, bake))
     return _answer(judgement, _hold(occasion, judgement, bake) if decision.holds else decision)
 
 
@@ -164,7 +172,8 @@ def _observed(
     return Observed(
         color=occasion.color,
         since=live.since if live and live.release_id == occasion.release_id else bake.began_at,
-        despite_trouble="despite_alarms" in history or orders.promotes,
+        # after breaking migrations the old version is expected to fail
+        despite_trouble="despite_alarms" in history or "no_automatic_rollback" in history or orders.promotes,
     )
 
 
@@ -182,6 +191,22 @@ def _evidence(occasion: Occasion, bake: Bake, live: Live | None) -> Evidence | N
     )
     sums = metrics.readable_sums([*new, *old], span)
     return Evidence(added_up(new, sums[: len(new)]), added_up(old, sums[len(new) :])) if sums else None
+
+
+def _news_of_way_back(occasion: Occasion, history: Mapping[str, Any], orders: Standing) -> Judgement | None:
+    """Look at the way back, not at every look, and return what a human has to decide about, once; else None."""
+    last, wanted = Looked.from_record(history), Wanted.from_record(history)
+    if wanted is None or not is_due(last, occasion.percent, occasion.now):
+        return None
+    there = way_back.readable(wanted)
+    if there is None:
+        return None
+    trouble = explain_trouble(wanted, there, settings.routes, occasion.percent)
+    found = Looked(occasion.now, occasion.percent, trouble)
+    record.note_release(occasion.release_id, found.as_record())
+    if orders.promotes or not is_news(last, found):
+        return None
+    return Judgement(Verdict.INCONCLUSIVE, trouble)
 
 
 def _is_news(occasion: Occasion, judgement: Judgement, history: Mapping[str, Any]) -> bool:

@@ -114,5 +114,5 @@ def _way_back(live: Live, point: RollbackPoint, prefix: str) -> str:
     until = f"until {point.window_ends_at}" if point.window_ends_at else "as long as it is not promoted, and after that"
     return (
         f"If release {live.release_id} is the cause, it can go back to version {point.version} on {point.color}"
-        f" {until}: start {prefix}-rollback with the input {{}}."
+        f" {until}: start {prefix}-rollback with the input {live.input_to_go_back}."
     )

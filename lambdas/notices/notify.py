@@ -23,6 +23,7 @@ class Settings:
     environment: str
     way_back: str
     reports: ReportPlace
+    approval_url: str
 
 
 settings = Settings(
@@ -30,6 +31,7 @@ settings = Settings(
     environ["ENVIRONMENT"],
     loads(environ["PARAMETERS"])["way_back"],
     ReportPlace.from_json(environ["REPORTS"]),
+    environ["APPROVAL_URL"],
 )
 ssm = client("ssm")
 topic = Topic(client("sns"), environ["TOPIC_ARN"])
@@ -44,6 +46,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         # a page without the commands is still better than no page
         commands=readable_parameter(ssm, settings.way_back) if notice.kind is Kind.RECORD_UNREACHABLE else "",
         report=settings.reports.link(notice.release_id),
+        approval_url=settings.approval_url,
     )
     message = compose(notice, settings.service, settings.environment)
     topic.publish(message)

@@ -12,6 +12,11 @@ class Kind(StrEnum):
     """The occasions on which Runback speaks up."""
 
     PROMOTED = "promoted"
+    PLAN_REFUSED = "plan_refused"
+    INFRASTRUCTURE_CHANGED = "infrastructure_changed"
+    INFRASTRUCTURE_NOT_BACK = "infrastructure_not_back"
+    INFRASTRUCTURE_BACK = "infrastructure_back"
+    NOT_RELEASED_AGAIN = "not_released_again"
     REFUSED = "refused"
     ABORTED = "aborted"
     ROLLED_BACK = "rolled_back"
@@ -29,8 +34,11 @@ class Kind(StrEnum):
     MAINTENANCE_ENDED = "maintenance_ended"
     CRITICAL_ALARM = "critical_alarm"
     UNDECIDED = "undecided"
+    HELD = "held"
+    SCHEMA_CHANGED = "schema_changed"
     RESTORE_ASKED = "restore_asked"
     RESTORE_APPROVED = "restore_approved"
+    RESTORE_OWN_APPROVAL = "restore_own_approval"
     RESTORE_REJECTED = "restore_rejected"
     RESTORE_EXPIRED = "restore_expired"
     RESTORE_REFUSED = "restore_refused"
@@ -38,6 +46,7 @@ class Kind(StrEnum):
     RESTORE_FAILED = "restore_failed"
     RESTORE_GIVEN_UP = "restore_given_up"
     RESTORE_FROZEN = "restore_frozen"
+    CAPACITY_HELD = "capacity_held"
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,11 @@ class Message:
 
 _HEADLINES: Mapping[Kind, str] = {
     Kind.PROMOTED: "Release {release_id} is live",
+    Kind.PLAN_REFUSED: "Plan of {release_id} was refused, nothing changed",
+    Kind.INFRASTRUCTURE_CHANGED: "ACTION NEEDED: {release_id} is gone, its infrastructure is not",
+    Kind.INFRASTRUCTURE_NOT_BACK: "ACTION NEEDED: infrastructure of {release_id} is not back",
+    Kind.INFRASTRUCTURE_BACK: "The infrastructure of {release_id} was taken back",
+    Kind.NOT_RELEASED_AGAIN: "ACTION NEEDED: no new release of what {release_id} replaced",
     Kind.REFUSED: "Release {release_id} was refused, nothing changed",
     Kind.ABORTED: "Release {release_id} was aborted, traffic never moved",
     Kind.ROLLED_BACK: "Release {release_id} was rolled back",
@@ -66,9 +80,12 @@ _HEADLINES: Mapping[Kind, str] = {
     Kind.MAINTENANCE_BEGUN: "Maintenance has begun",
     Kind.MAINTENANCE_ENDED: "Maintenance is over",
     Kind.CRITICAL_ALARM: "ACTION NEEDED: a critical alarm is on, traffic was not moved",
-    Kind.UNDECIDED: "ACTION NEEDED: release {release_id} cannot be judged",
+    Kind.UNDECIDED: "ACTION NEEDED: release {release_id} is held until you decide",
+    Kind.HELD: "ACTION NEEDED: release {release_id} needs a decision",
+    Kind.SCHEMA_CHANGED: "ACTION NEEDED: {release_id} aborted after breaking migrations",
     Kind.RESTORE_ASKED: "ACTION NEEDED: approve or reject a restore ({release_id})",
     Kind.RESTORE_APPROVED: "The restore before {release_id} is approved",
+    Kind.RESTORE_OWN_APPROVAL: "ACTION NEEDED: restore of {release_id} approved by who asked",
     Kind.RESTORE_REJECTED: "The restore before {release_id} is rejected",
     Kind.RESTORE_EXPIRED: "Nobody approved the restore before {release_id}",
     Kind.RESTORE_REFUSED: "The restore before {release_id} could not begin",
@@ -76,10 +93,35 @@ _HEADLINES: Mapping[Kind, str] = {
     Kind.RESTORE_FAILED: "ACTION NEEDED: the restore before {release_id} failed",
     Kind.RESTORE_GIVEN_UP: "The restore before {release_id} was given up, traffic flows",
     Kind.RESTORE_FROZEN: "ACTION NEEDED: TRAFFIC IS FROZEN, restore of {release_id}",
+    Kind.CAPACITY_HELD: "ACTION NEEDED: capacity is held after a restore ({release_id})",
 }
 
 _ADVICE: Mapping[Kind, str] = {
     Kind.PROMOTED: "To go back, start {rollback_machine} with the input {{}}.",
+    Kind.PLAN_REFUSED: (
+        "Nothing was changed, and no environment was held. Mend the configuration in a new commit, or do by hand what a"
+        " release may not. To release the version without its infrastructure, start {deploy_machine} with"
+        ' {{"version": "…", "infrastructure": false}}.'
+    ),
+    Kind.INFRASTRUCTURE_CHANGED: (
+        "The old version serves, on infrastructure that was changed for another one. If it works, leave it so until the"
+        ' next release. To take the infrastructure back, start {rollback_machine} with the input {{"infrastructure":'
+        ' true, "release_id": "{release_id}", "reason": "…"}}; it is limited to what settings name as'
+        " rollback_targets. What else is to go back, apply with Terraform by hand."
+    ),
+    Kind.INFRASTRUCTURE_NOT_BACK: (
+        "The traffic is safe, and was not touched for this. Look into the log of the build. Once the cause above is"
+        ' removed, start {rollback_machine} with the input {{"infrastructure": true, "reason": "…"}}, or apply the old'
+        " configuration with Terraform by hand."
+    ),
+    Kind.INFRASTRUCTURE_BACK: (
+        "Traffic was not touched. To release the version that serves anew on this infrastructure, start"
+        ' {deploy_machine} with {{"version": "…", "infrastructure": false}}.'
+    ),
+    Kind.NOT_RELEASED_AGAIN: (
+        "The old version serves, and its infrastructure is back. To have its instances made anew on it, start"
+        ' {deploy_machine} with its version and "infrastructure": false.'
+    ),
     Kind.REFUSED: "Remove the reason above, then start {deploy_machine} again.",
     Kind.ABORTED: (
         "The old version serves as before. Remove the cause above: mend the release in a new commit, or, if it was not"
@@ -131,8 +173,22 @@ _ADVICE: Mapping[Kind, str] = {
     ),
     Kind.UNDECIDED: (
         'Look at it yourself. If it is good, start {operate_machine} with the input {{"action": "promote",'
-        ' "release_id": "{release_id}", "reason": "…"}}; if not, with {{"action": "abort", "release_id":'
-        ' "{release_id}", "reason": "…"}}. If nobody decides before the deadline, it is rolled back.'
+        ' "release_id": "{release_id}", "reason": "…"}}, or with "resume" to have it observed further; if not, with'
+        ' {{"action": "abort", "release_id": "{release_id}", "reason": "…"}}. If nobody decides before the deadline, it'
+        " is rolled back."
+    ),
+    Kind.HELD: (
+        "Traffic stays where it is. To send it back to the old version all the same, start {rollback_machine} with the"
+        ' input {{"release_id": "{release_id}", "reason": "…"}}; to have the database of before the release with it,'
+        ' with {{"release_id": "{release_id}", "database": true, "reason": "…"}}: that asks for an approval, and loses'
+        " what was written since. To keep the release and mend it with the next one, start {operate_machine} with"
+        ' {{"action": "end-window", "release_id": "{release_id}", "reason": "…"}} once its execution has ended.'
+    ),
+    Kind.SCHEMA_CHANGED: (
+        "Traffic never moved, and nothing undoes migrations. Look at once whether the old version works. If it does"
+        " not, either release a version that works with this schema, or bring the database of before the release back,"
+        ' where settings have [restore]: start {restore_machine} with the input {{"release_id": "{release_id}",'
+        ' "reason": "…"}}.'
     ),
     Kind.RESTORE_ASKED: (
         "Nothing is changed before somebody approves, and what is written since that moment is lost then. To approve,"
@@ -141,6 +197,11 @@ _ADVICE: Mapping[Kind, str] = {
         ' settings do not name end the restore, unless the approval also has "accept_unaccounted": true.'
     ),
     Kind.RESTORE_APPROVED: "Watch {restore_machine}: its own message says how it ended.",
+    Kind.RESTORE_OWN_APPROVAL: (
+        "The restore goes on, and nothing stops it: ask both why. To go back when it is done, start {restore_machine}"
+        ' with the input {{"release_id": "{release_id}", "undo": true, "reason": "…"}}. So that this cannot happen,'
+        " take the right to start {operate_machine} from who asks for restores; approvers do not need it."
+    ),
     Kind.RESTORE_REJECTED: "Nothing was changed. To ask again, start {restore_machine}.",
     Kind.RESTORE_EXPIRED: "Nothing was changed. If it is needed still, start {restore_machine} again.",
     Kind.RESTORE_REFUSED: (
@@ -162,6 +223,12 @@ _ADVICE: Mapping[Kind, str] = {
         " cause above. To go on with the restore, start {restore_machine} with the input"
         ' {{"release_id": "{release_id}", "reason": "…"}}; to have the instance back that served before, with'
         ' {{"release_id": "{release_id}", "undo": true, "reason": "…"}}. Neither needs an approval.'
+    ),
+    Kind.CAPACITY_HELD: (
+        "Traffic flows, and nothing fails for it: but the groups that serve cannot scale in, nor run their scheduled"
+        " actions. How large each may be stands in the record, in the item release#{release_id}, as held_capacity. Give"
+        " each its bounds back with aws autoscaling update-auto-scaling-group, and let it go on with aws autoscaling"
+        " resume-processes --scaling-processes ScheduledActions."
     ),
 }
 
@@ -190,7 +257,7 @@ class Notice:
     What happened.
 
     `commands` are the AWS CLI commands of the way back, where they are needed, and `report` is where the release's
-    report is, or will be.
+    report is, or will be. `approval_url` is where approvers send an answer, if settings name any.
     """
 
     kind: Kind
@@ -199,6 +266,7 @@ class Notice:
     execution: str
     commands: str = ""
     report: str = ""
+    approval_url: str = ""
 
     @classmethod
     def from_event(cls, event: Mapping[str, Any]) -> Self:
@@ -225,12 +293,23 @@ def compose(notice: Notice, service: str, environment: str) -> Message:
     headline = _HEADLINES[notice.kind].format(**words)
     lines = [
         f"{headline} ({service}, {environment}).",
-        f"Why: {notice.reason}" if notice.reason else "",
+        f"Why: {notice.reason.strip()}" if notice.reason else "",
         _ADVICE[notice.kind].format(**words),
+        _by_url(notice),
         f"Execution: {notice.execution}",
         f"Report: {notice.report}" if notice.report and notice.release_id and notice.kind in _REPORTED else "",
     ]
     subject = f"[{service} {environment}] {headline}"
     return Message(
         subject=subject.encode("ascii", "replace").decode()[:100], body="\n\n".join(line for line in lines if line)
+    )
+
+
+def _by_url(notice: Notice) -> str:
+    """Tell approvers what to send where: there the caller is known at once, and must be another one than who asks."""
+    if notice.kind is not Kind.RESTORE_ASKED or not notice.approval_url:
+        return ""
+    return (
+        "Approvers who have not asked for it themselves can send the same JSON, signed with their own credentials, as"
+        f" a POST to {notice.approval_url} (operator guide, Approve as somebody else). That proves who has approved it."
     )

@@ -9,30 +9,46 @@ from lambdas.release.rules import OrderAction
 
 @dataclass(frozen=True)
 class Answer:
-    """What a human says to the restore of one release. `by` is the execution of the operate machine."""
+    """
+    What a human says to the restore of one release.
+
+    `by` is the execution of the operate machine, or the ARN of who called the URL, which is then the `caller`, too.
+    """
 
     action: OrderAction
     release_id: str
     reason: str
     by: str
     accept_unaccounted: bool
+    caller: str = ""
 
     def as_approval(self, now: str) -> Approval:
         """Return what the record keeps of it."""
-        approved = self.action is OrderAction.APPROVE
-        return Approval(approved, self.by, now, self.reason, accept_unaccounted=self.accept_unaccounted)
+        return Approval(
+            self.is_approval,
+            self.by,
+            now,
+            self.reason,
+            accept_unaccounted=self.accept_unaccounted,
+            caller=self.caller,
+        )
+
+    @property
+    def is_approval(self) -> bool:
+        """Say whether it lets the restore begin."""
+        return self.action is OrderAction.APPROVE
 
 
 def decide_answer(answer: Answer, restore: Restore | None, now: str) -> Decision:
     """
     Decide what becomes of an answer: the first one counts, and it counts once.
 
-    What an earlier attempt of the same execution has answered is found again.
+    The same answer of the same human or execution, whose first one was lost, is found again.
     """
     if restore is None or restore.release_id != answer.release_id:
         waits = f"; that of release {restore.release_id} does" if restore and restore.waits(now) else ""
         return Decision(Verdict.REFUSED, f"No restore of release {answer.release_id} waits for approval{waits}.")
-    if restore.approval and restore.approval.by == answer.by:
+    if restore.approval and (restore.approval.by, restore.approval.approved) == (answer.by, answer.is_approval):
         return Decision(Verdict.CARRIED_OUT, _consequence(restore, answer))
     if restore.status is RestoreStatus.WAITING and not restore.waits(now):
         reason = f"Restore {restore.restore_id} waited until {restore.expires_at}. Start it again, and approve that."

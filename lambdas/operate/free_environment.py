@@ -1,5 +1,6 @@
 """Take the lease from an execution that is dead, after a look at what really serves."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from os import environ
 from typing import Any
@@ -20,6 +21,7 @@ from lambdas.operate.rules import (
     freed,
     given_before,
     remembered,
+    still_changes,
     still_works,
     why_not_free,
 )
@@ -70,7 +72,7 @@ def free_environment(request: OrderRequest, execution: str, now: str, *, only_lo
     orders = history.get("orders", [])
     if given_before(orders, execution):
         decision = Decision(Verdict.CARRIED_OUT, freed(release_id, history["outcome"]))
-    elif refusal := _why_not(request, found):
+    elif refusal := _why_not(request, found, history, now):
         decision = refusal
     else:
         order = Order(request.action, at=now, reason=request.reason, by=execution)
@@ -84,12 +86,12 @@ def free_environment(request: OrderRequest, execution: str, now: str, *, only_lo
     }
 
 
-def _why_not(request: OrderRequest, found: EnvironmentRecord) -> Decision | None:
+def _why_not(request: OrderRequest, found: EnvironmentRecord, history: Mapping[str, Any], now: str) -> Decision | None:
     if refusal := why_not_free(request, found.work):
         return refusal
     if found.work.phase is not Phase.ESCALATED and executions.runs(str(found.work.holder)):
         return still_works(found.work)
-    return None
+    return still_changes(history, now)
 
 
 def _free(found: EnvironmentRecord, order: Order, orders: list[dict[str, Any]], *, only_look: bool) -> Decision:

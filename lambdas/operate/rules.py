@@ -6,6 +6,8 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Any
 
+from lambdas.database.migration_rules import Run, Status
+from lambdas.infrastructure.rules import Purpose, apply_field
 from lambdas.notices.rules import Kind
 from lambdas.release.rules import (
     OUTCOMES,
@@ -33,7 +35,7 @@ AT_WORK = frozenset({Phase.PREPARING, Phase.SHIFTING, Phase.BAKING})
 _MINUTE = 60
 _FIELDS = ("accept_unaccounted", "action", "minutes", "reason", "release_id")
 _KINDS_OF_FIELDS = {"accept_unaccounted": bool, "minutes": object}
-_ANSWERS = frozenset({OrderAction.APPROVE, OrderAction.REJECT})
+ANSWERS = frozenset({OrderAction.APPROVE, OrderAction.REJECT})
 """Orders that answer whether a restore of the database may begin."""
 _LONGEST_REASON = 1000
 _REMEMBERED = 20
@@ -133,11 +135,15 @@ class PauseLimits:
         return later(str(work.claimed_at), self.waits_seconds + self.longest_seconds + baked)
 
 
-def read_order(given: Any, longest_pause_seconds: int) -> OrderRequest:  # noqa: ANN401  an operator can type anything
+def read_order(
+    given: Any,  # noqa: ANN401  an operator can type anything
+    longest_pause_seconds: int,
+    example: str = _EXAMPLE,
+) -> OrderRequest:
     """Check the input of the operate machine."""
     problem = _problem_of(given, longest_pause_seconds // _MINUTE)
     if problem:
-        return OrderRequest(problem=f"{problem} Example of a valid input: {_EXAMPLE}")
+        return OrderRequest(problem=f"{problem} Example of a valid input: {example}")
     return OrderRequest(
         action=OrderAction(given["action"]),
         release_id=given.get("release_id", ""),
@@ -197,7 +203,7 @@ def _problem_of_minutes(given: Mapping[str, Any], longest_minutes: int) -> str:
 
 
 def _problem_of_answer(given: Mapping[str, Any]) -> str:
-    if given["action"] in _ANSWERS and not given.get("release_id", "").strip():
+    if given["action"] in ANSWERS and not given.get("release_id", "").strip():
         return (
             f"Field 'release_id' is missing: {given['action']} is about the restore of one release, which its message"
             f" names."
@@ -390,7 +396,7 @@ def _decide_window_of(live: Live, point: RollbackPoint, record: EnvironmentRecor
         no_window = f"Release {point.release_id} was rolled back, and {live.release_id} has no window."
     elif record.work.holder is not None:
         no_window = "Somebody works on the environment."
-    elif point.window_ends_at is None:
+    elif point.window_ends_at is None and not live.no_automatic_rollback:
         no_window = f"Release {live.release_id} was never promoted."
     elif not point.in_window(order.at):
         return Decision(Verdict.ALREADY_SO, f"The window of release {live.release_id} is over.")
@@ -422,8 +428,10 @@ def _what_is_possible_when_free(live: Live | None, now: str) -> str:
     point = live.rollback_point if live else None
     if live is None or point is None or not point.in_window(now):
         return "Nobody works on the environment: to release a version, start the deploy machine."
-    back = f"Release {live.release_id} is live: to go back from it, start the rollback machine with {{}}"
-    return f"{back}." if point.window_ends_at is None else f"{back}; to give its way back up, order end-window."
+    given = live.input_to_go_back
+    back = f"Release {live.release_id} is live: to go back from it, start the rollback machine with {given}"
+    can_be_kept = point.window_ends_at is not None or live.no_automatic_rollback
+    return f"{back}; to give its way back up, order end-window." if can_be_kept else f"{back}."
 
 
 @dataclass(frozen=True)
@@ -450,6 +458,20 @@ def why_not_free(request: OrderRequest, work: Work) -> Decision | None:
 def still_works(work: Work) -> Decision:
     """Refuse to take the lease from an execution that runs."""
     reason = f"Execution {work.holder} still runs ({work.phase}). Order abort, or stop that execution first."
+    return Decision(Verdict.REFUSED, reason)
+
+
+def still_changes(history: Mapping[str, Any], now: str) -> Decision | None:
+    """Refuse while a dead holder's migrations, or its Terraform, may still run: to stop an execution stops neither."""
+    run = Run.of(history)
+    migrating = [run.ends_by] if run and run.status is Status.RUNNING else []
+    applies = [history.get(apply_field(purpose), {}) for purpose in Purpose]
+    applying = [each["ends_by"] for each in applies if each and "ended_at" not in each]
+    until = max((each for each in migrating + applying if seconds_since(each, now) < 0), default="")
+    if not until:
+        return None
+    what = "Migrations" if until in migrating else "Terraform"
+    reason = f"{what} of the dead release may run until {until}. Give this order again then, or order abort now."
     return Decision(Verdict.REFUSED, reason)
 
 

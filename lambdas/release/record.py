@@ -10,7 +10,8 @@ The release record in DynamoDB: one partition per environment.
 | `release#<id>` | the history of one release |
 | `color#<color>` | the version that was last brought up on a color |
 
-`restores.py` keeps two more items: a restore of the database, and which instance serves since then.
+`restores.py` keeps two more items: a restore of the database, and which instance serves since then; `callers.py` one
+for each execution of which it is known who started it.
 
 Every write that follows a claim is conditional on the token of that claim, so an execution that lost the environment
 cannot change the record any more.
@@ -480,6 +481,9 @@ def _work(item: Item | None) -> Work:
         loser=_loser(item.get("loser", {})),
         bake=_bake(item["bake"]) if "bake" in item else None,
         order=Order(**{**item["order"], "action": OrderAction(item["order"]["action"])}) if "order" in item else None,
+        infrastructure=item.get("infrastructure"),
+        database=item.get("database"),
+        asked_by=item.get("asked_by"),
     )
 
 
@@ -505,6 +509,7 @@ def _live(item: Item | None) -> Live | None:
         color=item["color"],
         since=item["since"],
         rollback_point=_rollback_point(point) if point else None,
+        no_automatic_rollback=item.get("no_automatic_rollback"),
     )
 
 

@@ -29,13 +29,18 @@ class RestoreStatus(StrEnum):
 
 @dataclass(frozen=True)
 class Approval:
-    """A human's answer. `by` is the execution of the operate machine that gave it."""
+    """
+    A human's answer. `by` is the execution of the operate machine that gave it, or the ARN of who called the URL.
+
+    `caller` is that ARN in both cases. Who has started an execution is told minutes later, so it can be "".
+    """
 
     approved: bool
     by: str
     at: str
     reason: str
     accept_unaccounted: bool = False
+    caller: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,9 +48,11 @@ class Restore:
     """
     One restore of the database; the record has the latest.
 
-    `source` is {"kind": "snapshot", "snapshot_id"}, {"kind": "point-in-time", "at"} or {"kind": "undo", "instance"}.
+    `source` is {"kind": "snapshot", "snapshot_id"}, {"kind": "point-in-time", "at"} or {"kind": "undo", "instance"}. A
+    snapshot that is "copied_from" another account's gets that name only when the restore has been approved.
     `forward_instance` serves now, and is kept; `restored_instance` is to serve. `loss_seconds` is how far back the
-    recovery point was when it was planned. The token lets the waiting execution go on: whoever has it can approve, so
+    recovery point was when it was planned. `asked_by` is the rollback after which it was started, as its input says,
+    which anybody may write. The token lets the waiting execution go on: whoever has it can approve, so
     it is never shown, and gone with the answer.
     """
 
@@ -65,6 +72,7 @@ class Restore:
     expires_at: str
     status: RestoreStatus = RestoreStatus.WAITING
     accept_unaccounted: bool = False
+    asked_by: str = ""
     summary: str = ""
     alternatives: tuple[Mapping[str, Any], ...] = ()
     approval: Approval | None = None
@@ -107,7 +115,8 @@ class Restore:
 
 def _alternative(kept: Mapping[str, Any]) -> dict[str, Any]:
     """Read one; what DynamoDB calls a number no JSON can hold, and a plan is handed from step to step."""
-    return {**kept, "takes_minutes": int(kept["takes_minutes"])}
+    numbers = ("loss_seconds", "takes_minutes")
+    return {**kept, **{name: int(kept[name]) for name in numbers if name in kept}}
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,22 @@ class Restores:
             names={"#token": "task_token"},
         )
 
+    def name_answerer(self, execution: str, caller: str) -> bool:
+        """Write down who gave the latest restore's answer, if this execution did; say whether it was that one."""
+        try:
+            self.record.dynamodb.update_item(
+                TableName=self.record.table,
+                Key=to_dynamodb(self.record.plain_key(_RESTORE)),
+                UpdateExpression="SET #approval.#caller = :caller",
+                ConditionExpression="#approval.#by = :execution",
+                ExpressionAttributeNames={"#approval": "approval", "#caller": "caller", "#by": "by"},
+                ExpressionAttributeValues=to_dynamodb({":caller": caller, ":execution": execution}),
+            )
+        except ClientError as error:
+            raise_unless_condition_failed(error)
+            return False
+        return True
+
     def forget_token(self, restore_id: str) -> None:
         """Let nobody use a token again. Safe to repeat."""
         try:
@@ -109,6 +125,12 @@ class Restores:
         except EnvironmentBusy:
             return
         self.forget_token(restore_id)
+
+    def require_approved(self, restore_id: str) -> None:
+        """Raise EnvironmentBusy unless this restore is the latest one, and a human has approved it."""
+        latest = self.latest()
+        if latest is None or latest.restore_id != restore_id or latest.status is not RestoreStatus.APPROVED:
+            raise EnvironmentBusy(f"Restore {restore_id} is not approved any more: another one has taken its place.")
 
     def beginning(self, restore_id: str) -> "TransactWriteItemTypeDef":
         """Return the part of a claim that begins an approved restore, or goes on with one whose execution died."""

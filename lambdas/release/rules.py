@@ -167,7 +167,9 @@ class Work:
     `token` grows with every claim and never shrinks. `intents` is what the holder was about to make of each route:
     route name → {target group ARN: weight}. `loser` is what a rollback found when it claimed: the execution that it
     took over from and that one's intents, which settle may have to undo. `bake` and `order` are the holder's, and go
-    with it: whoever claims begins without them.
+    with it: whoever claims begins without them. `infrastructure`: a human has asked a rollback to take that back, too.
+    `database` is why a human has asked a rollback to have the database brought back after it, and `asked_by` which one
+    he has asked; None when nobody has.
     """
 
     token: int = 0
@@ -181,6 +183,9 @@ class Work:
     loser: Mapping[str, Any] = field(default_factory=dict)
     bake: Bake | None = None
     order: Order | None = None
+    infrastructure: bool | None = None
+    database: str | None = None
+    asked_by: str | None = None
 
     @property
     def lease(self) -> Lease | None:
@@ -216,13 +221,26 @@ class RollbackPoint:
 
 @dataclass(frozen=True)
 class Live:
-    """The live item: which release serves, on which color, and what it can go back to."""
+    """
+    The live item: which release serves, on which color, and what it can go back to.
+
+    `no_automatic_rollback` is why only a human may go back from it, as its request says; None where that may be done at
+    once.
+    """
 
     release_id: str
     version: str
     color: str
     since: str
     rollback_point: RollbackPoint | None = None
+    no_automatic_rollback: str | None = None
+
+    @property
+    def input_to_go_back(self) -> str:
+        """Return the input with which a human has the rollback machine go back from it."""
+        if not self.no_automatic_rollback:
+            return "{}"
+        return f'{{"release_id": "{self.release_id}", "reason": "…"}}'
 
 
 @dataclass(frozen=True)
@@ -265,41 +283,78 @@ VERSION_FORM = r"[0-9a-f]{7,40}"
 _LONGEST_REASON = 1000
 _LONGEST_CAUSE = 4000
 """A step's own words can name many things that are missing, each with its remedy; all of them are what helps."""
+_REQUEST_FIELDS = frozenset({"version", "despite_alarms", "infrastructure", "migrations", "no_automatic_rollback"})
 _REQUEST_EXAMPLE = '{"version": "4f2c1e9"}'
+
+
+class Migrations(StrEnum):
+    """What a release does to the schema of the database, as who asks for the release declares it."""
+
+    NONE = "none"
+    BACKWARD_COMPATIBLE = "backward-compatible"
+    """The old version works with the new schema, too."""
+    BREAKING = "breaking"
+    """It does not, so that going back is no remedy by itself."""
 
 
 @dataclass(frozen=True)
 class ReleaseRequest:
-    """A readable verdict on the input of the deploy machine. `problem` is empty for a valid request."""
+    """
+    A readable verdict on the input of the deploy machine. `problem` is empty for a valid request.
+
+    `no_automatic_rollback` is why breaking migrations are accepted all the same; empty for any others.
+    """
 
     version: str = ""
     release_id: str = ""
     problem: str = ""
     despite_alarms: str = ""
     """Why it is to be released although a critical alarm is on; empty when it is not."""
+    migrations: Migrations = Migrations.NONE
+    no_automatic_rollback: str = ""
+    infrastructure: bool = False
+    """Whether Terraform is to apply what the version says of its infrastructure."""
 
 
-def read_request(given: Any, execution_name: str) -> ReleaseRequest:  # noqa: ANN401  an operator can type anything
+def read_request(
+    given: Any,  # noqa: ANN401  an operator can type anything
+    execution_name: str,
+    *,
+    can_migrate: bool = True,
+    can_apply: bool = False,
+) -> ReleaseRequest:
     """
     Check what an operator or an event asked for.
+
+    `can_migrate`: the environment has a hook for migrations. `can_apply`: its settings say where the infrastructure of
+    a version is described, which is then applied unless the request says otherwise.
 
     The release id is the short version plus eight hexadecimal digits of the execution's name: the same for a repeated
     step, another one for another execution of the same version, and short enough to be part of AWS names.
     """
-    problem = _problem_of(given)
+    problem = (
+        _problem_of(given)
+        or _problem_of_migrations(given, can_migrate=can_migrate)
+        or _problem_of_infrastructure(given, can_apply=can_apply)
+    )
     if problem:
         return ReleaseRequest(problem=f"{problem} Example of a valid input: {_REQUEST_EXAMPLE}")
     version = given["version"]
     digest = sha256(execution_name.encode()).hexdigest()[:8]
     return ReleaseRequest(
-        version=version, release_id=f"{version[:12]}-{digest}", despite_alarms=given.get("despite_alarms", "").strip()
+        version=version,
+        release_id=f"{version[:12]}-{digest}",
+        despite_alarms=given.get("despite_alarms", "").strip(),
+        migrations=Migrations(given.get("migrations", Migrations.NONE)),
+        no_automatic_rollback=given.get("no_automatic_rollback", "").strip(),
+        infrastructure=given.get("infrastructure", can_apply),
     )
 
 
 def _problem_of(given: Any) -> str:  # noqa: ANN401
     if not isinstance(given, dict):
         return f"The input must be a JSON object, but it is {describe_json(given)}."
-    unknown = sorted(set(given) - {"version", "despite_alarms"})
+    unknown = sorted(set(given) - _REQUEST_FIELDS)
     if unknown:
         return f"Field {unknown[0]!r} is not known."
     if "version" not in given:
@@ -320,6 +375,44 @@ def _problem_of_reason(reason: Any) -> str:  # noqa: ANN401
             f" critical alarm is on, but it is {describe_json(reason)}."
         )
     return ""
+
+
+def _problem_of_infrastructure(given: Mapping[str, Any], *, can_apply: bool) -> str:
+    wanted = given.get("infrastructure", False)
+    if not isinstance(wanted, bool):
+        return f"Field 'infrastructure' must be true or false, but it is {describe_json(wanted)}."
+    if wanted and not can_apply:
+        return (
+            "Field 'infrastructure' is true, but this environment has no settings of one: add the table"
+            " [infrastructure] to its file, and deploy Runback."
+        )
+    return ""
+
+
+def _problem_of_migrations(given: Mapping[str, Any], *, can_migrate: bool) -> str:
+    declared = given.get("migrations", Migrations.NONE)
+    if declared not in list(Migrations):
+        return f"Field 'migrations' must be one of {', '.join(Migrations)}, but it is {describe_json(declared)}."
+    if declared != Migrations.NONE and not can_migrate:
+        return (
+            f"Field 'migrations' is {declared!r}, but this environment has no settings of migrations: add the table"
+            f" [migrations] to its file, and deploy Runback."
+        )
+    if declared == Migrations.BREAKING:
+        return _problem_of_consent(given.get("no_automatic_rollback"))
+    if "no_automatic_rollback" in given:
+        return f"Field 'no_automatic_rollback' goes with migrations {Migrations.BREAKING.value!r} only."
+    return ""
+
+
+def _problem_of_consent(reason: Any) -> str:  # noqa: ANN401
+    if isinstance(reason, str) and reason.strip() and len(reason) <= _LONGEST_REASON:
+        return ""
+    return (
+        f"Migrations are {Migrations.BREAKING.value!r}: the old version does not work with the database after them, so"
+        f" such a release is not rolled back by itself. To release it all the same, add field 'no_automatic_rollback'"
+        f" with the reason, in 1 to {_LONGEST_REASON} characters."
+    )
 
 
 def describe_json(value: Any) -> str:  # noqa: ANN401
@@ -372,7 +465,8 @@ def check_deploy_claim(record: EnvironmentRecord, execution: str, now: str, *, i
     if record.live and point and point.in_window(now) and point.window_ends_at is None:
         raise RollbackWindowOpen(
             f"Release {record.live.release_id} received traffic and was never promoted. Bring it to its end first:"
-            f" look at the listener, then start the rollback machine with the input {{}}."
+            f" look at the listener, then start the rollback machine with the input {record.live.input_to_go_back}"
+            f"{_or_keep_it(record.live)}."
         )
     ends_at = _window_still_open(record.live, now)
     if record.live and point and ends_at and in_window is InWindow.REFUSE:
@@ -383,6 +477,10 @@ def check_deploy_claim(record: EnvironmentRecord, execution: str, now: str, *, i
     if ends_at and in_window is InWindow.WAIT:
         return as_timestamp(min(later(now, WINDOW_PAUSE_SECONDS), ends_at, key=parse_moment))
     return ""
+
+
+def _or_keep_it(live: Live) -> str:
+    return ", or keep the release with the order end-window" if live.no_automatic_rollback else ""
 
 
 def frozen_by(work: Work) -> str:

@@ -6,8 +6,9 @@ from itertools import groupby
 from re import fullmatch
 from typing import Any
 
-from lambdas.release.rules import explain_failure, other_color, parse_moment
+from lambdas.release.rules import Migrations, explain_failure, other_color, parse_moment
 from lambdas.reports.history_rules import History, Visit, plain
+from lambdas.reports.infrastructure_event_rules import INFRASTRUCTURE_PARTS, INFRASTRUCTURE_SENTENCES
 from lambdas.reports.restore_event_rules import FREEZE, RESTORE_PARTS, RESTORE_SENTENCES, THAW
 from lambdas.reports.story import Decision, Event, Stretch, Tone, Weights
 
@@ -42,12 +43,16 @@ _PART_OF: Mapping[str, str] = {
     "Check snapshot": "Take snapshot",
     "Wait for idle color": "Prepare idle color",
     "Check idle color": "Prepare idle color",
+    "Wait for migrations": "Run migrations",
+    "Check migrations": "Run migrations",
+    "Wait for their end": "Look at migrations",
     "Check for hold": "Hold before shift",
     "Wait for load balancer": "Validate live version",
     "Check live database and cache": "Validate live version",
     "Wait for late writes": "Settle listener",
     "Wait for its last step": "Stop preparation",
     "Claim clean-up": "Wait until it is time",
+    **INFRASTRUCTURE_PARTS,
     **RESTORE_PARTS,
 }
 """The states that an operator takes for a part of another one: those that wait and look again."""
@@ -99,7 +104,7 @@ def decisions_of(history: History) -> list[Decision]:
 def _did_nothing(history: History) -> bool:
     """Say whether a rollback found that there is nothing to do, or that a human decides."""
     actions = {visit.answer["action"] for visit in history.visits if visit.answer.get("action")}
-    return bool(actions) and actions <= {"nothing", "page"}
+    return bool(actions) and actions <= {"nothing", "page", "hold", "page_hold"}
 
 
 def _decided(visit: Visit) -> Iterator[Decision]:
@@ -246,6 +251,18 @@ def _is_up(visit: Visit) -> str:
     return f"{_color(visit)} is ready, with {healthy}." if visit.answer["ready"] else ""
 
 
+def _migrated(visit: Visit) -> str:
+    kind = visit.given["migrations"]
+    begun = f"The {kind} migrations of the database were begun."
+    return f"{begun} The release is not rolled back by itself." if kind == Migrations.BREAKING else begun
+
+
+def _left_by_migrations(visit: Visit) -> str:
+    if visit.answer["running"]:
+        return "Migrations of the database still run, and are waited for."
+    return str(visit.answer["concern"]) or "No migrations of the database are under way."
+
+
 def _switched(visit: Visit) -> str:
     if not visit.given["back"]:
         return f"{visit.given['percent']} % of the traffic goes to {visit.given['color']}."
@@ -260,6 +277,15 @@ def _alarms(visit: Visit) -> str:
 def _certified(visit: Visit) -> str:
     checks, concern = visit.answer["checks"], str(visit.answer["concern"])
     return concern or f"A rollback is possible: {checks} checks of its rights and of all that it needs have passed."
+
+
+def _restorable(visit: Visit) -> str:
+    """What was unproven before is not told again."""
+    checks, concern = visit.answer["checks"], str(visit.answer["concern"])
+    own = concern.removeprefix(str(visit.given["concern"])).strip()
+    return (
+        own or f"The database can be restored: {checks} checks of rights, and of all that it is made of, have passed."
+    )
 
 
 def _held(visit: Visit) -> str:
@@ -306,6 +332,7 @@ def _count(number: Any, noun: str) -> str:  # noqa: ANN401  a number of JSON
 
 
 _SENTENCES: Mapping[str, Sentence] = {
+    **INFRASTRUCTURE_SENTENCES,
     **RESTORE_SENTENCES,
     "claim-environment": _claimed,
     "record-rollback-point": _way_back,
@@ -315,10 +342,14 @@ _SENTENCES: Mapping[str, Sentence] = {
     "check-snapshot": lambda visit: "The snapshot is complete." if visit.answer["available"] else "",
     "prepare-idle-color": _prepared,
     "check-idle-color": _is_up,
+    "start-migrations": _migrated,
+    "check-migrations": lambda visit: "The migrations have ended well." if visit.answer["ready"] else "",
+    "look-at-migrations": _left_by_migrations,
     "hold-old-color": lambda visit: f"{_color(visit)} keeps its size, because it is the way back.",
     SWITCH: _switched,
     "check-alarms": _alarms,
     "certify-rollback": _certified,
+    "certify-restore": _restorable,
     "check-bake": _held,
     "judge-bake": _judged,
     "check-error-rate": _counted,

@@ -79,7 +79,10 @@ def _planned(visit: Visit) -> str:
 
 def _answered(visit: Visit) -> str:
     verb = "approved" if visit.answer["approved"] else "rejected"
-    return f"A human has {verb} it: {visit.answer['reason']}"
+    by = visit.answer["by"]
+    # of an order in the console it is known later who has given it
+    who = by if by.startswith("arn:") and ":execution:" not in by else "A human"
+    return f"{who} has {verb} it: {visit.answer['reason']}"
 
 
 def _fenced(visit: Visit) -> str:
@@ -111,7 +114,10 @@ Sentence = Callable[[Visit], str]
 RESTORE_SENTENCES: Mapping[str, Sentence] = {
     "plan-restore": _planned,
     "ask-approval": _answered,
+    "copy-snapshot": lambda visit: f"The copy {visit.answer['snapshot_id']} of a shared snapshot was begun.",
+    "check-copied-snapshot": lambda visit: "The copy is complete." if visit.answer["available"] else "",
     "claim-restore": lambda visit: f"The environment was claimed for the restore: {visit.answer['active']} serves.",
+    "hold-capacity": lambda visit: f"The size of {', '.join(sorted(visit.answer['held']))} is held.",
     FREEZE: lambda _: "Traffic is frozen: users get 503.",
     "fence-writers": _fenced,
     "lift-fence": lambda visit: f"The application may log in to {visit.given['host']}.",
@@ -121,6 +127,7 @@ RESTORE_SENTENCES: Mapping[str, Sentence] = {
     "check-restored-instance": lambda visit: (
         "The restored instance is there, with the settings of the one that serves." if visit.answer["available"] else ""
     ),
+    "set-master-password": lambda visit: f"{visit.given['restored_instance']} gets the master password of today.",
     "verify-restored-data": _verified,
     _COUNT: _counted,
     "swap-connection": _swapped,
@@ -129,6 +136,9 @@ RESTORE_SENTENCES: Mapping[str, Sentence] = {
     ),
     "check-restart": lambda visit: "Every instance was launched since." if visit.answer["restarted"] else "",
     THAW: lambda _: "Traffic flows again.",
+    "give-capacity-back": lambda visit: (
+        f"{', '.join(visit.answer['given_back'])} may be scaled again." if visit.answer["given_back"] else ""
+    ),
     "record-restore": lambda visit: _OUTCOMES[visit.given["outcome"]],
 }
 """By function: says what it has done; empty when it was nothing that anybody wants to hear of."""

@@ -27,6 +27,8 @@ _FIRST_STATE = "INSUFFICIENT_DATA"
 _LATE_METRICS_SECONDS = 300
 """So long after a fault has ended its last minute may still turn an alarm on: a load balancer's metrics come late."""
 
+_RESTORE_IS_OVER = frozenset({Phase.RESTORED, Phase.RESTORE_FAILED})
+
 
 @dataclass(frozen=True)
 class AlarmEvent:
@@ -55,10 +57,15 @@ UNASKED = CriticalAlarms("")
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why an alarm moves no traffic. `pages`: a human has to decide; otherwise there is nothing to do."""
+    """
+    Why an alarm moves no traffic. `pages`: a human has to decide; otherwise there is nothing to do.
+
+    `holds`: that human can go back from the release only if he names it.
+    """
 
     reason: str
     pages: bool = True
+    holds: bool = False
 
 
 def refuse_alarm(event: AlarmEvent, critical: CriticalAlarms, record: EnvironmentRecord, now: str) -> Refusal | None:
@@ -79,7 +86,23 @@ def refuse_alarm(event: AlarmEvent, critical: CriticalAlarms, record: Environmen
     if over := _why_nothing_to_do(event, alarm, record, now):
         return Refusal(over, pages=False)
     why = _why_human(alarm, record, now) or _why_not_this_release(alarm, record.live, alarms or ())
-    return Refusal(f"Alarm {event.full_name} is on since {alarm.since}. {why}") if why else None
+    held = why_held(record.live, now)
+    if not why and not held:
+        return None
+    return Refusal(
+        " ".join(filter(None, [f"Alarm {event.full_name} is on since {alarm.since}.", why, held])), holds=bool(held)
+    )
+
+
+def why_held(live: Live | None, now: str) -> str:
+    """Say why the live release is not taken back by itself, as long as it could be; empty where nothing forbids it."""
+    point = _point_of(live)
+    if live is None or not live.no_automatic_rollback or point is None or not point.in_window(now):
+        return ""
+    return (
+        f"Release {live.release_id} is not rolled back by itself, because the old version does not work with the"
+        f" database after its migrations: {live.no_automatic_rollback}."
+    )
 
 
 def _why_nothing_to_do(event: AlarmEvent, alarm: Alarm, record: EnvironmentRecord, now: str) -> str:
@@ -88,7 +111,32 @@ def _why_nothing_to_do(event: AlarmEvent, alarm: Alarm, record: EnvironmentRecor
         return f"Alarm {event.full_name} is new, and no release is being watched."
     if record.live and point and _is_of_what_was_taken_back(alarm, record.live, point):
         return f"Alarm {event.full_name} was on when release {point.release_id} was taken back."
+    if _is_of_planned_freeze(alarm, record.work):
+        return f"Alarm {event.full_name} turned on while a restore keeps users away, as a human has approved."
     return ""
+
+
+def _is_of_planned_freeze(alarm: Alarm, work: Work) -> bool:
+    """
+    Say whether users are known to suffer, because a restore is at work that has its holder still.
+
+    One that stays on is told when that is over (`restore_is_just_over`), and a restore that died by its own end. What
+    only pages is not about users, but about what they need: nobody has planned that.
+    """
+    at_work = work.phase is Phase.RESTORING and work.holder is not None and work.claimed_at is not None
+    return at_work and alarm.name.effect is Effect.ROLLS_BACK and seconds_since(str(work.claimed_at), alarm.since) >= 0
+
+
+def restore_is_just_over(work: Work, now: str) -> bool:
+    """Say that what is on now is to be told: late metrics of a planned freeze cannot be the reason any more."""
+    if work.phase not in _RESTORE_IS_OVER or work.holder is not None or not work.progress_at:
+        return False
+    return _LATE_METRICS_SECONDS <= seconds_since(work.progress_at, now) < 2 * _LATE_METRICS_SECONDS
+
+
+def turned_on_unheard(alarm: Alarm, work: Work) -> bool:
+    """Say whether an alarm turned on during the restore that is over now, so that perhaps nobody was paged for it."""
+    return bool(_why_restore(alarm, work))
 
 
 def _is_of_what_was_taken_back(alarm: Alarm, live: Live, point: RollbackPoint) -> bool:
@@ -126,7 +174,7 @@ def _why_restore(alarm: Alarm, work: Work) -> str:
     """
     if work.is_frozen:
         return frozen_by(work)
-    if work.phase not in (Phase.RESTORED, Phase.RESTORE_FAILED) or not work.claimed_at or not work.progress_at:
+    if work.phase not in _RESTORE_IS_OVER or not work.claimed_at or not work.progress_at:
         return ""
     began_before = seconds_since(work.claimed_at, alarm.since) < 0
     if began_before or seconds_since(work.progress_at, alarm.since) >= _LATE_METRICS_SECONDS:

@@ -195,8 +195,10 @@ def check_rights(actor: Actor, decisions: Mapping[Need, str]) -> Finding:
 
 _BESIDE_IDENTITY: Mapping[str, str] = {
     "dynamodb": "the resource policy and the key of the record's table",
+    "kms": "the policies of the keys that encrypt databases and their snapshots",
     "logs": "the key of the application's log group",
     "secretsmanager": "the resource policies and the keys of the secrets",
+    "s3": "the policies and the keys of the buckets for exports and plans",
     "sns": "the policy and the key of the topic",
     "ssm": "the keys of encrypted parameters",
     "iam": "the boundaries of what an instance's role may do",
@@ -254,7 +256,7 @@ def check_machine(name: str, found: MachineState, actors: Iterable[Actor]) -> Fi
     problems = [f"is {found.status}"] if found.status != "ACTIVE" else []
     problems += [f"does not call {each}" for each in sorted(called - found.calls.keys())]
     problems += [f"calls {each}, which nobody has certified" for each in sorted(found.calls.keys() - called)]
-    return _told(name, problems, f"calls its {len(called)} functions", _DEPLOY_AGAIN)
+    return told(name, problems, f"calls its {len(called)} functions", _DEPLOY_AGAIN)
 
 
 def check_function(actor: Actor, found: FunctionState | None) -> Finding:
@@ -267,7 +269,7 @@ def check_function(actor: Actor, found: FunctionState | None) -> Finding:
         problems.append(f"has {has} of its {actor.reserved} reserved executions")
     elif found.reserved == 0:
         problems.append("is switched off by a reserved concurrency of 0")
-    return _told(actor.name, problems, "can be called", _DEPLOY_AGAIN)
+    return told(actor.name, problems, "can be called", _DEPLOY_AGAIN)
 
 
 def check_starter(starter: Starter, found: RuleState | None) -> Finding:
@@ -276,9 +278,9 @@ def check_starter(starter: Starter, found: RuleState | None) -> Finding:
     if found is None:
         return Finding(subject, Outcome.FAILED, f"Rule {starter.name} does not exist.", _DEPLOY_AGAIN)
     if not any(map(starter.calls, found.targets)):
-        return _told(subject, [f"does not start {starter.target}"], "", _DEPLOY_AGAIN)
+        return told(subject, [f"does not start {starter.target}"], "", _DEPLOY_AGAIN)
     problems = [f"is {found.state}"] if found.state != "ENABLED" else []
-    return _told(subject, problems, "is on", f"Switch it on: aws events enable-rule --name {starter.name}.")
+    return told(subject, problems, "is on", f"Switch it on: aws events enable-rule --name {starter.name}.")
 
 
 def check_alarms(certificate: Certificate, found: Mapping[str, AlarmState]) -> Finding:
@@ -306,7 +308,7 @@ def check_topic(topic: str, confirmed: int) -> Finding:
     """A page that nobody gets is none."""
     problems = [] if confirmed else ["has no confirmed subscription"]
     remedy = "Let somebody confirm the mail of AWS Notifications, or subscribe an address that does."
-    return _told(f"topic {topic.rpartition(':')[2]}", problems, "reaches somebody", remedy)
+    return told(f"topic {topic.rpartition(':')[2]}", problems, "reaches somebody", remedy)
 
 
 def check_commands(name: str, value: str | None, *, first_release: bool) -> Finding:
@@ -327,7 +329,7 @@ def check_forwards(color: str, routes: Sequence[Route], forwards: Mapping[str, M
         if dict(forwards.get(route.arn, {})) != route.weights(color, 100)
     ]
     remedy = "Put the listener back by hand: somebody else has moved it."
-    return _told(f"traffic on {color}", problems, "is as it was recorded", remedy)
+    return told(f"traffic on {color}", problems, "is as it was recorded", remedy)
 
 
 def check_size(color: str, recorded: Capacity, found: Capacity, template_version: str) -> list[Finding]:
@@ -343,8 +345,8 @@ def check_size(color: str, recorded: Capacity, found: Capacity, template_version
         " LaunchTemplateId=…,Version=<number>."
     )
     return [
-        _told(f"size of {color}", problems, "is as it was recorded", "Look who scales it in, and start again."),
-        _told(f"template of {color}", moving, "has a number", pin),
+        told(f"size of {color}", problems, "is as it was recorded", "Look who scales it in, and start again."),
+        told(f"template of {color}", moving, "has a number", pin),
     ]
 
 
@@ -355,10 +357,11 @@ def check_health(color: str, recorded: Capacity, healthy: Mapping[str, int]) -> 
         for route, count in healthy.items()
         if count < recorded.desired
     ]
-    return _told(f"health of {color}", problems, "is whole", "Look at the targets' health checks, and start again.")
+    return told(f"health of {color}", problems, "is whole", "Look at the targets' health checks, and start again.")
 
 
-def _told(subject: str, problems: Sequence[str], well: str, remedy: str) -> Finding:
+def told(subject: str, problems: Sequence[str], well: str, remedy: str) -> Finding:
+    """Return what a check says: all problems of its subject in one sentence, or that it is `well`."""
     name = subject[0].upper() + subject[1:] if " " in subject else subject
     if not problems:
         return Finding(subject, Outcome.PASSED, f"{name} {well}.")
@@ -379,16 +382,16 @@ def verdict(findings: Iterable[Finding]) -> Outcome:
     return next((each for each in (Outcome.FAILED, Outcome.ERROR) if each in outcomes), Outcome.PASSED)
 
 
-def explain(findings: Sequence[Finding]) -> str:
+def explain(findings: Sequence[Finding], about: str = "the way back") -> str:
     """
-    Return everything that did not pass, in words; empty when all did.
+    Return everything that did not pass, in words; empty when all did. `about` is what was to be proven.
 
     What has the same remedy stands together. Where there is more than anybody reads, the rest is named at least.
     """
     against = sorted((each for each in findings if not each.passed), key=_remedy)
     if not against:
         return ""
-    head = f"{len(against)} of {len(findings)} checks of the way back did not pass."
+    head = f"{len(against)} of {len(findings)} checks of {about} did not pass."
     texts = (f"{head}{_told_and_named(against, told)}" for told in range(len(against), -1, -1))
     return next((text for text in texts if len(text) <= _LONGEST_EXPLANATION), head)
 

@@ -1,50 +1,35 @@
 """Before anything changes: prove that every action which a rollback of this release would take is possible."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from json import loads
 from os import environ
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.clients import client
-from lambdas.errors import AwsCallFailed, RollbackNotCertified, RunbackError
+from lambdas.errors import RollbackNotCertified
 from lambdas.fleet.auto_scaling import AutoScaling
 from lambdas.fleet.rules import Capacity, Color
 from lambdas.judge.alarm_rules import AlarmSettings
 from lambdas.judge.alarms import Alarms
-from lambdas.observability import FAILED_REQUEST, describe, logger, step
+from lambdas.observability import step
 from lambdas.release.parameters import read_parameter
 from lambdas.release.record import ReleaseRecord
 from lambdas.release.rules import Lease
 from lambdas.rollback.certificate_rules import (
-    Actor,
     Certificate,
     Finding,
-    Kind,
-    Need,
-    Outcome,
-    Starter,
-    as_record,
     check_alarms,
     check_commands,
     check_forwards,
-    check_function,
     check_health,
-    check_machine,
-    check_rights,
     check_size,
-    check_starter,
     check_topic,
-    explain,
-    name_of_function,
-    not_checked,
-    questions,
-    unproven,
-    verdict,
 )
+from lambdas.rollback.certifying import Conclusion, Rights, checked
 from lambdas.rollback.event_bus import EventBus
 from lambdas.rollback.lambda_functions import LambdaFunctions
 from lambdas.rollback.machines import Machines
@@ -56,8 +41,6 @@ from lambdas.traffic.rules import Route
 _CODE = Path(__file__).parents[2]
 # IAM throttles its simulator early, and a second of patience is cheaper than a step that is made anew
 _IAM_SECONDS, _IAM_ATTEMPTS = 5, 5
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -117,90 +100,25 @@ class Certifying:
 @step
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
     """Return {"checks": how many were made, "concern": why the release goes on without proof, or ""}."""
-    findings = certify_rollback(Certifying.from_event(event))
-    concern = explain(findings)
-    return {"checks": len(findings), "concern": f"The release began without proof. {concern}" if concern else ""}
+    checks, concern = certify_rollback(Certifying.from_event(event))
+    return {"checks": checks, "concern": f"The release began without proof. {concern}" if concern else ""}
 
 
-def certify_rollback(certifying: Certifying) -> Sequence[Finding]:
+def certify_rollback(certifying: Certifying) -> tuple[int, str]:
     """
     Make every check, whatever the others found, and write into the release's history what came of it.
+
+    Return how many there were, and what did not pass, in words.
 
     Changes nothing outside the record. Safe to repeat. Raises LeaseLost; and where settings enforce it,
     RollbackNotCertified when something is missing, AwsCallFailed when a check could not be made: trying again may help.
     """
     record.require_lease(certifying.lease, certifying.now)
-    findings = [*_Rights(settings.certificate).findings(), *_state(certifying)]
-    concern = explain(findings)
-    noted = as_record(findings, unproven(settings.certificate), certifying.now, enforced=settings.enforce)
-    record.note_release(certifying.release_id, {"certificate": noted})
-    if concern:
-        logger.warning("The way back is not proven", findings=noted["findings"])
-    if not settings.enforce or not concern:
-        return findings
-    raise (RollbackNotCertified if verdict(findings) is Outcome.FAILED else AwsCallFailed)(concern)
-
-
-def _checked(subject: str, check: Callable[[T], Iterable[Finding]], about: T) -> Iterator[Finding]:
-    """Make a check. One that AWS does not let us make proves nothing, and keeps no other from being made."""
-    try:
-        yield from list(check(about))
-    except (*FAILED_REQUEST, RunbackError, LookupError) as error:
-        yield not_checked(subject, describe(error))
-
-
-@dataclass(frozen=True)
-class _Rights:
-    """
-    Walks from what starts the rollback to the functions of its machine, and asks what each of them may do.
-
-    `calls` are the versions of the functions as machine and rules call them, by name: their roles are those that count.
-    """
-
-    certificate: Certificate
-    calls: dict[str, str] = field(default_factory=dict)
-
-    def findings(self) -> Iterator[Finding]:
-        """Check machine, rules and functions."""
-        for machine in self.certificate.of_kind(Kind.MACHINE):
-            yield from _checked(machine.name, self._of_machine, machine)
-        for starter in self.certificate.starters:
-            yield from _checked(f"rule {starter.name}", self._of_starter, starter)
-        for function in self.certificate.of_kind(Kind.FUNCTION):
-            yield from _checked(function.name, self._of_function, function)
-
-    def _of_machine(self, machine: Actor) -> Iterator[Finding]:
-        found = machines.describe(self.certificate.machine)
-        self.calls.update(found.calls)
-        yield check_machine(machine.name, found, self.certificate.actors)
-        yield _rights(machine, found.role)
-
-    def _of_starter(self, starter: Starter) -> Iterator[Finding]:
-        found = event_bus.rule(starter.name)
-        yield check_starter(starter, found)
-        for arn, role in found.targets.items() if found else ():
-            if starter.calls(arn):
-                self.calls.setdefault(name_of_function(arn), arn)
-                for rule in self.certificate.of_kind(Kind.RULE):
-                    if rule.name == starter.name:
-                        yield _rights(rule, role)
-
-    def _of_function(self, function: Actor) -> Iterator[Finding]:
-        if function.name not in self.calls:
-            yield not_checked(function.name, "which version of it is called is not known")
-            return
-        found = lambda_functions.describe(self.calls[function.name])
-        yield check_function(function, found)
-        if found:
-            yield _rights(function, found.role)
-
-
-def _rights(actor: Actor, role: str) -> Finding:
-    """A rule without a role may do nothing."""
-    decisions: dict[Need, str] = {}
-    for question in questions(actor.needs) if role else ():
-        decisions |= simulator.decide(role, question)
-    return check_rights(actor, decisions)
+    certificate = settings.certificate
+    rights = Rights(certificate, machines, event_bus, lambda_functions, simulator)
+    findings = [*rights.findings(), *_state(certifying)]
+    conclusion = Conclusion("the way back", "certificate", RollbackNotCertified, settings.enforce)
+    return len(findings), conclusion.write(record, certifying.release_id, certificate, findings, certifying.now)
 
 
 def _state(certifying: Certifying) -> Iterator[Finding]:
@@ -222,12 +140,12 @@ def _state(certifying: Certifying) -> Iterator[Finding]:
         healthy = {route: load_balancer.health(group).healthy for route, group in groups.items()}
         yield check_health(color, recorded, healthy)
 
-    yield from _checked(f"traffic on {color}", on_routes, color)
-    yield from _checked(f"size of {color}", size, color)
-    yield from _checked(f"health of {color}", health, color)
-    yield from _checked("alarms", lambda each: [check_alarms(each, alarms.states())], certificate)
-    yield from _checked("topic", lambda topic: [check_topic(topic, subscribers.confirmed(topic))], certificate.topic)
-    yield from _checked(
+    yield from checked(f"traffic on {color}", on_routes, color)
+    yield from checked(f"size of {color}", size, color)
+    yield from checked(f"health of {color}", health, color)
+    yield from checked("alarms", lambda each: [check_alarms(each, alarms.states())], certificate)
+    yield from checked("topic", lambda topic: [check_topic(topic, subscribers.confirmed(topic))], certificate.topic)
+    yield from checked(
         f"parameter {settings.way_back}",
         lambda name: [check_commands(name, read_parameter(ssm, name), first_release=is_first)],
         settings.way_back,

@@ -22,14 +22,17 @@ from lambdas.rollback.alarm_rules import UNASKED, CriticalAlarms
 from lambdas.rollback.executions import Executions
 from lambdas.rollback.rules import (
     CLAIMING,
+    NO_INFRASTRUCTURE,
     NO_RESTORES,
     Action,
     RollbackRequest,
     Verdict,
     asks_about_holder,
+    both_colors_serve,
     check_target_groups,
     claimed_work,
     decide,
+    ended_as,
     read_rollback_request,
     with_why,
 )
@@ -49,6 +52,7 @@ class Settings:
     judge: JudgeSettings
     groups: Mapping[str, str]
     restore_machine: str
+    has_infrastructure: bool
 
 
 settings = Settings(
@@ -59,6 +63,7 @@ settings = Settings(
     JudgeSettings.from_json(environ["JUDGE"]),
     {color: each["auto_scaling_group"] for color, each in loads(environ["COLORS"]).items()},
     environ["RESTORE_MACHINE_ARN"],
+    bool(environ["INFRASTRUCTURE"]),
 )
 record = ReleaseRecord(client("dynamodb"), settings.table, settings.environment)
 executions = Executions(client("stepfunctions"))
@@ -71,7 +76,9 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 
     Return {"action", "reason", "lease", "release_id", "active": color that the record calls live, "color" and "version"
     to go back to, "wanted_healthy", "last_healthy", "last_healthy_at", "claimed_at", "loser": execution ARN or "",
-    "database": whether a restore is to follow, "why": what that is told as its reason}.
+    "database": whether a restore is to follow, "why": what that is told as its reason, "asked_by": the rollback that a
+    human has asked for it, "infrastructure": whether that is to be taken back, too, "ended_as": phase in which the
+    release had ended, if only its infrastructure is}.
     """
     request = replace(read_rollback_request(event["input"]), asked_at=event["asked_at"])
     return claim_rollback(request, event["execution"], event["now"])
@@ -94,7 +101,13 @@ def claim_rollback(request: RollbackRequest, execution: str, now: str) -> dict[s
         if found.work.lease and found.work.holder == execution:
             return _answer(request, found, verdict, found.work.lease, found.work.claimed_at or now)
         try:
-            lease = record.claim(found.work, claimed_work(found, verdict, execution, now))
+            wanted = replace(
+                claimed_work(found, verdict, execution, now),
+                infrastructure=_infrastructure_too(request, found) or None,
+                database=_why_database_too(request, found) or None,
+                asked_by=_asked_for_database(request, found, execution) or None,
+            )
+            lease = record.claim(found.work, wanted)
         except EnvironmentBusy:
             continue
         return _answer(request, found, verdict, lease, now)
@@ -117,7 +130,7 @@ def _unless_way_back_fails(verdict: Verdict, found: EnvironmentRecord, cloudwatc
     Once the new color has everything, nobody can say this of the old one.
     """
     point = found.live.rollback_point if found.live else None
-    both_serve = found.work.holder is not None and found.work.phase is Phase.SHIFTING
+    both_serve = both_colors_serve(found.work)
     if cloudwatch is None or verdict.action is not Action.SWITCH or not both_serve or point is None:
         return verdict
     old = OldColor(Metrics(cloudwatch), settings.judge, settings.routes, settings.groups)
@@ -132,11 +145,40 @@ def _decide(
 ) -> Verdict:
     if request.database and not settings.restore_machine:
         return Verdict(Action.INVALID, NO_RESTORES)
+    if request.infrastructure and not settings.has_infrastructure:
+        return Verdict(Action.INVALID, NO_INFRASTRUCTURE)
     asks = asks_about_holder(request, found, execution)
     holder_runs = executions.runs(str(found.work.holder)) if asks else False
     verdict = decide(request, found, execution, now, holder_runs=holder_runs, critical=critical)
     checked = check_target_groups(verdict, found.live.rollback_point if found.live else None, settings.routes)
     return with_why(checked, request)
+
+
+def _infrastructure_too(request: RollbackRequest, found: EnvironmentRecord) -> bool:
+    """Whoever goes on with a rollback that died does what that one was asked for."""
+    return request.infrastructure or (found.work.phase is Phase.ROLLING_BACK and bool(found.work.infrastructure))
+
+
+def _why_database_too(request: RollbackRequest, found: EnvironmentRecord) -> str:
+    """Say why a restore of the database is to be asked for, also where the rollback died that was told so; or ""."""
+    if request.database:
+        return request.why or "It was asked for with a rollback."
+    return (found.work.database or "") if found.work.phase is Phase.ROLLING_BACK else ""
+
+
+def _asked_for_database(request: RollbackRequest, found: EnvironmentRecord, execution: str) -> str:
+    """Return the rollback that a human has started to have the database brought back: this one, or one that died."""
+    if request.database:
+        return execution
+    return (found.work.asked_by or "") if _why_database_too(request, found) else ""
+
+
+def _version(found: EnvironmentRecord, verdict: Verdict) -> str:
+    """Return the version that serves in the end; when only infrastructure is taken back, it does already."""
+    point = found.live.rollback_point if found.live else None
+    if verdict.action is Action.INFRASTRUCTURE:
+        return found.live.version if found.live else ""
+    return point.version if point else ""
 
 
 def _answer(
@@ -152,12 +194,15 @@ def _answer(
         "release_id": work.release_id or "",
         "active": found.live.color if found.live else "",
         "color": point.color if point else "",
-        "version": point.version if point else "",
+        "version": _version(found, verdict),
         "wanted_healthy": point.capacity if point else 0,
         "last_healthy": seen.healthy if seen else 0,
         "last_healthy_at": seen.at if seen else "",
         "claimed_at": claimed_at,
         "loser": work.loser.get("holder", ""),
-        "database": request.database,
-        "why": request.why or "It was asked for with a rollback.",
+        "database": bool(_why_database_too(request, found)),
+        "infrastructure": _infrastructure_too(request, found),
+        "ended_as": ended_as(found).value,
+        "why": _why_database_too(request, found),
+        "asked_by": _asked_for_database(request, found, lease.holder),
     }

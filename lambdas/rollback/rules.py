@@ -20,7 +20,7 @@ from lambdas.release.rules import (
     parse_moment,
     seconds_since,
 )
-from lambdas.rollback.alarm_rules import UNASKED, AlarmEvent, CriticalAlarms, refuse_alarm
+from lambdas.rollback.alarm_rules import UNASKED, AlarmEvent, CriticalAlarms, Refusal, refuse_alarm
 from lambdas.traffic.rules import Route
 
 STALE_AFTER_SECONDS = 300
@@ -58,12 +58,18 @@ class Action(StrEnum):
     """Only a clean-up after a release died: the lease is given back, and nothing else is touched."""
     KEEP_FROZEN = KEEPS_FREEZE
     """A restore of the database died, and has frozen the traffic, or may have: a human has to go on with it."""
+    HOLD = "hold"
+    """A deployment died whose release is not rolled back by itself: traffic stays, and a human must decide."""
+    INFRASTRUCTURE = "infrastructure"
+    """The release is gone already; only its infrastructure is taken back."""
     ESCALATE = "escalate"
     """A rollback is needed, and there is nothing to go back to: a human must decide."""
     IMPOSSIBLE = "impossible"
     """An operator asks for what cannot be done; nothing is claimed."""
     PAGE = "page"
     """A critical alarm is on for which no traffic is moved: a human must look; nothing is claimed."""
+    PAGE_HOLD = "page_hold"
+    """The same for a release that would have been rolled back for it, were it not for its migrations."""
     NOTHING = "nothing"
     """There is nothing to roll back, or it is being done already."""
     INVALID = "invalid"
@@ -71,13 +77,25 @@ class Action(StrEnum):
 
 
 _DEPLOYING = frozenset({Phase.PREPARING, Phase.SHIFTING, Phase.BAKING, Phase.COMMITTED})
-CLAIMING = frozenset({Action.SWITCH, Action.ABORT, Action.FINISH, Action.LET_GO, Action.KEEP_FROZEN, Action.ESCALATE})
+CLAIMING = frozenset(
+    {
+        Action.SWITCH,
+        Action.ABORT,
+        Action.FINISH,
+        Action.LET_GO,
+        Action.KEEP_FROZEN,
+        Action.HOLD,
+        Action.INFRASTRUCTURE,
+        Action.ESCALATE,
+    }
+)
 _FIELDS = (
     "alarm",
     "cause",
     "changed_at",
     "database",
     "execution_arn",
+    "infrastructure",
     "previous_state",
     "reason",
     "release_id",
@@ -89,6 +107,11 @@ NO_RESTORES = (
     "Field 'database' is true, but this environment has no settings of a restore: add the table [restore] to its file,"
     " and deploy Runback. Nothing was changed."
 )
+NO_INFRASTRUCTURE = (
+    "Field 'infrastructure' is true, but this environment has no settings of one: add the table [infrastructure] to its"
+    " file, and deploy Runback. Nothing was changed."
+)
+_FOR_HUMANS = ("database", "infrastructure")
 _ABOUT_LIVE = frozenset({Source.OPERATOR, Source.ALARM})
 """Who asks about what serves; all others ask about one execution."""
 _LONGEST_REASON = 1000
@@ -112,6 +135,8 @@ class RollbackRequest:
     alarm: AlarmEvent | None = None
     database: bool = False
     """Whether a restore of the database is to be asked for, once the traffic is back."""
+    infrastructure: bool = False
+    """Whether the infrastructure is to be taken back, too, once the traffic is back."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +148,7 @@ class Verdict:
 
 
 def read_rollback_request(given: Any) -> RollbackRequest:  # noqa: ANN401  an operator can type anything
-    """Check the input of the rollback machine. Every field is optional text, but for `database`."""
+    """Check the input of the rollback machine. Every field is optional text, but for those that humans set to true."""
     problem = _problem_of(given)
     if problem:
         return RollbackRequest(problem=f"{problem} Example of a valid input: {_EXAMPLE}")
@@ -133,6 +158,7 @@ def read_rollback_request(given: Any) -> RollbackRequest:  # noqa: ANN401  an op
         release_id=given.get("release_id", ""),
         why=_why(given),
         database=given.get("database", False),
+        infrastructure=given.get("infrastructure", False),
         alarm=AlarmEvent(given["alarm"], given.get("previous_state", ""), given["changed_at"])
         if given.get("source") == Source.ALARM
         else None,
@@ -156,7 +182,7 @@ def _problem_of_form(given: Any) -> str:  # noqa: ANN401
     for name in sorted(given):
         if name not in _FIELDS:
             return f"Field {name!r} is not known."
-        kind, expected = (bool, "true or false") if name == "database" else (str, "text")
+        kind, expected = (bool, "true or false") if name in _FOR_HUMANS else (str, "text")
         if not isinstance(given[name], kind):
             return f"Field {name!r} must be {expected}, but it is {describe_json(given[name])}."
     return ""
@@ -168,6 +194,13 @@ def _problem_of_source(given: Mapping[str, Any]) -> str:
         return f"Field 'source' must be one of {', '.join(Source)}, but it is {describe_json(source)}."
     if given.get("database") and source != Source.OPERATOR:
         return f"Field 'database' is for a human to set: source {source} never has data thrown away."
+    if given.get("infrastructure") and source != Source.OPERATOR:
+        return f"Field 'infrastructure' is for a human to set: source {source} moves traffic alone."
+    if given.get("infrastructure") and given.get("database"):
+        return (
+            "Fields 'database' and 'infrastructure' cannot both be true: bring the infrastructure back first, then"
+            " start the restore-database machine."
+        )
     if source not in _ABOUT_LIVE and not given.get("execution_arn"):
         return f"Field 'execution_arn' is missing: source {source} is about one execution."
     return _problem_of_alarm(given) if source == Source.ALARM else ""
@@ -189,6 +222,12 @@ def with_why(verdict: Verdict, request: RollbackRequest) -> Verdict:
     if verdict.action is Action.NOTHING and request.database:
         restore = "To have the database brought back all the same, start the restore-database machine."
         return replace(verdict, reason=f"{verdict.reason} {restore}")
+    if verdict.action is Action.ABORT and request.infrastructure:
+        follow = 'If a message says that it has changed the infrastructure, start again with {"infrastructure": true}.'
+        verdict = replace(verdict, reason=f"{verdict.reason} {follow}")
+    if verdict.action is Action.NOTHING and request.infrastructure:
+        by_hand = "To have its infrastructure brought back all the same, apply it with Terraform by hand."
+        verdict = replace(verdict, reason=f"{verdict.reason} {by_hand}")
     if verdict.action not in CLAIMING or not request.why:
         return verdict
     return replace(verdict, reason=f"{verdict.reason} Reason: {request.why}")
@@ -227,12 +266,42 @@ def decide(
     if work.holder == execution:
         return _resume(work, "This execution holds the environment already.")
     if refusal := refuse_alarm(request.alarm, critical, record, now) if request.alarm else None:
-        return Verdict(Action.PAGE if refusal.pages else Action.NOTHING, refusal.reason)
-    if too_late := _why_too_late(request, work, live):
-        return Verdict(Action.NOTHING, too_late)
+        return Verdict(_action_of(refusal), refusal.reason)
+    if verdict := _decide_about_the_past(request, work, live):
+        return verdict
     if work.holder is None and not work.is_frozen:
-        return _decide_when_free(live)
+        return _decide_when_free(request, live)
     return _decide_over_holder(request, record, now, holder_runs=holder_runs)
+
+
+def _action_of(refusal: Refusal) -> Action:
+    if not refusal.pages:
+        return Action.NOTHING
+    return Action.PAGE_HOLD if refusal.holds else Action.PAGE
+
+
+def _decide_about_the_past(request: RollbackRequest, work: Work, live: Live | None) -> Verdict | None:
+    """Decide about what is over: nothing is left to do then, but for infrastructure that a release may have left."""
+    if request.infrastructure and (gone := last_undone(work)) and request.release_id in ("", gone):
+        return Verdict(Action.INFRASTRUCTURE, f"The infrastructure of release {gone} is taken back.")
+    too_late = _why_too_late(request, work, live)
+    return Verdict(Action.NOTHING, too_late) if too_late else None
+
+
+def last_undone(work: Work) -> str:
+    """Return the release that was rolled back or aborted last, as long as nobody has worked since; empty if none."""
+    gone = work.phase in (Phase.ROLLED_BACK, Phase.ABORTED) or (
+        work.phase is Phase.ESCALATED and work.action == Action.INFRASTRUCTURE
+    )
+    return str(work.release_id or "") if gone and work.holder is None else ""
+
+
+def ended_as(record: EnvironmentRecord) -> Phase:
+    """Return how the release ended whose infrastructure is taken back: what is done for it later changes nothing."""
+    point = record.live.rollback_point if record.live else None
+    is_consumed = point is not None and point.status is PointStatus.CONSUMED
+    was_live = is_consumed and point is not None and point.release_id == record.work.release_id
+    return Phase.ROLLED_BACK if was_live else Phase.ABORTED
 
 
 def _decide_over_freeze(request: RollbackRequest, work: Work) -> Verdict:
@@ -297,7 +366,7 @@ def _resume(work: Work, reason: str) -> Verdict:
     return Verdict(Action(work.action or Action.ESCALATE), reason)
 
 
-def _decide_when_free(live: Live | None) -> Verdict:
+def _decide_when_free(request: RollbackRequest, live: Live | None) -> Verdict:
     """Only an operator or an alarm comes here: every other request is about a holder."""
     point = live.rollback_point if live else None
     if live is None or point is None:
@@ -306,7 +375,34 @@ def _decide_when_free(live: Live | None) -> Verdict:
         return Verdict(Action.NOTHING, f"Release {point.release_id} is rolled back already.")
     if point.status is PointStatus.EXPIRED:
         return _given_up(live, point)
+    return _decide_to_switch(request, live, point)
+
+
+def _decide_to_switch(request: RollbackRequest, live: Live, point: RollbackPoint) -> Verdict:
+    """
+    Leave a release with breaking migrations to a human, who has to name it: what he asks for may break the old version.
+
+    Every other source than a human is something that goes by itself.
+    """
+    is_named = request.source is Source.OPERATOR and request.release_id == live.release_id
+    if live.no_automatic_rollback and not is_named:
+        return _held(request, live, point)
     return Verdict(Action.SWITCH, f"Release {live.release_id} goes back to {point.version} on {point.color}.")
+
+
+def _held(request: RollbackRequest, live: Live, point: RollbackPoint) -> Verdict:
+    why = (
+        f"Release {live.release_id} has breaking migrations, after which version {point.version} does not work with the"
+        f" database ({live.no_automatic_rollback})."
+    )
+    if request.source is not Source.OPERATOR:
+        return Verdict(Action.HOLD, f"{why} It is not rolled back by itself.")
+    named = f'"release_id": "{live.release_id}", "reason": "…"'
+    return Verdict(
+        Action.IMPOSSIBLE,
+        f"{why} To send the traffic back all the same, start this machine with {{{named}}}; to have the database of"
+        f' before the release with it, with {{{named}, "database": true}}. Nothing was changed.',
+    )
 
 
 def _given_up(live: Live, point: RollbackPoint) -> Verdict:
@@ -339,11 +435,16 @@ def _decide_over_deployment(request: RollbackRequest, work: Work, live: Live | N
         return Verdict(Action.ABORT, f"Release {work.release_id} received no traffic yet, and is given up.")
     if live is None or point is None or not _is_valid(point):
         return Verdict(Action.ESCALATE, f"Release {work.release_id} receives traffic, and has nothing to go back to.")
-    return Verdict(Action.SWITCH, f"Release {live.release_id} goes back to {point.version} on {point.color}.")
+    return _decide_to_switch(request, live, point)
 
 
 def _is_valid(point: RollbackPoint | None) -> bool:
     return point is not None and point.status is PointStatus.VALID
+
+
+def both_colors_serve(work: Work) -> bool:
+    """Say whether both colors have users now, so that both can be looked at."""
+    return work.holder is not None and work.phase is Phase.SHIFTING
 
 
 def check_target_groups(verdict: Verdict, point: RollbackPoint | None, routes: Sequence[Route]) -> Verdict:
@@ -365,7 +466,7 @@ def claimed_work(record: EnvironmentRecord, verdict: Verdict, execution: str, no
     """
     work, live = record.work, record.live
     loser: Mapping[str, Any] = work.loser if work.phase is Phase.ROLLING_BACK else _loser(work)
-    is_about_live = verdict.action in (Action.SWITCH, Action.PAGE)
+    is_about_live = verdict.action in (Action.SWITCH, Action.PAGE, Action.PAGE_HOLD)
     release_id = live.release_id if is_about_live and live else work.release_id
     frozen_since = work.claimed_at if verdict.action is Action.KEEP_FROZEN else None
     return Work(

@@ -1,20 +1,32 @@
 """Ask every minute, without any event, whether the holder is dead, an alarm unheard, and the way back healthy."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
+from json import loads
 from os import environ
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.clients import client
-from lambdas.judge.alarm_rules import AlarmSettings
+from lambdas.judge.alarm_rules import Alarm, AlarmSettings
 from lambdas.judge.alarms import Alarms
+from lambdas.judge.evidence_rules import JudgeSettings
+from lambdas.judge.metrics import Metrics
+from lambdas.judge.old_color import OldColor
 from lambdas.observability import logger, step
 from lambdas.release.record import ReleaseRecord
 from lambdas.release.rules import EnvironmentRecord, HealthReading, Live, Phase, PointStatus, Work, seconds_since
-from lambdas.rollback.alarm_rules import AlarmEvent, CriticalAlarms, refuse_alarm
+from lambdas.rollback.alarm_rules import (
+    AlarmEvent,
+    CriticalAlarms,
+    refuse_alarm,
+    restore_is_just_over,
+    turned_on_unheard,
+)
 from lambdas.rollback.executions import Executions
-from lambdas.rollback.rules import STALE_AFTER_SECONDS, Source
+from lambdas.rollback.rules import STALE_AFTER_SECONDS, Source, both_colors_serve
 from lambdas.traffic.load_balancer import LoadBalancer
 from lambdas.traffic.rules import Route
 
@@ -31,6 +43,8 @@ class Settings:
     routes: tuple[Route, ...]
     rollback_machine: str
     alarms: AlarmSettings
+    judge: JudgeSettings
+    groups: Mapping[str, str]
 
 
 settings = Settings(
@@ -39,8 +53,11 @@ settings = Settings(
     Route.all_from_json(environ["ROUTES"]),
     environ["ROLLBACK_MACHINE_ARN"],
     AlarmSettings.from_json(environ["ALARMS"]),
+    JudgeSettings.from_json(environ["JUDGE"]),
+    {color: each["auto_scaling_group"] for color, each in loads(environ["COLORS"]).items()},
 )
 alarms = Alarms(client("cloudwatch"), settings.alarms)
+old_color = OldColor(Metrics(client("cloudwatch")), settings.judge, settings.routes, settings.groups)
 load_balancer = LoadBalancer(client("elbv2"))
 record = ReleaseRecord(client("dynamodb"), settings.table, settings.environment)
 executions = Executions(client("stepfunctions"))
@@ -82,8 +99,11 @@ def _act_on_alarm(found: EnvironmentRecord, now: str) -> str:
     """
     Find an alarm that would have rolled back, if its event had arrived in time, and do what the event would have done.
 
-    Only where the rollback machine would move traffic: it must not page every minute for what it pages once.
+    Where the rollback machine would move traffic, every minute until it has. Where it would only page, as for both
+    colors in trouble, once for each time that the alarm turns on.
     """
+    if told := _tell_what_a_restore_has_left(found, now):
+        return told
     point = found.live.rollback_point if found.live else None
     moves_nothing = found.work.phase is Phase.ROLLING_BACK or found.work.is_frozen
     if point is None or not point.in_window(now) or moves_nothing:
@@ -93,12 +113,36 @@ def _act_on_alarm(found: EnvironmentRecord, now: str) -> str:
     for alarm in described:
         if seconds_since(alarm.since, now) < _EVENT_SECONDS:
             continue
-        event = AlarmEvent(alarm.name.full(settings.alarms.prefix), previous_state="OK", changed_at=alarm.since)
-        if refuse_alarm(event, critical, found, now) is None:
-            logger.warning("The event of an alarm did not arrive", alarm=event.full_name)
+        event = _event_of(alarm)
+        if refuse_alarm(event, critical, found, now) is not None:
+            continue
+        logger.warning("The event of an alarm did not arrive", alarm=event.full_name)
+        if both_colors_serve(found.work) and old_color.trouble(point.color, now):
+            _start_once("watchdog-page", found, event, alarm.reason)
+        else:
             _start_rollback("watchdog-alarm", found, _as_input(event, alarm.reason), now)
-            return event.full_name
+        return event.full_name
     return ""
+
+
+def _tell_what_a_restore_has_left(found: EnvironmentRecord, now: str) -> str:
+    """Page once for what turned on during a planned freeze, when nobody was paged for it, and did not end with it."""
+    if not restore_is_just_over(found.work, now):
+        return ""
+    left = [each for each in alarms.that_roll_back() if turned_on_unheard(each, found.work)]
+    for alarm in left:
+        _start_once("after-restore", found, _event_of(alarm), alarm.reason)
+    return _event_of(left[0]).full_name if left else ""
+
+
+def _event_of(alarm: Alarm) -> AlarmEvent:
+    return AlarmEvent(alarm.name.full(settings.alarms.prefix), previous_state="OK", changed_at=alarm.since)
+
+
+def _start_once(why: str, found: EnvironmentRecord, event: AlarmEvent, reason: str) -> None:
+    """Start the rollback machine under a name of which there is one for each time that an alarm turns on."""
+    digest = sha256(f"{event.full_name} {event.changed_at}".encode()).hexdigest()[:16]
+    executions.start(settings.rollback_machine, f"{why}-{found.work.token}-{digest}", _as_input(event, reason))
 
 
 def _as_input(event: AlarmEvent, reason: str) -> dict[str, str]:

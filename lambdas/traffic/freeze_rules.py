@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from lambdas.errors import FreezeRefused, ListenerDrifted
 from lambdas.traffic.rules import Route, is_rule
@@ -10,6 +11,10 @@ PRIORITY = 1
 """Reserved: no rule may come before that of a freeze."""
 
 FREEZE_TAG, SERVICE_TAG, ENVIRONMENT_TAG = "runback:freeze", "runback:service", "runback:environment"
+
+Condition = Mapping[str, Any]
+"""One condition of a rule, as CreateRule takes it. A rule meets the requests that fulfil all of its conditions."""
+EVERYTHING: tuple[Condition, ...] = ({"Field": "path-pattern", "PathPatternConfig": {"Values": ["*"]}},)
 
 STATUS = "503"
 CONTENT_TYPE = "text/plain"
@@ -22,13 +27,21 @@ class ListenerRule:
     """
     A rule of a listener, which is no default action. `tags` are empty until somebody asks for them.
 
-    `answers_everything`: the load balancer answers every request that reaches the rule itself.
+    `answers`: the load balancer answers the requests that meet the `conditions` itself. `answers_everything`: and that
+    is every request that reaches the rule.
     """
 
     arn: str
     priority: int
     answers_everything: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
+    answers: bool = False
+    conditions: tuple[Condition, ...] = ()
+
+    def hides(self, rules: Iterable["ListenerRule"]) -> bool:
+        """Say whether no request reaches one of these rules, because each one that could is answered here."""
+        same = (each for each in rules if each.arn != self.arn and each.conditions == self.conditions)
+        return self.answers_everything or (self.answers and any(same))
 
 
 @dataclass(frozen=True)
@@ -76,7 +89,22 @@ def live_listeners(routes: Sequence[Route]) -> list[str]:
     return sorted(live)
 
 
-def is_frozen(listener: str, rules: Iterable[ListenerRule], owner: Owner) -> bool:
+def conditions_of_freeze(
+    listener: str, routes: Sequence[Route], rules: Iterable[ListenerRule]
+) -> tuple[Condition, ...]:
+    """
+    Return which requests a freeze has to answer on a listener: those of the one rule that is our only route there.
+
+    So other services on the same listener go on. Where our route is the default action, or there are several, there is
+    room for one rule only, and that answers everything.
+    """
+    ours = [route.arn for route in routes if listener_of(route.arn) == listener]
+    if len(ours) > 1:
+        return EVERYTHING
+    return next((rule.conditions for rule in rules if [rule.arn] == ours and rule.conditions), EVERYTHING)
+
+
+def is_frozen(listener: str, rules: Sequence[ListenerRule], owner: Owner) -> bool:
     """
     Say whether a freeze of this environment is in force on a listener.
 
@@ -90,7 +118,7 @@ def is_frozen(listener: str, rules: Iterable[ListenerRule], owner: Owner) -> boo
             f"Rule {first.arn} has priority {PRIORITY} on listener {listener}, which is reserved for freezing traffic."
             f" Give that rule another priority. Nothing was changed."
         )
-    if not first.answers_everything:
+    if not first.hides(rules):
         raise FreezeRefused(
             f"Rule {first.arn} was made to freeze listener {listener}, and somebody has changed it: it lets requests"
             f" through. Delete that rule. Nothing was changed."
@@ -98,7 +126,7 @@ def is_frozen(listener: str, rules: Iterable[ListenerRule], owner: Owner) -> boo
     return True
 
 
-def require_thawed(rules: Mapping[str, Iterable[ListenerRule]]) -> None:
+def require_thawed(rules: Mapping[str, Sequence[ListenerRule]]) -> None:
     """
     Refuse to begin anything while no user reaches either color. `rules` are by listener.
 
@@ -106,9 +134,10 @@ def require_thawed(rules: Mapping[str, Iterable[ListenerRule]]) -> None:
     """
     for listener, found in rules.items():
         for rule in found:
-            if rule.priority == PRIORITY and rule.answers_everything:
+            if rule.priority == PRIORITY and rule.hides(found):
+                where = f"{'to' if rule.answers_everything else 'of a route on'} listener {listener}"
                 raise ListenerDrifted(
-                    f"No user reaches the application: rule {rule.arn} answers every request to listener {listener}."
+                    f"No user reaches the application: rule {rule.arn} answers every request {where}."
                     f" If a restore of the database has left it behind, end that restore first, because users must not"
                     f" meet half of it; then delete the rule."
                 )

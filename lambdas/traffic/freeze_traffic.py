@@ -10,7 +10,7 @@ from lambdas.clients import client
 from lambdas.observability import step
 from lambdas.release.record import ReleaseRecord
 from lambdas.release.rules import Lease
-from lambdas.traffic.freeze_rules import Owner, is_frozen, live_listeners
+from lambdas.traffic.freeze_rules import Owner, conditions_of_freeze, is_frozen, live_listeners
 from lambdas.traffic.listeners import Listeners
 from lambdas.traffic.rules import Route
 
@@ -59,15 +59,19 @@ def freeze_traffic(freeze: Freeze, owner: Owner, routes: tuple[Route, ...]) -> l
     """
     Put one rule before all others on every listener through which users come; forwards stay, so that checks go on.
 
+    Where our only route on a listener is a rule, what reaches other services there is not answered.
+
     Safe to repeat: what a freeze that broke off has left open is completed, and a freeze that an earlier restore left
     behind stays as it is. Raises LeaseLost, and FreezeRefused, after which no listener has changed, when something
     else stands in the place of the rule.
     """
-    frozen = {each: is_frozen(each, listeners.tagged_rules(each), owner) for each in live_listeners(routes)}
+    rules = {each: listeners.tagged_rules(each) for each in live_listeners(routes)}
+    frozen = {each: is_frozen(each, found, owner) for each, found in rules.items()}
     open_listeners = [listener for listener, closed in frozen.items() if not closed]
     record.note_release(
         freeze.release_id,
         {"freeze": {"restore_id": freeze.restore_id, "at": freeze.now, "listeners": sorted(frozen)}},
     )
     record.require_lease(freeze.lease, freeze.now)
-    return [listeners.freeze(listener, owner.tags(freeze.restore_id)) for listener in open_listeners]
+    tags = owner.tags(freeze.restore_id)
+    return [listeners.freeze(each, tags, conditions_of_freeze(each, routes, rules[each])) for each in open_listeners]

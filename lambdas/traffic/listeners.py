@@ -2,18 +2,17 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from botocore.exceptions import ClientError
 
 from lambdas.errors import FreezeRefused
-from lambdas.traffic.freeze_rules import BODY, CONTENT_TYPE, PRIORITY, STATUS, ListenerRule
+from lambdas.traffic.freeze_rules import BODY, CONTENT_TYPE, EVERYTHING, PRIORITY, STATUS, Condition, ListenerRule
 
 if TYPE_CHECKING:
     from mypy_boto3_elbv2 import ElasticLoadBalancingv2Client
-    from mypy_boto3_elbv2.type_defs import RuleTypeDef, TagDescriptionTypeDef
+    from mypy_boto3_elbv2.type_defs import RuleConditionUnionTypeDef, RuleTypeDef, TagDescriptionTypeDef
 
-_EVERYTHING = "*"
 _TAGGED_AT_ONCE = 20
 """https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_DescribeTags.html"""
 
@@ -39,9 +38,9 @@ class Listeners:
         }
         return [replace(rule, tags=tags.get(rule.arn, {})) for rule in rules]
 
-    def freeze(self, listener: str, tags: Mapping[str, str]) -> str:
+    def freeze(self, listener: str, tags: Mapping[str, str], conditions: Sequence[Condition] = EVERYTHING) -> str:
         """
-        Let the load balancer answer every request to a listener itself, before any other rule; return the rule.
+        Let the load balancer answer the requests to a listener itself, before any other rule; return the rule.
 
         The tags come with the rule, so that there is never one that nobody can tell whose it is. Raises FreezeRefused
         when somebody else was faster, or the load balancer has as many rules as AWS allows. A request whose answer was
@@ -51,7 +50,7 @@ class Listeners:
             made = self.elbv2.create_rule(
                 ListenerArn=listener,
                 Priority=PRIORITY,
-                Conditions=[{"Field": "path-pattern", "PathPatternConfig": {"Values": [_EVERYTHING]}}],
+                Conditions=[cast("RuleConditionUnionTypeDef", each) for each in conditions],
                 Actions=[
                     {
                         "Type": "fixed-response",
@@ -65,16 +64,18 @@ class Listeners:
                 Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
             )
         except ClientError as error:
-            return self._made_before(listener, tags, error)
+            return self._made_before(listener, tags, conditions, error)
         return str(made["Rules"][0]["RuleArn"])
 
-    def _made_before(self, listener: str, tags: Mapping[str, str], error: ClientError) -> str:
+    def _made_before(
+        self, listener: str, tags: Mapping[str, str], conditions: Sequence[Condition], error: ClientError
+    ) -> str:
         """Return the rule of a request that has worked already; pass on what is no refusal."""
         details = error.response["Error"]
         if details["Code"] not in ("PriorityInUse", "TooManyRules"):
             raise error
         for rule in self.tagged_rules(listener):
-            if rule.priority == PRIORITY and rule.answers_everything and rule.tags == tags:
+            if (rule.priority, rule.answers, rule.conditions, rule.tags) == (PRIORITY, True, tuple(conditions), tags):
                 return rule.arn
         raise FreezeRefused(f"Listener {listener} cannot be frozen: {details.get('Message', '')}") from error
 
@@ -93,14 +94,24 @@ class Listeners:
 
 
 def _listener_rule(rule: "RuleTypeDef") -> ListenerRule:
-    return ListenerRule(rule["RuleArn"], int(rule["Priority"]), _answers_everything(rule))
+    conditions = tuple(_condition(each) for each in rule["Conditions"])
+    answers = any(action["Type"] == "fixed-response" for action in rule["Actions"])
+    return ListenerRule(
+        arn=rule["RuleArn"],
+        priority=int(rule["Priority"]),
+        answers_everything=answers and conditions == EVERYTHING,
+        answers=answers,
+        conditions=conditions,
+    )
 
 
-def _answers_everything(rule: "RuleTypeDef") -> bool:
-    """Say whether every request meets the rule, and none goes on to a target."""
-    conditions = [
-        (condition.get("Field"), condition.get("PathPatternConfig", {}).get("Values") or condition.get("Values"))
-        for condition in rule["Conditions"]
-    ]
-    answered = any(action["Type"] == "fixed-response" for action in rule["Actions"])
-    return answered and conditions == [("path-pattern", [_EVERYTHING])]
+def _condition(found: Mapping[str, Any]) -> Condition:
+    """
+    Return a condition as CreateRule takes it: values stand in the configuration of its field, and not beside it, too.
+
+    https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_RuleCondition.html
+    """
+    given = {name: value for name, value in found.items() if value}
+    field, values = given["Field"], given.pop("Values", None)
+    config = "".join(word.capitalize() for word in field.split("-")) + "Config"
+    return {config: {"Values": values}, **given} if values else given

@@ -158,6 +158,7 @@ def _live_from_first_shift(shift: Shift, record: ReleaseRecord) -> Live:
             target_groups=point["target_groups"],
             capacity=int(point["capacity"]["desired"]),
         ),
+        no_automatic_rollback=release.get("no_automatic_rollback"),
     )
 
 

@@ -88,6 +88,7 @@ class _Refused(ServiceException):
 
 
 Observer = Callable[[Call], None]
+AnswerObserver = Callable[[Call, Reply], None]
 Interceptor = Callable[[Call], Refusal | None]
 Journey = Callable[[str | None, str, str], None]
 """Is told the calling function, the service and the action; returns when the call has arrived."""
@@ -109,6 +110,7 @@ class Calls:
         self._numbers = itertools.count(1)
         self._callers: dict[str, str] = {}
         self._observers: list[Observer] = []
+        self._answer_observers: list[AnswerObserver] = []
         self._interceptors: list[Interceptor] = []
         self._journeys: list[Journey] = []
         self._moto_call_action = BaseResponse.call_action
@@ -149,6 +151,10 @@ class Calls:
         """Call `observer` after every call, answered or refused, and before its caller gets the answer."""
         self._observers.append(observer)
 
+    def add_answer_observer(self, observer: AnswerObserver) -> None:
+        """Call `observer` with what was answered, too, whenever the others are called."""
+        self._answer_observers.append(observer)
+
     def add_interceptor(self, interceptor: Interceptor) -> None:
         """Ask `interceptor` before every call; its refusal is answered and the call is not made."""
         self._interceptors.append(interceptor)
@@ -168,6 +174,8 @@ class Calls:
                 call.error = error_code(reply)
                 for observer in self._observers:
                     observer(call)
+                for answer_observer in self._answer_observers:
+                    answer_observer(call, reply)
                 call.answered = self._clock.stamp()
         return reply
 

@@ -141,6 +141,16 @@ class EventBus:
         for rule in list(self._rules().values()):
             self._route(rule, complete)
 
+    def put_later(self, event: Event, seconds: float) -> None:
+        """Deliver an event of now so much later, if any rule is made for it by now."""
+        complete = self._complete(event)
+        if any(_is_for(rule, complete) for rule in list(self._rules().values())):
+            self._start_thread(self._put_after, (complete, seconds), f"{event['detail-type']} on its way")
+
+    def _put_after(self, event: Event, seconds: float) -> None:
+        if not self._stopping.wait(seconds):
+            self.put(event)
+
     def _complete(self, event: Event) -> Event:
         time = event.get("time", self._clock.now())
         if isinstance(time, int | float):  # moto's own form
@@ -159,8 +169,7 @@ class EventBus:
         return events_backends[self._account][self._region].event_buses["default"].rules
 
     def _route(self, rule: Rule, event: Event) -> None:
-        has_pattern = rule.event_pattern.get_pattern()  # moto takes a schedule's missing pattern for one that fits all
-        if has_pattern and rule.event_pattern.matches_event(cast(Any, event)):
+        if _is_for(rule, event):
             self._send_to_all_targets(rule, event)
 
     def _send_to_all_targets(self, rule: Rule, event: Event) -> None:
@@ -303,6 +312,11 @@ class EventBus:
             self._due[name] += interval_seconds(rule.scheduled_expression)
         event = {"detail-type": "Scheduled Event", "source": "aws.events", "resources": [rule.arn], "detail": {}}
         self._send_to_all_targets(rule, self._complete(event))
+
+
+def _is_for(rule: Rule, event: Event) -> bool:
+    has_pattern = rule.event_pattern.get_pattern()  # moto takes a schedule's missing pattern for one that fits all
+    return bool(has_pattern and rule.event_pattern.matches_event(cast(Any, event)))
 
 
 def check_target(rule_name: str, target: Mapping[str, Any]) -> None:

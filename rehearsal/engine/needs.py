@@ -42,6 +42,10 @@ class Account(Protocol):
         """Return the ARN of the role in an instance profile, which is given by its Arn or its Name."""
         ...
 
+    def tags_of_rule(self, arn: str) -> Mapping[str, str]:
+        """Return how a listener's rule is tagged, or was when it was deleted."""
+        ...
+
 
 class UnknownNeeds(Exception):
     """Nobody has said what a request needs; the message names it."""
@@ -147,6 +151,12 @@ def _create_rule(parameters: Parameters, _: Account) -> Iterator[Need]:
         yield Need("elasticloadbalancing:AddTags", rule, {"elasticloadbalancing:CreateAction": "CreateRule"})
 
 
+def _delete_rule(parameters: Parameters, account: Account) -> Iterator[Need]:
+    rule = parameters["RuleArn"]
+    tags = {f"aws:ResourceTag/{key}": value for key, value in account.tags_of_rule(rule).items()}
+    yield Need("elasticloadbalancing:DeleteRule", rule, tags)
+
+
 def _launch_template_version(parameters: Parameters, account: Account) -> Iterator[Need]:
     template = parameters["LaunchTemplateId"]
     yield Need("ec2:CreateLaunchTemplateVersion", _arn(account, "ec2", f"launch-template/{template}"))
@@ -163,6 +173,13 @@ def _create_snapshot(parameters: Parameters, account: Account) -> Iterator[Need]
 
 def _describe_instance(parameters: Parameters, account: Account) -> Iterator[Need]:
     yield Need("rds:DescribeDBInstances", _arn(account, "rds", f"db:{parameters['DBInstanceIdentifier']}"))
+
+
+def _group_of_instances(operation: str, parameter: str, kind: str) -> Needs:
+    """Return the need of a request about a parameter, option or subnet group."""
+    return lambda parameters, account: [
+        Need(f"rds:{operation}", _arn(account, "rds", f"{kind}:{parameters[parameter]}"))
+    ]
 
 
 def _restore_snapshot(parameters: Parameters, account: Account) -> Iterator[Need]:
@@ -233,8 +250,31 @@ def _key(given: str, account: Account) -> str:
 
 
 def _describe_snapshots(parameters: Parameters, account: Account) -> Iterator[Need]:
-    snapshot = parameters["DBSnapshotIdentifier"]
-    yield Need("rds:DescribeDBSnapshots", _arn(account, "rds", f"snapshot:{snapshot}"))
+    yield Need("rds:DescribeDBSnapshots", _snapshot(parameters["DBSnapshotIdentifier"], account))
+
+
+def _snapshot(given: str, account: Account) -> str:
+    """Return the ARN of one that is named, or given by its ARN, as that of another account is."""
+    return given if given.startswith("arn:") else _arn(account, "rds", f"snapshot:{given}")
+
+
+def _copy_snapshot(parameters: Parameters, account: Account) -> Iterator[Need]:
+    """
+    Yield the needs of both keys, too: of the copy's, and of the source's, if another account shares it encrypted.
+
+    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/share-encrypted-snapshot.html
+    """
+    source, copy = (_snapshot(parameters[f"{each}DBSnapshotIdentifier"], account) for each in ("Source", "Target"))
+    yield Need("rds:CopyDBSnapshot", source)
+    yield Need("rds:CopyDBSnapshot", copy)
+    if parameters.get("Tags"):
+        yield Need("rds:AddTagsToResource", copy)
+    if "KmsKeyId" in parameters:
+        of_source = source.replace(":rds:", ":kms:").rpartition(":snapshot:")[0] + ":key/*"
+        context = {"kms:ViaService": f"rds.{account.region}.amazonaws.com"}
+        for key in (_key(parameters["KmsKeyId"], account), of_source):
+            for use in ("CreateGrant", "Decrypt", "DescribeKey", "GenerateDataKey"):
+                yield Need(f"kms:{use}", key, context)
 
 
 def _table(operation: str) -> Needs:
@@ -285,6 +325,11 @@ def _secret(operation: str) -> Needs:
     return needs
 
 
+def _head_bucket(parameters: Parameters, _: Account) -> Iterator[Need]:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadBucket.html."""
+    yield Need("s3:ListBucket", f"arn:aws:s3:::{parameters['Bucket']}")
+
+
 _BESIDE_CONTENT = {
     "s3:PutObjectAcl": {"ACL", "GrantFullControl", "GrantRead", "GrantReadACP", "GrantWriteACP"},
     "s3:PutObjectLegalHold": {"ObjectLockLegalHoldStatus"},
@@ -331,6 +376,22 @@ def _function(operation: str) -> Needs:
     return needs
 
 
+def _project(parameter: str, operation: str) -> Needs:
+    """Return the need of a request about a project of CodeBuild, or about its builds, whose ids begin with its name."""
+
+    def needs(parameters: Parameters, account: Account) -> Iterator[Need]:
+        given = parameters[parameter]
+        for project in dict.fromkeys(each.partition(":")[0] for each in ([given] if isinstance(given, str) else given)):
+            yield Need(f"codebuild:{operation}", _arn(account, "codebuild", f"project/{project}"))
+
+    return needs
+
+
+def _get_object(parameters: Parameters, _: Account) -> Iterator[Need]:
+    version = "Version" if "VersionId" in parameters else ""
+    yield Need(f"s3:GetObject{version}", f"arn:aws:s3:::{parameters['Bucket']}/{parameters['Key']}")
+
+
 def _rule(parameter: str, operation: str) -> Needs:
     return lambda parameters, account: [
         Need(f"events:{operation}", _arn(account, "events", f"rule/{parameters[parameter]}"))
@@ -351,6 +412,10 @@ TABLE: Mapping[tuple[str, str], Needs] = {
     ("autoscaling", "UpdateAutoScalingGroup"): _update_group,
     ("cloudwatch", "DescribeAlarms"): _alarms,
     ("cloudwatch", "GetMetricData"): _everything("cloudwatch:GetMetricData"),
+    ("codebuild", "BatchGetBuilds"): _project("ids", "BatchGetBuilds"),
+    ("codebuild", "ListBuildsForProject"): _project("projectName", "ListBuildsForProject"),
+    ("codebuild", "StartBuild"): _project("projectName", "StartBuild"),
+    ("codebuild", "StopBuild"): _project("id", "StopBuild"),
     ("dynamodb", "BatchGetItem"): _batch_get,
     ("dynamodb", "GetItem"): _table("GetItem"),
     ("dynamodb", "PutItem"): _table("PutItem"),
@@ -360,7 +425,7 @@ TABLE: Mapping[tuple[str, str], Needs] = {
     ("ec2", "DescribeInstances"): _everything("ec2:DescribeInstances"),
     ("ec2", "DescribeLaunchTemplateVersions"): _everything("ec2:DescribeLaunchTemplateVersions"),
     ("elbv2", "CreateRule"): _create_rule,
-    ("elbv2", "DeleteRule"): _arn_in("RuleArn", "elasticloadbalancing:DeleteRule"),
+    ("elbv2", "DeleteRule"): _delete_rule,
     ("elbv2", "DescribeListeners"): _everything("elasticloadbalancing:DescribeListeners"),
     ("elbv2", "DescribeRules"): _everything("elasticloadbalancing:DescribeRules"),
     ("elbv2", "DescribeTags"): _everything("elasticloadbalancing:DescribeTags"),
@@ -370,18 +435,29 @@ TABLE: Mapping[tuple[str, str], Needs] = {
     ("events", "DescribeRule"): _rule("Name", "DescribeRule"),
     ("events", "ListTargetsByRule"): _rule("Rule", "ListTargetsByRule"),
     ("iam", "SimulatePrincipalPolicy"): _arn_in("PolicySourceArn", "iam:SimulatePrincipalPolicy"),
+    ("kms", "DescribeKey"): _arn_in("KeyId", "kms:DescribeKey"),
     ("lambda", "GetFunctionConcurrency"): _function("GetFunctionConcurrency"),
     ("lambda", "GetFunctionConfiguration"): _function("GetFunctionConfiguration"),
     ("lambda", "Invoke"): _invoke,
     ("logs", "FilterLogEvents"): _log_events,
     ("rds", "AddRoleToDBInstance"): _add_role,
+    ("rds", "CopyDBSnapshot"): _copy_snapshot,
     ("rds", "CreateDBSnapshot"): _create_snapshot,
+    ("rds", "DescribeAccountAttributes"): _everything("rds:DescribeAccountAttributes"),
     ("rds", "DescribeDBInstances"): _describe_instance,
+    ("rds", "DescribeDBParameterGroups"): _group_of_instances(
+        "DescribeDBParameterGroups", "DBParameterGroupName", "pg"
+    ),
     ("rds", "DescribeDBSnapshots"): _describe_snapshots,
+    ("rds", "DescribeDBSubnetGroups"): _group_of_instances("DescribeDBSubnetGroups", "DBSubnetGroupName", "subgrp"),
+    ("rds", "DescribeOptionGroups"): _group_of_instances("DescribeOptionGroups", "OptionGroupName", "og"),
     ("rds", "ModifyDBInstance"): _modify_instance,
     ("rds", "RestoreDBInstanceFromDBSnapshot"): _restore_snapshot,
     ("rds", "RestoreDBInstanceToPointInTime"): _restore_moment,
+    ("s3", "GetObject"): _get_object,
+    ("s3", "HeadBucket"): _head_bucket,
     ("s3", "PutObject"): _put_object,
+    ("secretsmanager", "DescribeSecret"): _secret("DescribeSecret"),
     ("secretsmanager", "GetSecretValue"): _secret("GetSecretValue"),
     ("secretsmanager", "PutSecretValue"): _secret("PutSecretValue"),
     ("secretsmanager", "UpdateSecretVersionStage"): _secret("UpdateSecretVersionStage"),

@@ -27,6 +27,8 @@ CONDITION_KEYS = {
     "lambda:SourceFunctionArn",
 }
 """What the context of a request says. A key in lower case is the same key to AWS, but not to us: write it like this."""
+TAG_OF_RESOURCE = "aws:ResourceTag/"
+"""What the keys begin with that say how a resource is tagged, as of a request for which `needs` knows that."""
 
 ALLOWED = "allowed"
 REFUSALS = {
@@ -71,7 +73,7 @@ class Statement:
 @dataclass(frozen=True)
 class Principal:
     """
-    Who signs with an access key: a function, a state machine or an event rule, by name, with its role's statements.
+    Who signs with an access key: a function, a machine, an event rule or a build's project, by name, with its rights.
 
     `function_arn` is a function's, without version, and empty for all others.
     """
@@ -128,6 +130,8 @@ def _signers(resource: Resource) -> Iterator[tuple[str, str, dict[str, Any]]]:
         case "AWS::Events::Rule":
             for role in {target["RoleArn"] for target in properties.get("Targets", []) if "RoleArn" in target}:
                 yield role, role, {"name": resource.physical_id}
+        case "AWS::CodeBuild::Project":
+            yield properties["ServiceRole"], properties["ServiceRole"], {"name": resource.physical_id}
 
 
 def _statements_by_role(stack: Stack) -> dict[str, list[Statement]]:
@@ -141,11 +145,22 @@ def _statements_by_role(stack: Stack) -> dict[str, list[Statement]]:
 
 
 def _inline(role: Resource) -> Iterator[Statement]:
-    for name in ("ManagedPolicyArns", "PermissionsBoundary"):
+    judged_nowhere = {"PermissionsBoundary"} if _is_of_builds(role) else {"ManagedPolicyArns", "PermissionsBoundary"}
+    for name in sorted(judged_nowhere):
         if role.properties.get(name):
             raise UnsupportedTemplate(f"{role.logical_id}: the rehearsal judges no {name}")
     for policy in role.properties.get("Policies", []):
         yield from read(role.logical_id, policy["PolicyDocument"])
+
+
+def _is_of_builds(role: Resource) -> bool:
+    """
+    Say whether it is a role of CodeBuild, which may also do what the customer's own policies say.
+
+    Of builds only those requests are judged that we make ourselves; our own policies have to be enough for them.
+    """
+    trusted = role.properties.get("AssumeRolePolicyDocument", {}).get("Statement", [])
+    return [each["Principal"] for each in trusted] == [{"Service": "codebuild.amazonaws.com"}]
 
 
 def read(owner: str, document: Mapping[str, Any]) -> list[Statement]:
@@ -171,7 +186,7 @@ def _conditions(owner: str, block: Mapping[str, Mapping[str, Any]]) -> Iterator[
         if operator not in OPERATORS:
             raise UnsupportedTemplate(f"{owner}: the rehearsal does not know the condition operator {operator}")
         for key, values in keys.items():
-            if key not in CONDITION_KEYS:
+            if key not in CONDITION_KEYS and not key.startswith(TAG_OF_RESOURCE):
                 raise UnsupportedTemplate(f"{owner}: the rehearsal does not know the condition key {key}")
             yield Condition(operator, key, tuple(_listed(values)))
 

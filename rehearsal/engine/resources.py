@@ -377,12 +377,30 @@ def lambda_version(wanted: Wanted, make: Maker) -> Created:
 
 @creates(
     "AWS::Lambda::Permission",
-    handles=["Action", "FunctionName", "Principal", "SourceArn", "SourceAccount", "EventSourceToken", "PrincipalOrgID"],
+    handles=[
+        "Action",
+        "EventSourceToken",
+        "FunctionName",
+        "FunctionUrlAuthType",
+        "InvokedViaFunctionUrl",
+        "Principal",
+        "PrincipalOrgID",
+        "SourceAccount",
+        "SourceArn",
+    ],
 )
 def lambda_permission(wanted: Wanted, make: Maker) -> Created:
     """Properties have the API's names already; only the statement's id is missing."""
     make.client("lambda").add_permission(StatementId=wanted.logical_id[-100:], **wanted.properties)
     return Created(wanted.logical_id, {"Id": wanted.logical_id})
+
+
+@creates("AWS::Lambda::Url", handles=["AuthType", "TargetFunctionArn"])
+def lambda_url(wanted: Wanted, make: Maker) -> Created:
+    """Of the function itself, not of a version; `function_urls` answers who sends a request there."""
+    function = wanted["TargetFunctionArn"]
+    made = make.client("lambda").create_function_url_config(FunctionName=function, AuthType=wanted["AuthType"])
+    return Created(made["FunctionArn"], {"FunctionArn": made["FunctionArn"], "FunctionUrl": f"{made['FunctionUrl']}/"})
 
 
 @creates(
@@ -683,3 +701,42 @@ def encryption_rules(encryption: Properties) -> list[Properties]:
         {renamed.get(name, name): value for name, value in rule.items()}
         for rule in encryption["ServerSideEncryptionConfiguration"]
     ]
+
+
+PROJECT_PROPERTIES = [
+    "Artifacts",
+    "Cache",
+    "ConcurrentBuildLimit",
+    "Description",
+    "EncryptionKey",
+    "Environment",
+    "LogsConfig",
+    "QueuedTimeoutInMinutes",
+    "ServiceRole",
+    "Source",
+    "SourceVersion",
+    "TimeoutInMinutes",
+]
+
+
+@creates(
+    "AWS::CodeBuild::Project",
+    handles=["Name", "Tags", *PROJECT_PROPERTIES],
+    ignores={"Visibility": "nobody looks at it from outside"},
+)
+def codebuild_project(wanted: Wanted, make: Maker) -> Created:
+    """Names are the API's but for their first letter; what its builds do is said by the world."""
+    name = make.name(wanted, "Name", 150)
+    tags = {"tags": [{"key": key, "value": value} for key, value in pairs(wanted.get("Tags")).items()]}
+    passed_on = _in_camel_case(wanted.some(*PROJECT_PROPERTIES))
+    arn = make.client("codebuild").create_project(name=name, **passed_on, **tags)["project"]["arn"]
+    return Created(name, {"Arn": arn})
+
+
+def _in_camel_case(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_in_camel_case(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    own = {"BuildSpec": "buildspec"}
+    return {own.get(name, name[0].lower() + name[1:]): _in_camel_case(each) for name, each in value.items()}

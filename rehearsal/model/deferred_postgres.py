@@ -67,10 +67,24 @@ class DeferredPostgres:
         """Keep a copy of all data. Raises CopyFailed."""
         self.server.copy_as(name)
 
+    def copy_again(self, name: str, other_name: str) -> None:
+        """Keep a copy that there is by another name, too. Raises KeyError."""
+        self.server.copy_again(name, other_name)
+
     def restore(self, source: "DeferredPostgres", name: str) -> None:
         """Begin with the data of a copy, by this name, of another server; the copy stays. Raises KeyError."""
         self.begin()
         self.server.restore(source.server, name)
+
+    @property
+    def keeps_log(self) -> bool:
+        """As every real server."""
+        return True
+
+    def roll_forward(self, source: "DeferredPostgres", name: str, until: float) -> None:
+        """Begin with the data of a copy of another server as they became by a moment of the wall."""
+        self.begin()
+        self.server.roll_forward(source.server, name, until)
 
     def remove(self) -> None:
         """End it, and throw its data away. Safe to repeat."""

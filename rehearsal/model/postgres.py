@@ -86,11 +86,25 @@ class ModelPostgres:
             raise CopyFailed("the server is down")
         self.copies[name] = (set(self._databases), dict(self._roles))
 
+    def copy_again(self, name: str, other_name: str) -> None:
+        """Keep a copy that there is by another name, too. Raises KeyError."""
+        self.copies[other_name] = self.copies[name]
+
     def restore(self, source: "ModelPostgres", name: str) -> None:
         """Start with those who could log in to another one when it was copied. Raises KeyError."""
         databases, roles = source.copies[name]
         self._databases, self._roles = set(databases), dict(roles)
         self.start()
+
+    @property
+    def keeps_log(self) -> bool:
+        """Without rows there is nothing to be logged."""
+        return False
+
+    def roll_forward(self, source: "ModelPostgres", name: str, until: float) -> None:
+        """Start as the copy: who may log in does not change."""
+        del until
+        self.restore(source, name)
 
     def remove(self) -> None:
         """End it, and let others have its port."""

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable
 from typing import Any
 
-from rehearsal.world.stores import ReceiptsInMemory, ReceiptsInPostgres, StoreUnavailable
+from rehearsal.world.stores import NOTHING_MORE, Filled, ReceiptsInMemory, ReceiptsInPostgres, StoreUnavailable
 
 
 class ReceiptsInModel:
@@ -14,10 +14,10 @@ class ReceiptsInModel:
         self._is_up = is_up
         self._receipts = ReceiptsInMemory()
 
-    def add(self, owner: str, category: str, content: bytes) -> str:
+    def add(self, owner: str, category: str, content: bytes, filled: Filled = NOTHING_MORE) -> str:
         """Keep one receipt and return its id. Raises StoreUnavailable."""
         self._require()
-        return self._receipts.add(owner, category, content)
+        return self._receipts.add(owner, category, content, filled)
 
     def of(self, owner: str) -> list[dict[str, Any]]:
         """Return the newest receipts of one owner. Raises StoreUnavailable."""
@@ -40,9 +40,9 @@ class ReceiptsAtHost:
         self._asked, self._local = asked, local
         self._found: ReceiptsInPostgres | None = None
 
-    def add(self, owner: str, category: str, content: bytes) -> str:
+    def add(self, owner: str, category: str, content: bytes, filled: Filled = NOTHING_MORE) -> str:
         """Insert a row, which is committed on return. Raises StoreUnavailable."""
-        return self._receipts().add(owner, category, content)
+        return self._receipts().add(owner, category, content, filled)
 
     def of(self, owner: str) -> list[dict[str, Any]]:
         """Return the newest receipts of one owner. Raises StoreUnavailable."""

@@ -9,10 +9,13 @@ from rehearsal.scenarios import (
     certificates,
     databases,
     drift,
+    infrastructure,
     judged,
+    migrations,
     operators,
     outages,
     races,
+    recovery_points,
     releases,
     rollbacks,
 )
@@ -31,4 +34,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     *drift.SCENARIOS,
     *certificates.SCENARIOS,
     *databases.SCENARIOS,
+    *recovery_points.SCENARIOS,
+    *infrastructure.SCENARIOS,
+    *migrations.SCENARIOS,
 )

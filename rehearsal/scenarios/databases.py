@@ -1,24 +1,31 @@
 """Databases that are brought back to before a release: approved, not approved, failed, undone, and half done."""
 
+import json
+from http import HTTPStatus
+
 from rehearsal.circumstances import Circumstances
 from rehearsal.databases import LostRow
+from rehearsal.engine.people import Person
 from rehearsal.report import Report
 from rehearsal.scenarios.plays import release
 from rehearsal.scenarios.promises import (
     Promise,
     all_traffic_on,
+    blue_keeps_its_capacity,
     executions_ended,
     human_was_paged,
     no_failed_requests,
 )
 from rehearsal.scenarios.scenario import NEW_VERSION, OLD_VERSION, Scenario
 from rehearsal.stage import Execution, Stage
-from rehearsal.world.customer import CAPACITY
+from rehearsal.world.customer import ADMINISTRATOR_USER, CAPACITY, ROTATED_PASSWORD
 from rehearsal.world.restores import RestorePlan
 from rehearsal.world.traffic import EMAIL
 
 _A_WHILE = 300.0
 """Seconds: in which users write, or a human reads a plan before he answers."""
+_TASK_SECONDS = 5.0
+"""Until a step that waits for somebody has kept what lets it go on; sooner than CloudTrail tells of anything."""
 _LONGER_THAN_ANY_APPROVAL = 2 * 3600.0
 
 _RESTORE = "restore-database"
@@ -36,7 +43,7 @@ _REAL = Circumstances(real_database=True)
 # What is played
 
 
-def _release_that_garbles(stage: Stage) -> None:
+def release_that_garbles(stage: Stage) -> None:
     """Let users write before a release and while it is live, and let that spoil what was there before."""
     stage.wait(_A_WHILE)
     release(stage)
@@ -44,7 +51,8 @@ def _release_that_garbles(stage: Stage) -> None:
     stage.wait(_A_WHILE)
 
 
-def _ask_for_restore(stage: Stage, **more: object) -> Execution:
+def ask_for_restore(stage: Stage, **more: object) -> Execution:
+    """Start the machine by hand, and wait until the human who is asked has read what it costs."""
     restore = stage.start(_RESTORE, {"reason": "receipts of today are garbled", **more})
     return _until_asked(stage, restore)
 
@@ -56,57 +64,101 @@ def _until_asked(stage: Stage, restore: Execution) -> Execution:
     return restore
 
 
-def _answer(stage: Stage, answer: str) -> None:
-    stage.give_order(answer, release_id=stage.record.item("restore")["release_id"])
+def give_answer(stage: Stage, answer: str, by: Person | None = None) -> None:
+    """Answer in the console: as somebody else than who has asked, unless somebody is named."""
+    by = by or stage.account.people.approver
+    stage.give_order(answer, by=by, release_id=stage.record.item("restore")["release_id"])
 
 
 def _bring_back(stage: Stage) -> None:
-    """Roll back with the data, and let users write on."""
-    _release_that_garbles(stage)
+    """Roll back with the data, let a scaling policy see that nobody comes meanwhile, and let users write on."""
+    release_that_garbles(stage)
     stage.until_ended(stage.start_rollback({"database": True, "reason": "receipts of today are garbled"}))
     restore = _until_asked(stage, stage.until_started(_RESTORE))
-    _answer(stage, "approve")
+    give_answer(stage, "approve")
+    stage.until_entered(restore, "Wait for safety snapshot")
+    stage.scale_in("blue")
     stage.until_ended(restore)
     stage.wait(_A_WHILE)
 
 
+def _approve_by_url(stage: Stage) -> None:
+    """Roll back with the data; whoever asked for that tries to approve it, too, and then somebody else does."""
+    people = stage.account.people
+    release_that_garbles(stage)
+    stage.until_ended(stage.start_rollback({"database": True, "reason": "receipts of today are garbled"}))
+    restore = stage.until_started(_RESTORE)
+    stage.until_entered(restore, _ASKED)
+    stage.wait(_TASK_SECONDS)
+    for person in (people.operator, people.approver):
+        _post(stage, person)
+    stage.wait(_A_WHILE)
+    for person in (people.operator_as_approver, people.approver, people.approver):
+        _post(stage, person)
+    stage.until_ended(restore)
+    stage.wait(_A_WHILE)
+
+
+def _post(stage: Stage, person: Person) -> None:
+    release_id = stage.record.item("restore")["release_id"]
+    order = {"action": "approve", "release_id": release_id, "reason": "the loss is known and accepted"}
+    stage.post(person, "answer-by-url", order)
+
+
 def _reject(stage: Stage) -> None:
     release(stage)
-    restore = _ask_for_restore(stage)
-    _answer(stage, "reject")
+    restore = ask_for_restore(stage)
+    give_answer(stage, "reject")
     stage.until_ended(restore)
 
 
 def _answer_too_late(stage: Stage) -> None:
     release(stage)
-    restore = _ask_for_restore(stage)
+    restore = ask_for_restore(stage)
     stage.until_ended(restore)
-    _answer(stage, "approve")
+    give_answer(stage, "approve")
 
 
 def _approve(stage: Stage) -> None:
     """Restore while the release is live, and let users write on."""
     release(stage)
-    restore = _ask_for_restore(stage)
-    _answer(stage, "approve")
+    restore = ask_for_restore(stage)
+    give_answer(stage, "approve")
     stage.until_ended(restore)
     stage.wait(_A_WHILE)
 
 
 def _undo(stage: Stage) -> None:
-    """Think better of it: what the release wrote is dearer than what it spoiled."""
+    """Think better of it, alone at night: what the release wrote is dearer than what it spoiled."""
     _bring_back(stage)
-    restore = _ask_for_restore(stage, undo=True)
-    _answer(stage, "approve")
+    restore = ask_for_restore(stage, undo=True)
+    give_answer(stage, "approve", by=stage.account.people.operator)
     stage.until_ended(restore)
     stage.wait(_A_WHILE)
 
 
+def _rotate_password(stage: Stage) -> None:
+    """Give the administrator another password, on the instance that serves and in the secret."""
+    settings, secrets = stage.account.settings, stage.account.client("secretsmanager")
+    if settings.restore is None:
+        return
+    statement = f"ALTER ROLE {ADMINISTRATOR_USER} PASSWORD '{ROTATED_PASSWORD}'"
+    stage.account.database.run(settings.database_instance, statement)
+    arn = settings.restore.administrator_secret_arn
+    login = json.loads(secrets.get_secret_value(SecretId=arn)["SecretString"])
+    secrets.put_secret_value(SecretId=arn, SecretString=json.dumps({**login, "password": ROTATED_PASSWORD}))
+
+
 def _crash(stage: Stage) -> None:
-    """Stop it while nothing is exchanged yet, and once more when half of it is; each time somebody goes on later."""
-    _release_that_garbles(stage)
-    restore = _ask_for_restore(stage)
-    _answer(stage, "approve")
+    """
+    Stop it while nothing is exchanged yet, and once more when half of it is; each time somebody goes on later.
+
+    The administrator's password is rotated before, so that what is restored comes with the one of earlier.
+    """
+    release_that_garbles(stage)
+    _rotate_password(stage)
+    restore = ask_for_restore(stage)
+    give_answer(stage, "approve")
     for state in ("Wait for safety snapshot", "Wait for restart"):
         stage.until_entered(restore, state)
         rollbacks = len(stage.of_machine("rollback"))
@@ -145,7 +197,7 @@ def _nothing_was_made(report: Report) -> str:
     return f"there are {[*made, *databases.lost]}" if made or databases.lost else ""
 
 
-def _safety_snapshots(count: int) -> Promise:
+def safety_snapshots(count: int) -> Promise:
     """Promise that what served before each restore can be brought back, too."""
 
     def promise(report: Report) -> str:
@@ -156,7 +208,7 @@ def _safety_snapshots(count: int) -> Promise:
     return promise
 
 
-def _lost_rows_are_exported(report: Report) -> str:
+def lost_rows_are_exported(report: Report) -> str:
     """
     Promise for the last restore that its export is exactly the difference: rows from before and lost ones are the old.
 
@@ -181,7 +233,7 @@ def _lost_rows_are_exported(report: Report) -> str:
     return "" if counted == len(wanted) else f"{counted} rows are counted, and {len(wanted)} are lost"
 
 
-def _every_upload_is_somewhere(report: Report) -> str:
+def every_upload_is_somewhere(report: Report) -> str:
     """Promise that what a user was told is kept is in the database that serves, or in an export."""
     uploads = [each for each in report.samples if (each.method, each.path) == ("POST", "/api/v2/receipts")]
     told = sum(not each.failed for each in uploads)
@@ -234,7 +286,7 @@ def _one_freeze(report: Report) -> str:
     return f"{let_in} users were let in while the databases were exchanged" if let_in else ""
 
 
-def _told(subject: str) -> Promise:
+def told(subject: str) -> Promise:
     """Promise that people hear of something, by a part of the subject."""
 
     def promise(report: Report) -> str:
@@ -243,7 +295,7 @@ def _told(subject: str) -> Promise:
     return promise
 
 
-def _restores_ended(*errors: str) -> Promise:
+def restores_ended(*errors: str) -> Promise:
     """Promise how the restores ended, in the order of their start; "" is success."""
 
     def promise(report: Report) -> str:
@@ -253,14 +305,47 @@ def _restores_ended(*errors: str) -> Promise:
     return promise
 
 
-_RESTORED: tuple[Promise, ...] = (
+def _answered(*statuses: HTTPStatus) -> Promise:
+    """Promise what the signed requests were answered with, in their order."""
+
+    def promise(report: Report) -> str:
+        return "" if list(report.answers) == list(statuses) else f"the requests were answered with {report.answers}"
+
+    return promise
+
+
+def _approved_by(name: str) -> Promise:
+    """Promise that the record knows who has answered, and that nobody was told that he had asked for it himself."""
+
+    def promise(report: Report) -> str:
+        if not report.approved_by.endswith(f"/{name}"):
+            return f"the record says that {report.approved_by or 'nobody knows who'} has approved it"
+        own = [each for each in report.messages if "approved by who asked" in each]
+        return f"people were told {own[0]!r}" if own else ""
+
+    return promise
+
+
+def _password_was_set(report: Report) -> str:
+    """Promise that the restored instance came with a password of earlier, or nothing is proven."""
+    was_set = any("Set master password" in each.states for each in report.executions if each.machine == _RESTORE)
+    return "" if was_set else "no password was set on the restored instance"
+
+
+def _nobody_was_paged_for_the_freeze(report: Report) -> str:
+    """Promise that no alarm wakes people up who have approved what it is about."""
+    paged = sum("critical alarm" in each for each in report.messages)
+    return f"{paged} pages are about a critical alarm" if paged else ""
+
+
+RESTORED: tuple[Promise, ...] = (
     _restored_instance_serves,
-    _lost_rows_are_exported,
-    _every_upload_is_somewhere,
+    lost_rows_are_exported,
+    every_upload_is_somewhere,
     _nothing_is_garbled,
     _only_the_freeze_was_noticed,
     _one_freeze,
-    _told("traffic flows"),
+    told("traffic flows"),
 )
 _UNTOUCHED: tuple[Promise, ...] = (no_failed_requests, _first_instance_serves, _nothing_was_made)
 
@@ -270,7 +355,36 @@ SCENARIOS = (
         "A release has spoiled data: rolled back with them, after a human has approved what that loses",
         expected="rolled_back",
         play=_bring_back,
-        promises=(all_traffic_on("blue", OLD_VERSION), *_RESTORED, _safety_snapshots(1), _restores_ended("")),
+        promises=(
+            all_traffic_on("blue", OLD_VERSION),
+            blue_keeps_its_capacity,
+            _nobody_was_paged_for_the_freeze,
+            *RESTORED,
+            safety_snapshots(1),
+            restores_ended(""),
+            _approved_by("kim"),
+        ),
+        circumstances=_REAL,
+    ),
+    Scenario(
+        "approval-by-url",
+        "Who asks for a restore of the database cannot approve it, too: somebody else does, by a signed request",
+        expected="rolled_back",
+        play=_approve_by_url,
+        promises=(
+            all_traffic_on("blue", OLD_VERSION),
+            *RESTORED,
+            _answered(
+                HTTPStatus.FORBIDDEN,  # an operator who is no approver is not let in
+                HTTPStatus.CONFLICT,  # nobody knows yet who has asked for it
+                HTTPStatus.FORBIDDEN,  # he is an approver now, and still the one who has asked for it
+                HTTPStatus.OK,
+                HTTPStatus.OK,  # the answer could have been lost
+            ),
+            _approved_by("kim"),
+            told("is approved"),
+            restores_ended(""),
+        ),
         circumstances=_REAL,
     ),
     Scenario(
@@ -280,9 +394,9 @@ SCENARIOS = (
         play=_reject,
         promises=(
             *_UNTOUCHED,
-            _every_upload_is_somewhere,
-            _restores_ended("RestoreRejected"),
-            _told("is rejected"),
+            every_upload_is_somewhere,
+            restores_ended("RestoreRejected"),
+            told("is rejected"),
         ),
         circumstances=_REAL,
     ),
@@ -293,9 +407,9 @@ SCENARIOS = (
         play=_answer_too_late,
         promises=(
             *_UNTOUCHED,
-            _restores_ended("RestoreExpired"),
+            restores_ended("RestoreExpired"),
             executions_ended("operate", "FAILED"),
-            _told("Nobody approved"),
+            told("Nobody approved"),
         ),
     ),
     Scenario(
@@ -306,11 +420,11 @@ SCENARIOS = (
         promises=(
             all_traffic_on("green", NEW_VERSION),
             _first_instance_serves,
-            _every_upload_is_somewhere,
+            every_upload_is_somewhere,
             _freeze_and_broken_connections_were_noticed,
             _one_freeze,
-            _safety_snapshots(1),
-            _restores_ended("RestoreFailed"),
+            safety_snapshots(1),
+            restores_ended("RestoreFailed"),
             human_was_paged,
         ),
         circumstances=Circumstances(real_database=True, restore=RestorePlan(status="incompatible-restore")),
@@ -323,11 +437,12 @@ SCENARIOS = (
         promises=(
             all_traffic_on("blue", OLD_VERSION),
             _first_instance_serves,
-            _lost_rows_are_exported,
-            _every_upload_is_somewhere,
+            lost_rows_are_exported,
+            every_upload_is_somewhere,
             _only_the_freeze_was_noticed,
-            _safety_snapshots(2),
-            _restores_ended("", ""),
+            safety_snapshots(2),
+            restores_ended("", ""),
+            told("approved by who asked"),
         ),
         circumstances=_REAL,
     ),
@@ -338,10 +453,11 @@ SCENARIOS = (
         play=_crash,
         promises=(
             all_traffic_on("green", NEW_VERSION),
-            *_RESTORED,
-            _safety_snapshots(1),
-            _restores_ended("Operator", "Operator", ""),
-            _told("TRAFFIC IS FROZEN"),
+            *RESTORED,
+            safety_snapshots(1),
+            restores_ended("Operator", "Operator", ""),
+            _password_was_set,
+            told("TRAFFIC IS FROZEN"),
         ),
         circumstances=_REAL,
     ),

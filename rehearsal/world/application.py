@@ -53,6 +53,7 @@ class Behaviour:
     live_error_rates: the same, but of what came through the live listener only: a fault that no smoke check finds.
     delay_seconds: path → wall seconds before its answer; slow_share: the share of the path's requests that wait so.
     memory_percent_per_minute: how much more of an instance's memory the version needs with every simulated minute.
+    fills: column → text that the version writes into every new receipt, beside what all versions write.
     """
 
     health_status: int = 200
@@ -61,6 +62,7 @@ class Behaviour:
     delay_seconds: Mapping[str, float] = field(default_factory=dict)
     slow_share: float = 1.0
     memory_percent_per_minute: float = 0.0
+    fills: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -325,7 +327,8 @@ class ReceiptApplication:
         fields = _form_fields(headers.get("Content-Type", ""), body)
         if not fields.get("file"):
             return _EMPTY_RECEIPT
-        receipt_id = self._receipts.add(owner, fields.get("category", b"").decode(), fields["file"])
+        category = fields.get("category", b"").decode()
+        receipt_id = self._receipts.add(owner, category, fields["file"], self._behaviour.fills)
         return Answer(HTTPStatus.CREATED, {"id": receipt_id})
 
     def _owner(self, headers: Headers) -> str | None:

@@ -11,12 +11,14 @@ from typing import Any, Protocol
 
 import boto3
 from moto.ec2.models import ec2_backends
+from moto.iam.models import iam_backends
 from moto.secretsmanager.models import secretsmanager_backends
 
 from rehearsal.circumstances import Circumstances
 from rehearsal.settings import Color, Settings
 from rehearsal.world import traffic
 from rehearsal.world.application import Services
+from rehearsal.world.builds import Builds
 from rehearsal.world.certificates import Certificate
 from rehearsal.world.counter_readings import Counting
 from rehearsal.world.database import Database
@@ -26,6 +28,7 @@ from rehearsal.world.load_balancer import LoadBalancer
 from rehearsal.world.names import Names
 from rehearsal.world.secrets import create_secret
 from rehearsal.world.servers import url
+from rehearsal.world.terraform import Terraform
 
 CAPACITY = 2
 MAXIMUM = 4
@@ -41,6 +44,7 @@ _DATABASE_SETTINGS: dict[str, Any] = {
     "BackupRetentionPeriod": 7,
     "CopyTagsToSnapshot": True,
     "DBParameterGroupName": "receipts-postgres18",
+    "DBSubnetGroupName": "receipts-database",
     "DeletionProtection": True,
     "EnableCloudwatchLogsExports": ["postgresql"],
     "EnablePerformanceInsights": True,
@@ -52,6 +56,8 @@ _DATABASE_SETTINGS: dict[str, Any] = {
 }
 """None of them is what RDS would make of a restore that says nothing about it."""
 
+_KEY_OF_RDS = "alias/aws/rds"
+
 CHECK_USER, CHECK_PASSWORD = "runback_check", "pretend-database-password-x3Vq8TzLm0"
 SMOKE_EMAIL, SMOKE_PASSWORD = "smoke-user-k2Rd@receipts.invalid", "pretend-login-password-7hYw4NcPq5"
 SERVICE_TOKEN, CACHE_TOKEN = "pretend-service-token-Gf9sJb1XuE6a", "pretend-cache-token-Wm5tQz8KrD2v"
@@ -61,6 +67,8 @@ APPLICATION_USER, APPLICATION_PASSWORD = "receipts", "pretend-application-passwo
 """The application's; where settings name its role, the user has that name."""
 ADMINISTRATOR_USER, ADMINISTRATOR_PASSWORD = "postgres", "pretend-administrator-password-Ls9TdXw2Mf"
 """The master user of the database."""
+ROTATED_PASSWORD = "pretend-rotated-password-Qz7VbNk4Hy"  # noqa: S105
+"""What the master user's becomes where it is rotated."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +94,7 @@ class Cache(Protocol):
 @dataclass(frozen=True)
 class World:
     """
-    What stands behind the resources: routing, its counters, applications, a database and a cache.
+    What stands behind the resources: routing, its counters, applications, database and cache, builds and Terraform.
 
     `open_doors` lets functions in: it is called once, after everything was built, and in the process that goes on.
     `open_database` does so for an instance that was restored since, and returns the port of this machine.
@@ -99,6 +107,8 @@ class World:
     database: Database
     cache: Cache
     certificate: Certificate
+    builds: Builds
+    terraform: Terraform
     open_doors: Callable[[], StorePorts]
     open_database: Callable[[str], int]
     internet: Names
@@ -149,9 +159,10 @@ def build(settings: Settings, world: World, version: str, circumstances: Circums
     """Build it with all traffic on blue, which runs `version`; so does green, as far as it has instances."""
     session = boto3.Session(region_name=settings.region)
     load_balancer = world.load_balancer
-    _database(session, settings, world.database)
-    _secrets(session, settings)
     network = _network(session)
+    _database(session, settings, world.database, network)
+    _secrets(session, settings)
+    _policies(session, settings)
     groups = {arn: _target_group(session, arn, network, load_balancer) for arn in _target_group_arns(settings)}
     _listeners(session, settings, groups, network, world)
     if circumstances.sticky_share:
@@ -178,13 +189,20 @@ def _application_user(settings: Settings) -> str:
     return settings.restore.application_role if settings.restore else APPLICATION_USER
 
 
-def _database(session: boto3.Session, settings: Settings, database: Database) -> None:
-    session.client("rds").create_db_parameter_group(
+def _database(session: boto3.Session, settings: Settings, database: Database, network: dict[str, Any]) -> None:
+    """Make it with groups of its own, and encrypt it with the key that AWS keeps for RDS in every account."""
+    rds = session.client("rds")
+    rds.create_db_subnet_group(
+        DBSubnetGroupName=_DATABASE_SETTINGS["DBSubnetGroupName"],
+        DBSubnetGroupDescription="of the application",
+        SubnetIds=network["subnets"],
+    )
+    rds.create_db_parameter_group(
         DBParameterGroupName=_DATABASE_SETTINGS["DBParameterGroupName"],
         DBParameterGroupFamily="postgres18",
         Description="of the application",
     )
-    session.client("rds").create_db_instance(
+    rds.create_db_instance(
         DBInstanceIdentifier=settings.database_instance,
         DBInstanceClass="db.t4g.small",
         Engine="postgres",
@@ -195,6 +213,7 @@ def _database(session: boto3.Session, settings: Settings, database: Database) ->
         MasterUserPassword=ADMINISTRATOR_PASSWORD,
         Port=settings.database.port,
         StorageEncrypted=True,
+        KmsKeyId=session.client("kms").describe_key(KeyId=_KEY_OF_RDS)["KeyMetadata"]["Arn"],
         **_DATABASE_SETTINGS,
     )
     database.also_call(settings.database_instance, settings.database.host)
@@ -345,6 +364,20 @@ def _role(session: boto3.Session, color: Color) -> None:
         iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
         iam.create_instance_profile(InstanceProfileName=name)
         iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=name)
+
+
+def _policies(session: boto3.Session, settings: Settings) -> None:
+    """Make the customer's policies for Terraform; none allows what a build of ours needs for itself."""
+    backend = iam_backends[settings.account]["aws"]
+    reads = {"Effect": "Allow", "Action": "ec2:DescribeVpcs", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [reads]})
+    for arn in settings.infrastructure.policy_arns if settings.infrastructure else ():
+        path, _, name = arn.partition(":policy/")[2].rpartition("/")
+        whole = f"/{path}/" if path else "/"
+        made = session.client("iam").create_policy(PolicyName=name, Path=whole, PolicyDocument=document)["Policy"]
+        policy = backend.managed_policies.pop(made["Arn"])
+        policy.account_id = arn.split(":")[4]  # "aws" for those of AWS itself
+        backend.managed_policies[arn] = policy
 
 
 def _launch_template(session: boto3.Session, settings: Settings, color: Color, version: str) -> None:

@@ -1,8 +1,8 @@
 """
 RDS with real databases: what moto only describes is a PostgreSQL server, and its manual snapshots are copies of it.
 
-What is restored from a snapshot is another server, with the copy's data. Backups that reach to any moment there are
-none, so that a restore to a moment is refused, in AWS's words.
+What is restored from a snapshot is another server, with the copy's data. A restore to a moment rolls the last copy from
+before it forward, by the server's log: backups reach back to the instance's first snapshot.
 
 In virtual time a model takes the server's place, see `rehearsal.model.postgres`; all else is the same.
 A snapshot holds what was committed when its copying ended, a fraction of a wall second after it was asked for.
@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from moto.core.responses import ActionResult
 from moto.rds.exceptions import (
     DBInstanceAlreadyExists,
     DBParameterGroupNotFoundError,
     DBSnapshotAlreadyExistsError,
 )
 from moto.rds.models import DBInstance, DBSnapshot, RDSBackend
+from moto.rds.responses import RDSResponse
 
 from rehearsal.clock import Clock
 from rehearsal.world import postgres, restores
@@ -31,6 +33,8 @@ from rehearsal.world.overlay import Overlay
 from rehearsal.world.postgres import CopyFailed
 from rehearsal.world.restores import AVAILABLE, CREATING, MODIFYING, RestorePlan
 from rehearsal.world.servers import Server, url
+from rehearsal.world.shared_snapshots import NoKey, NotRestorable, SharedSnapshot, SharedSnapshots
+from rehearsal.world.wall_times import WallTimes
 
 RECEIPTS = """
 CREATE TABLE receipts (
@@ -47,6 +51,8 @@ CREATE INDEX receipts_by_owner ON receipts (owner, id);
 
 _NOT_YET_ENDED_PERCENT = 99
 _NOBODYS_PORT = 1
+_QUOTAS: Mapping[str, int] = {"AllocatedStorage": 100_000, "DBInstances": 40, "ManualSnapshots": 100}
+"""What an account may have: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Limits.html"""
 _BEHIND = timedelta(minutes=5)
 """How far automated backups are behind: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_PIT.html"""
 
@@ -85,6 +91,7 @@ class Database:
     ) -> None:
         self.snapshot_plan = snapshot_plan or SnapshotPlan()
         self.restore_plan = RestorePlan()
+        self.quotas = dict(_QUOTAS)
         self._clock = clock
         self._account, self._region = account, region
         self._account_lock = account_lock
@@ -101,6 +108,8 @@ class Database:
         self._at_work: list[threading.Thread] = []
         self._openers: list[Callable[[str], object]] = []
         self._ended = clock.event()
+        self._wall_times = WallTimes(clock, self._ended)
+        self._shared = SharedSnapshots(account)
 
     # -- the overlay
 
@@ -110,9 +119,12 @@ class Database:
         self._describe_new = RDSBackend.create_db_instance
         overlay.wrap(RDSBackend, "create_db_instance", self._create_instance)
         overlay.wrap(RDSBackend, "create_db_snapshot", self._create_snapshot)
+        overlay.wrap(RDSBackend, "copy_db_snapshot", self._copy_snapshot)
+        overlay.wrap(RDSResponse, "describe_db_snapshots", self._describe_snapshots)
         overlay.wrap(RDSBackend, "modify_db_instance", self._modify_instance)
         overlay.wrap(RDSBackend, "restore_db_instance_from_db_snapshot", self._restore_snapshot)
-        overlay.replace(RDSBackend, "restore_db_instance_to_point_in_time", _restore_moment)
+        overlay.wrap(RDSBackend, "restore_db_instance_to_point_in_time", self._restore_moment)
+        overlay.replace(RDSResponse, "describe_account_attributes", _as_function(self._account_attributes))
         overlay.replace(DBInstance, "address", property(self._address))
         overlay.replace(DBInstance, "endpoint", property(_endpoint))
         overlay.replace(DBInstance, "latest_restorable_time", property(self._latest_restorable_time))
@@ -166,6 +178,20 @@ class Database:
         for server in self._servers.values():
             server.remove()
 
+    def share(self, account: str, snapshot: str, name: str) -> str:
+        """
+        Let another account have a copy of a snapshot, encrypted with a key of its own, and share it with this one.
+
+        Return its ARN.
+        """
+        taken = self._snapshots[snapshot]
+        owner, place = taken.instance.db_instance_identifier, f"{self._region}:{account}"
+        arn = f"arn:aws:rds:{place}:snapshot:{name}"
+        self._servers[owner].copy_again(snapshot, arn)
+        key = f"arn:aws:kms:{place}:key/0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0"
+        self._shared.add(SharedSnapshot(arn, key, taken.described, owner))
+        return arn
+
     # -- what others may ask
 
     def endpoint(self, instance: str) -> tuple[str, int]:
@@ -211,6 +237,19 @@ class Database:
 
     # -- moto's methods
 
+    def _account_attributes(self, response: RDSResponse) -> ActionResult:
+        """Tell how much there is of what the account may have only so much of."""
+        backend = response.backend
+        used = {
+            "AllocatedStorage": sum(int(each.allocated_storage or 0) for each in backend.databases.values()),
+            "DBInstances": len(backend.databases),
+            "ManualSnapshots": sum(each.snapshot_type == "manual" for each in backend.database_snapshots.values()),
+        }
+        quotas = [
+            {"AccountQuotaName": name, "Used": used[name], "Max": maximum} for name, maximum in self.quotas.items()
+        ]
+        return ActionResult({"AccountQuotas": quotas})
+
     def _create_instance(
         self, original: Callable[..., DBInstance], backend: RDSBackend, db_kwargs: dict[str, Any]
     ) -> DBInstance:
@@ -232,25 +271,107 @@ class Database:
         self._described[name] = instance
         return server
 
+    def _describe_snapshots(self, original: Callable[..., ActionResult], response: RDSResponse) -> ActionResult:
+        if self._shared.is_foreign(response.params.get("DBSnapshotIdentifier")):
+            return ActionResult(self._shared.describe(response.params))
+        return original(response)
+
+    def _copy_snapshot(
+        self,
+        original: Callable[..., DBSnapshot],
+        backend: RDSBackend,
+        source_db_snapshot_identifier: str,
+        target_db_snapshot_identifier: str,
+        kms_key_id: str | None = None,
+        tags: list[dict[str, str]] | None = None,
+        **more: Any,
+    ) -> DBSnapshot:
+        """Begin to copy what another account shares; it takes as long as a snapshot does."""
+        if not self._shared.is_foreign(source_db_snapshot_identifier):
+            return original(
+                backend, source_db_snapshot_identifier, target_db_snapshot_identifier, kms_key_id, tags, **more
+            )
+        if target_db_snapshot_identifier in backend.database_snapshots:
+            raise DBSnapshotAlreadyExistsError(target_db_snapshot_identifier)
+        shared = self._shared.find(source_db_snapshot_identifier)
+        if not kms_key_id:
+            raise NoKey(shared.arn)
+        of = shared.described.database
+        copy = DBSnapshot(backend, of, target_db_snapshot_identifier, tags=tags, kms_key_id=kms_key_id)
+        copy.status = CREATING
+        backend.database_snapshots[target_db_snapshot_identifier] = copy
+        instance = backend.databases[shared.server]
+        snapshot = _Snapshot(copy, instance, self.snapshot_plan, self._clock.seconds(), copied_from=shared.arn)
+        self._snapshots[copy.db_snapshot_identifier] = snapshot
+        self._begin(lambda: self._take(snapshot), "database-snapshot-copy")
+        return copy
+
     def _restore_snapshot(
         self, _: Callable[..., DBInstance], backend: RDSBackend, from_snapshot_id: str, overrides: Mapping[str, Any]
     ) -> DBInstance:
         """Begin to restore: the instance is described at once, and has no endpoint before its data is there."""
+        if self._shared.is_foreign(from_snapshot_id):
+            raise NotRestorable(from_snapshot_id)
         name = from_snapshot_id.rpartition(":")[2] if from_snapshot_id.startswith("arn:") else from_snapshot_id
         (described,) = backend.describe_db_snapshots(db_instance_identifier=None, db_snapshot_identifier=name)
         if overrides["db_instance_identifier"] in backend.databases:
             raise DBInstanceAlreadyExists
         restores.require_available(described)
-        instance = self._describe_new(backend, restores.settings_of_restored(described, overrides))
-        restores.apply(instance, overrides)
+        settings = restores.settings_of_restored(described.database, overrides, described)
+        source = self._servers[self._snapshots[name].instance.db_instance_identifier]
+        return self._restore(backend, settings, overrides, lambda server: server.restore(source, name))
+
+    def _restore_moment(
+        self,
+        _: Callable[..., DBInstance],
+        backend: RDSBackend,
+        source_db_identifier: str,
+        target_db_identifier: str,
+        overrides: Mapping[str, Any],
+    ) -> DBInstance:
+        """Begin to restore what an instance held at a moment, which a snapshot must be older than."""
+        (source,) = backend.describe_db_instances(db_instance_identifier=source_db_identifier)
+        if target_db_identifier in backend.databases:
+            raise DBInstanceAlreadyExists
+        if not source.backup_retention_period:
+            raise restores.NoBackups(source_db_identifier)
+        moment = _moment(overrides["restore_time"])
+        base, wall = self._newest_before(source_db_identifier, moment), self._wall_times.at(moment)
+        former = self._servers[source_db_identifier]
+        is_known = base is not None and (wall is not None or not former.keeps_log)
+        if not is_known or moment > self._clock.now() - _BEHIND:
+            raise restores.NoSuchMoment(source_db_identifier)
+        settings = restores.settings_of_restored(source, {**overrides, "db_instance_identifier": target_db_identifier})
+        return self._restore(
+            backend, settings, overrides, lambda server: server.roll_forward(former, str(base), wall or 0.0)
+        )
+
+    def _newest_before(self, instance: str, moment: datetime) -> str | None:
+        """Return the last snapshot of an instance that was complete by a moment."""
+        taken = {
+            name: each.described.created.replace(tzinfo=UTC)
+            for name, each in self._snapshots.items()
+            if each.instance.db_instance_identifier == instance and each.described.status == AVAILABLE
+            if not each.copied_from
+        }
+        return max((name for name, at in taken.items() if at <= moment), key=taken.__getitem__, default=None)
+
+    def _restore(
+        self,
+        backend: RDSBackend,
+        settings: dict[str, Any],
+        request: Mapping[str, Any],
+        fill: Callable[[Server], None],
+    ) -> DBInstance:
+        instance = self._describe_new(backend, settings)
+        restores.apply(instance, request)
         instance.status = CREATING
         server, plan, began = self._add(instance), self.restore_plan, self._clock.seconds()
-        source = self._servers[self._snapshots[name].instance.db_instance_identifier]
 
         def restore() -> None:
             with self._clock.at_real_speed():
                 if plan.status == AVAILABLE:
-                    server.restore(source, name)
+                    fill(server)
             if not self._ended.wait(max(0.0, began + plan.seconds - self._clock.seconds())):
                 self._end_restore(instance, plan.status)
 
@@ -289,6 +410,8 @@ class Database:
         def modify() -> None:
             if self._ended.wait(seconds):
                 return
+            if password := settings.get("master_user_password"):
+                self.run(identifier, f"ALTER ROLE {instance.master_username} PASSWORD '{password}'")
             with self._account_lock:
                 original(backend, identifier, settings)
                 restores.apply(instance, settings)
@@ -356,11 +479,17 @@ class Database:
             snapshot.end(status, taken)
 
     def _copy(self, snapshot: "_Snapshot") -> str:
-        """Return the status that comes of it."""
+        """Return the status that comes of it. What is written from now on can be restored to any of its moments."""
+        server = self._servers[snapshot.instance.db_instance_identifier]
+        if snapshot.copied_from:
+            server.copy_again(snapshot.copied_from, snapshot.described.db_snapshot_identifier)
+            return "available"
         try:
-            self._servers[snapshot.instance.db_instance_identifier].copy_as(snapshot.described.db_snapshot_identifier)
+            server.copy_as(snapshot.described.db_snapshot_identifier)
         except CopyFailed:
             return "failed"
+        if server.keeps_log:
+            self._wall_times.begin()
         return "available"
 
     def _percent_progress(self, described: DBSnapshot) -> int | None:
@@ -375,6 +504,7 @@ class _Snapshot:
     instance: DBInstance
     plan: SnapshotPlan
     began_seconds: float
+    copied_from: str = ""
 
     def percent_progress(self, now_seconds: float) -> int:
         if self.described.status == "available":
@@ -386,7 +516,8 @@ class _Snapshot:
         if status == "available":
             self.described.created = taken.astimezone(UTC).replace(tzinfo=None)  # moto's times are naive
         self.described.status = status
-        self.instance.status = "available"
+        if not self.copied_from:
+            self.instance.status = "available"
 
 
 def _snapshot_create_time(snapshot: DBSnapshot) -> datetime | None:
@@ -399,14 +530,16 @@ def _endpoint(instance: DBInstance) -> dict[str, Any] | None:
     return None if instance.status == CREATING else {"Address": instance.address, "Port": instance.port}
 
 
-def _restore_moment(
-    backend: RDSBackend, source_db_identifier: str, target_db_identifier: str, overrides: Mapping[str, Any]
-) -> DBInstance:
-    """Refuse: nothing here keeps what a database held at any moment but that of a snapshot."""
-    del overrides
-    (source,) = backend.describe_db_instances(db_instance_identifier=source_db_identifier)
-    if target_db_identifier in backend.databases:
-        raise DBInstanceAlreadyExists
-    if not source.backup_retention_period:
-        raise restores.NoBackups(source_db_identifier)
-    raise restores.NoSuchMoment(source_db_identifier)
+def _moment(given: Any) -> datetime:
+    """Read the moment that a request names, whichever way it came."""
+    read = given if isinstance(given, datetime) else datetime.fromisoformat(str(given))
+    return read if read.tzinfo else read.replace(tzinfo=UTC)
+
+
+def _as_function(method: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return what moto takes for one of a class's own: it looks for functions, and a bound method is none."""
+
+    def function(response: Any) -> Any:
+        return method(response)
+
+    return function

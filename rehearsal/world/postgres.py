@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import closing
+from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -42,11 +43,21 @@ _OF_A_MASTER = "pg_monitor, pg_signal_backend"
 
 _SETTINGS = {
     "listen_addresses": HOST,
+    "autovacuum": "off",  # it comes by the machine's clock, and a fence may find it at work
     "fsync": "off",  # a rehearsal's data need not survive the machine
     "io_method": "sync",  # no processes for reading ahead
     "shared_buffers": "16MB",
     "max_connections": "200",
+    "wal_keep_size": "4GB",  # the log since the first copy, so that a copy can be rolled forward
 }
+
+_RECOVERY = """
+restore_command = 'cp "{log}/%f" "%p"'
+recovery_target_time = '{until}'
+recovery_target_action = 'promote'
+hot_standby = off
+"""
+"""Nobody is let in before it is as it was: https://www.postgresql.org/docs/18/continuous-archiving.html"""
 
 
 class CopyFailed(Exception):
@@ -179,9 +190,37 @@ class PostgresServer:
             raise CopyFailed(failed.stderr) from failed
         self.copies[name] = folder
 
+    def copy_again(self, name: str, other_name: str) -> None:
+        """Keep a copy that there is by another name, too: it is never written to. Raises KeyError."""
+        self.copies[other_name] = self.copies[name]
+
     def restore(self, source: "PostgresServer", name: str) -> None:
         """Start with the data of a copy, by this name, of another server; the copy stays. Raises KeyError."""
         _copy_files(_data(source.copies[name]), self.data)
+        self.start()
+
+    @property
+    def keeps_log(self) -> bool:
+        """Of all that was written since its first copy."""
+        return True
+
+    def roll_forward(self, source: "PostgresServer", name: str, until: float) -> None:
+        """
+        Start with the data of a copy of another server as they became by a moment of the wall, by the other's log.
+
+        Recovery ends at the first transaction after that moment, so there must be one.
+        """
+        with closing(source.connect()) as connection:
+            connection.run("SELECT pg_current_xact_id()")
+            connection.run("SELECT pg_switch_wal()")
+        _copy_files(_data(source.copies[name]), self.data)
+        moment = datetime.fromtimestamp(until, UTC).isoformat(sep=" ")
+        with (self.data / "postgresql.auto.conf").open("a", encoding="utf-8") as settings:
+            settings.write(_RECOVERY.format(log=source.data / "pg_wal", until=moment))
+        signal_file = self.data / "recovery.signal"
+        signal_file.touch()
+        if (user := _user()) is not None:
+            os.chown(signal_file, user, user)
         self.start()
 
     def _answers(self) -> bool:

@@ -33,6 +33,11 @@ _WITH_THE_DATA = (
 )
 """What a restored instance has of the snapshot's unless the request says otherwise."""
 
+_WHERE_FROM = frozenset(
+    {"db_snapshot_identifier", "restore_time", "source_db_instance_identifier", "target_db_instance_identifier"}
+)
+"""Parameters that are about the data, and none of the new instance's."""
+
 _OWN_NAMES = {
     "ca_certificate_identifier": "ca_certificate_identifier",
     "customer_owned_ip_enabled": "enable_customer_owned_ip",
@@ -110,18 +115,21 @@ def require_available(snapshot: DBSnapshot) -> None:
         raise SnapshotNotAvailable(snapshot.db_snapshot_identifier, snapshot.status)
 
 
-def settings_of_restored(snapshot: DBSnapshot, request: Mapping[str, Any]) -> dict[str, Any]:
+def settings_of_restored(
+    source: DBInstance, request: Mapping[str, Any], snapshot: DBSnapshot | None = None
+) -> dict[str, Any]:
     """
     Return what moto makes the instance with: what comes with the data, then the request, and nothing else.
 
-    Raises WrongCombination.
+    `source` is the instance that the data are of; how they are encrypted a snapshot knows better. Raises
+    WrongCombination.
     """
-    _require_combination(snapshot, request)
-    source = snapshot.database
+    _require_combination(int((snapshot or source).allocated_storage or 0), request)
     settings = {name: getattr(source, name) for name in _WITH_THE_DATA}
-    settings |= {"storage_encrypted": snapshot.encrypted, "kms_key_id": snapshot.kms_key_id, "tags": source.tags}
+    is_encrypted = snapshot.encrypted if snapshot else source.storage_encrypted
+    settings |= {"storage_encrypted": is_encrypted, "kms_key_id": (snapshot or source).kms_key_id, "tags": source.tags}
     given = {name: value for name, value in request.items() if value is not None}
-    settings |= {name: value for name, value in given.items() if name != "db_snapshot_identifier"}
+    settings |= {name: value for name, value in given.items() if name not in _WHERE_FROM}
     if str(settings.get("option_group_name", "")).startswith("default:"):
         del settings["option_group_name"]  # moto knows no default one by its name, but chooses it
     return settings
@@ -134,10 +142,10 @@ def apply(instance: DBInstance, request: Mapping[str, Any]) -> None:
             setattr(instance, attribute, request[name])
 
 
-def _require_combination(snapshot: DBSnapshot, request: Mapping[str, Any]) -> None:
+def _require_combination(source_size: int, request: Mapping[str, Any]) -> None:
     if request.get("multi_az") and request.get("availability_zone"):
         raise WrongCombination("Requesting a specific availability zone is not valid for Multi-AZ instances.")
-    size = request.get("allocated_storage") or snapshot.allocated_storage
+    size = request.get("allocated_storage") or source_size
     has_own = request.get("iops") or request.get("storage_throughput")
     if request.get("storage_type") == "gp3" and has_own and size < _SMALLEST_WITH_OWN_IOPS:
         raise WrongCombination(

@@ -40,8 +40,25 @@ class Server(Protocol):
         """Keep a copy of all data, as of the end of the copying, by this name. Raises CopyFailed."""
         ...
 
+    def copy_again(self, name: str, other_name: str) -> None:
+        """Keep a copy that there is by another name, too. Raises KeyError."""
+        ...
+
     def restore(self, source: Any, name: str) -> None:
         """Start with the data of a copy, by this name, of another server of the same kind; the copy stays."""
+        ...
+
+    @property
+    def keeps_log(self) -> bool:
+        """Whether it can be brought to a moment between two copies: a model has no rows that could differ then."""
+        ...
+
+    def roll_forward(self, source: Any, name: str, until: float) -> None:
+        """
+        Start with the data of a copy of another server as they became by a moment of the wall, by the other's log.
+
+        until: seconds since the epoch, after the copy was made and before now.
+        """
         ...
 
     def remove(self) -> None:

@@ -55,7 +55,7 @@ def _listed(value: object) -> list[Any]:
 
 
 def role_of(properties: dict[str, Any]) -> str:
-    """Return the logical id of the role that a function or a machine runs as."""
-    reference = properties.get("Role") or properties["RoleArn"]
+    """Return the logical id of the role that a function, a machine or a project's builds run as."""
+    reference = next(properties[name] for name in ("Role", "RoleArn", "ServiceRole") if name in properties)
     logical_id: str = reference["Fn::GetAtt"][0]
     return logical_id

@@ -22,6 +22,7 @@ from cdk.permissions import (
 from cdk.settings import EnvironmentSettings, load_settings
 from lambdas.checks.rules import LogRules
 from lambdas.judge.evidence_rules import JudgeSettings
+from lambdas.traffic.freeze_rules import ENVIRONMENT_TAG, SERVICE_TAG, Owner
 from tests.infrastructure.template import Resources, functions, of_type, role_of, statements
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +53,9 @@ SNAPSHOT = {"rds:AddTagsToResource", "rds:CreateDBSnapshot"}
 SNAPSHOTS = {"rds:DescribeDBSnapshots"}
 ANSWER = {"states:SendTaskSuccess"}
 EXECUTIONS = {"states:DescribeExecution"}
+BUILD = {"codebuild:StartBuild"}
+LOOK_AT_BUILDS = {"codebuild:BatchGetBuilds"}
+FIND_BUILDS = {"codebuild:ListBuildsForProject"}
 KEYS = {"kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:GenerateDataKey"}
 INTERFACES = {
     "ec2:AssignPrivateIpAddresses",
@@ -80,11 +84,30 @@ ACTIONS: dict[str, set[str]] = {
     | {"ssm:GetParameter", "states:DescribeStateMachine", "sns:ListSubscriptionsByTopic"}
     | {"events:DescribeRule", "events:ListTargetsByRule", "iam:SimulatePrincipalPolicy"}
     | {"lambda:GetFunctionConcurrency", "lambda:GetFunctionConfiguration"},
+    "certify-restore": READ_RELEASE
+    | UPDATE
+    | RULES
+    | RULE_TAGS
+    | GROUPS
+    | INSTANCES
+    | SNAPSHOTS
+    | {"rds:DescribeAccountAttributes", "rds:DescribeDBParameterGroups", "rds:DescribeDBSubnetGroups"}
+    | {"rds:DescribeOptionGroups", "kms:DescribeKey", "secretsmanager:DescribeSecret", "s3:ListBucket"}
+    | {"states:DescribeStateMachine", "iam:SimulatePrincipalPolicy"}
+    | {"lambda:GetFunctionConcurrency", "lambda:GetFunctionConfiguration"},
     "claim-rollback": READ | REPLACE | ALARMS | METRICS | {"states:DescribeExecution"},
     "stop-deployment": UPDATE | {"states:DescribeExecution", "states:StopExecution"},
     "record-rollback": READ | UPDATE | REPLACE | {"ssm:PutParameter"},
-    "watchdog": READ | REPLACE | HEALTH | ALARMS | {"states:DescribeExecution", "states:StartExecution"},
+    "watchdog": READ | REPLACE | HEALTH | ALARMS | METRICS | {"states:DescribeExecution", "states:StartExecution"},
+    "start-plan": BUILD,
+    "check-plan": UPDATE | LOOK_AT_BUILDS | {"s3:GetObject"},
+    "start-apply": READ_RELEASE | UPDATE | BUILD | LOOK_AT_BUILDS | FIND_BUILDS,
+    "check-apply": READ_RELEASE | UPDATE | LOOK_AT_BUILDS,
+    "check-unfinished-apply": READ | READ_RELEASE | UPDATE | LOOK_AT_BUILDS | FIND_BUILDS,
     "take-snapshot": UPDATE | {"rds:AddTagsToResource", "rds:CreateDBSnapshot"},
+    "start-migrations": READ_RELEASE | UPDATE | {"lambda:InvokeFunction"},
+    "check-migrations": READ_RELEASE | UPDATE,
+    "look-at-migrations": READ_RELEASE | UPDATE,
     "check-snapshot": UPDATE | {"rds:DescribeDBSnapshots"},
     "run-smoke-checks": UPDATE | SECRETS,
     "check-data-stores": SECRETS | INTERFACES,
@@ -92,7 +115,7 @@ ACTIONS: dict[str, set[str]] = {
     "probe-database": SECRETS | INTERFACES,
     "check-error-rate": UPDATE | {"logs:FilterLogEvents"},
     "check-alarms": UPDATE | ALARMS,
-    "judge-bake": READ | READ_RELEASE | UPDATE | ALARMS | METRICS,
+    "judge-bake": READ | READ_RELEASE | UPDATE | ALARMS | METRICS | LISTENERS | HEALTH | SNAPSHOTS,
     "prepare-idle-color": {"ssm:PutParameter"}
     | READ
     | READ_RELEASE
@@ -124,8 +147,12 @@ ACTIONS: dict[str, set[str]] = {
     | LISTENERS
     | {"states:DescribeExecution", "ssm:PutParameter"},
     "answer-approval": READ_RELEASE | UPDATE | EXECUTIONS | ANSWER,
+    "answer-by-url": READ_RELEASE | UPDATE | EXECUTIONS | ANSWER | {"sns:Publish"},
+    "note-caller": READ_RELEASE | UPDATE | REPLACE | {"sns:Publish"},
     "plan-restore": READ | READ_RELEASE | REPLACE | EXECUTIONS | INSTANCES | SNAPSHOTS,
     "ask-approval": UPDATE,
+    "copy-snapshot": READ_RELEASE | INSTANCES | SNAPSHOTS | KEYS | {"rds:AddTagsToResource", "rds:CopyDBSnapshot"},
+    "check-copied-snapshot": READ_RELEASE | SNAPSHOTS,
     "claim-restore": READ | READ_RELEASE | UPDATE | REPLACE | EXECUTIONS | LISTENERS,
     "freeze-traffic": UPDATE | RULES | RULE_TAGS | {"elasticloadbalancing:AddTags", "elasticloadbalancing:CreateRule"},
     "thaw-traffic": UPDATE | RULES | RULE_TAGS | {"elasticloadbalancing:DeleteRule"},
@@ -160,12 +187,18 @@ ACTIONS: dict[str, set[str]] = {
     | UPDATE
     | SECRETS
     | {"secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage"},
+    "set-master-password": UPDATE | SECRETS | {"rds:DescribeDBInstances", "rds:ModifyDBInstance"},
+    "hold-capacity": READ_RELEASE
+    | UPDATE
+    | GROUPS
+    | {"autoscaling:UpdateAutoScalingGroup", "autoscaling:SuspendProcesses"},
+    "give-capacity-back": READ_RELEASE | UPDATE | {"autoscaling:UpdateAutoScalingGroup", "autoscaling:ResumeProcesses"},
     "restart-application": READ_RELEASE
     | UPDATE
     | REFRESHES
     | {"autoscaling:CancelInstanceRefresh", "autoscaling:StartInstanceRefresh"},
     "check-restart": READ_RELEASE | UPDATE | REFRESHES | GROUPS | HEALTH | EC2,
-    "record-restore": READ | READ_RELEASE | UPDATE | REPLACE,
+    "record-restore": READ | READ_RELEASE | UPDATE | REPLACE | {"ssm:PutParameter"},
     "notify": {"sns:Publish", "ssm:GetParameter"},
     "tell-alarm": READ | {"sns:Publish"},
     "write-report": READ_RELEASE | UPDATE | METRICS | {"states:GetExecutionHistory", "s3:PutObject"},
@@ -185,6 +218,7 @@ WITHOUT_RESOURCES = (
     | INTERFACES
     | EC2
     | ANSWER
+    | {"rds:DescribeAccountAttributes"}
 )
 
 HERE = "eu-west-1:111122223333"
@@ -418,6 +452,20 @@ def test_traffic_is_frozen_and_thawed_on_live_listeners_alone(resources: Resourc
     }
 
 
+def test_no_rule_can_be_deleted_but_one_that_was_made_to_freeze(resources: Resources) -> None:
+    """Customers' own rules stand on the same listener."""
+    (deleting,) = [
+        each
+        for each in statements(resources, role_of(functions(resources)["thaw-traffic"]))
+        if "elasticloadbalancing:DeleteRule" in each["Action"]
+    ]
+    made = Owner("receipt-vault", "production").tags("a restore")
+    asked = deleting["Condition"]["StringEquals"]
+
+    assert {f"aws:ResourceTag/{SERVICE_TAG}", f"aws:ResourceTag/{ENVIRONMENT_TAG}"} == set(asked)
+    assert all(made[key.removeprefix("aws:ResourceTag/")] == value for key, value in asked.items())
+
+
 def test_what_only_a_restore_needs_comes_with_its_settings() -> None:
     settings = production(restore=None)
 
@@ -426,6 +474,12 @@ def test_what_only_a_restore_needs_comes_with_its_settings() -> None:
     assert {"freeze-traffic", "fence-writers", "swap-connection", "record-restore"} <= gone
     assert not {"notify", "run-smoke-checks", "answer-approval", "claim-rollback"} & gone
     assert not [permission for permission in (WRITE_EXPORTS, SWAP_CONNECTION) if permission.statements(settings)]
+
+
+def test_what_only_approvers_need_comes_with_their_settings() -> None:
+    gone = {spec.name for spec in FUNCTIONS if not spec.is_part_of(production(approval=None))}
+
+    assert gone == {"answer-by-url", "note-caller"}
 
 
 def test_reports_are_written_where_reports_are_and_nowhere_else(resources: Resources) -> None:
@@ -566,11 +620,15 @@ def test_what_stands_between_an_event_and_safe_traffic_cannot_be_starved(resourc
 
 
 def test_published_versions_survive_updates(resources: Resources) -> None:
-    """An execution that is under way goes on with the versions of its time."""
+    """An execution that is under way goes on with the versions of its time. Who calls a URL is answered at once."""
     versions = [each for each in resources.values() if each["Type"] == "AWS::Lambda::Version"]
+    published = {
+        resources[each["Properties"]["FunctionName"]["Ref"]]["Properties"]["FunctionName"] for each in versions
+    }
 
     assert {"Retain"} == {each["DeletionPolicy"] for each in versions}
-    assert len(FUNCTIONS) == len(versions)
+    assert len(published) == len(versions)
+    assert {spec.name for spec in FUNCTIONS} - {each.split("production-")[1] for each in published} == {"answer-by-url"}
 
 
 def test_every_function_logs_to_a_group_that_forgets_after_a_year(resources: Resources) -> None:

@@ -1,5 +1,6 @@
 """What is uploaded for the functions runs on any machine, and is the same whoever builds it."""
 
+import json
 from collections.abc import Mapping
 from importlib.metadata import distributions, requires
 from pathlib import Path
@@ -12,11 +13,17 @@ from cdk import packaging
 from tests.infrastructure.template import Resources, of_type
 
 ROOT = Path(__file__).parents[2]
+CERTIFIED = (
+    ("production", "certify-rollback", "rollback"),
+    ("production", "certify-restore", "restore-database"),
+    ("staging", "certify-rollback", "rollback"),
+)
+"""In which environment which function certifies which machine."""
 
 
 @pytest.fixture
 def code(assembly: Path, resources: Resources) -> Path:
-    """Return the folder that is uploaded as the code of all functions but the one that has a certificate beside it."""
+    """Return the folder that is uploaded as the code of all functions but those that have a certificate beside it."""
     return _asset(assembly, _key(resources, "switch-listener"))
 
 
@@ -45,14 +52,15 @@ def test_the_code_is_the_lambdas_package_and_the_files_of_settings_and_nothing_e
 def test_who_certifies_has_the_same_code_with_the_certificate_of_its_environment_beside_it(
     assembly: Path, templates: Mapping[str, dict[str, Any]]
 ) -> None:
-    """So what staging has seen is what production gets, also of this function."""
-    for name, template in templates.items():
-        common = _files(_asset(assembly, _key(template["Resources"], "switch-listener")))
-        certifying = _files(_asset(assembly, _key(template["Resources"], "certify-rollback")))
-        certificate = certifying.pop(Path("environments/certificate.json"))
+    """So what staging has seen is what production gets, also of these functions."""
+    for environment, function, machine in CERTIFIED:
+        resources = templates[environment]["Resources"]
+        common = _files(_asset(assembly, _key(resources, "switch-listener")))
+        certifying = _files(_asset(assembly, _key(resources, function)))
+        certificate = json.loads(certifying.pop(Path("environments/certificate.json")))
 
         assert common == certifying
-        assert f"stateMachine:receipt-vault-{name}-rollback" in certificate.decode()
+        assert certificate["machine"].endswith(f"stateMachine:receipt-vault-{environment}-{machine}")
 
 
 def test_functions_find_the_files_of_settings_where_they_are_uploaded(code: Path) -> None:
@@ -113,8 +121,9 @@ def test_functions_share_one_code_and_their_layers(templates: Mapping[str, dict[
     ]
 
     for each in shipped:
-        certifying, _ = each.pop("certify-rollback")
-        assert certifying not in {code for code, _ in each.values()}
+        certifying = [each.pop(function)[0] for function in ("certify-rollback", "certify-restore") if function in each]
+        assert not {code for code, _ in each.values()} & set(certifying)
+        assert len(certifying) == len(set(certifying))
     production, staging = shipped
     assert staging == {name: each for name, each in production.items() if name in staging}
     assert len({code for code, _ in shipped[0].values()}) == 1

@@ -22,6 +22,7 @@ API = "https://api.receiptvault.pro"
 
 TOO_LONG = "release: may take {} s, which is {} events of Step Functions, and 20000 are allowed: shorten one of "
 WAITS = "database.snapshot_timeout_seconds (3600 s), release.prepare_timeout_seconds (1800 s)"
+HOOKS = "infrastructure.timeout_minutes, twice (4800 s), migrations.timeout_minutes, twice (1200 s)"
 BAKES = "release.steps with judge.longest_extension_seconds each (4200 s)"
 PAUSE = "release.longest_pause_seconds (3600 s)"
 
@@ -92,7 +93,7 @@ def test_a_release_is_as_careful_as_production_unless_it_says_otherwise(tmp_path
     ) == (1800, 3600, "refuse", 3600)
 
 
-@pytest.mark.parametrize(("choice", "longest"), [("refuse", 13200), ("expire", 13200), ("wait", 16800)])
+@pytest.mark.parametrize(("choice", "longest"), [("refuse", 19200), ("expire", 19200), ("wait", 22800)])
 def test_a_release_is_given_the_time_in_which_it_waits_for_a_window(tmp_path: Path, choice: str, longest: int) -> None:
     """Its execution would otherwise be ended in the middle of the release."""
     settings = load_edited(tmp_path, replacing('"refuse"', f'"{choice}"'))
@@ -117,6 +118,7 @@ def test_every_smoke_check_is_probed_unless_settings_say_which(tmp_path: Path, l
     assert [check.name for check in settings.checks.probed] == expected
 
 
+MIGRATE = "arn:aws:lambda:eu-west-1:111122223333:function:receipt-vault-production-migrate"
 MISTAKES = {
     "a setting is missing": (replacing('region = "eu-west-1"\n', ""), "region: is missing: add it"),
     "a setting is misspelt": (
@@ -245,13 +247,16 @@ MISTAKES = {
     ),
     "a release has more events than an execution may have": (
         replacing("bake_seconds = 1800", "bake_seconds = 108000"),
-        f"{TOO_LONG.format(119400, 21916)}{WAITS}, {BAKES.replace('4200', '110400')}, {PAUSE}",
+        f"{TOO_LONG.format(125400, 25616)}{WAITS}, {HOOKS}, {BAKES.replace('4200', '110400')}, {PAUSE}",
     ),
     "a release waits too long for a window": (
         lambda text: text.replace('"refuse"', '"wait"').replace(
             "rollback_window_seconds = 3600", "rollback_window_seconds = 108000"
         ),
-        f"{TOO_LONG.format(121200, 22186)}release.rollback_window_seconds (108000 s), {WAITS}, {BAKES}, {PAUSE}",
+        (
+            f"{TOO_LONG.format(127200, 25886)}release.rollback_window_seconds (108000 s), "
+            f"{WAITS}, {HOOKS}, {BAKES}, {PAUSE}"
+        ),
     ),
     "an unknown choice": (
         replacing('"refuse"', '"ignore"'),
@@ -322,6 +327,32 @@ MISTAKES = {
         replacing("database-administrator-e8KpGc", "database-application-T5vHnY"),
         "restore.administrator_secret_arn: must be another secret than that of the application",
     ),
+    "migrations have no hook": (
+        replacing(f'function_arn = "{MIGRATE}"\n', ""),
+        "migrations.function_arn: give exactly one of function_arn and project, not neither",
+    ),
+    "migrations have two hooks": (
+        replacing(f'function_arn = "{MIGRATE}"', f'function_arn = "{MIGRATE}"\nproject = "migrate"'),
+        "migrations.function_arn: give exactly one of function_arn and project, not both",
+    ),
+    "migrations are somewhere else": (
+        replacing(MIGRATE, MIGRATE.replace("eu-west-1", "us-east-1")),
+        "migrations.function_arn: is in aws us-east-1 111122223333, but this environment in aws eu-west-1 111122223333",
+    ),
+    "migrations take longer than a function may wait": (
+        replacing('migrate"\ntimeout_minutes = 10', 'migrate"\ntimeout_minutes = 15'),
+        (
+            "migrations.timeout_minutes: must be at most 14 for a function, not 15: what takes longer is for a project "
+            "of CodeBuild"
+        ),
+    ),
+    "a function of migrations is no function": (
+        replacing(MIGRATE, MIGRATE.replace(":function:", ":layer:")),
+        (
+            "migrations.function_arn: must be the ARN of a function of Lambda (…:function:<name>, or with its alias), "
+            f"not '{MIGRATE.replace(':function:', ':layer:')}'"
+        ),
+    ),
     "a freeze would stop tests": (
         replacing(f'test_listener_arn = "{TEST}"', f'test_rule_arn = "{RULE}"'),
         (
@@ -367,6 +398,20 @@ MISTAKES = {
         replacing("approval_minutes = 60", "approval_minutes = 4"),
         "restore.approval_minutes: must be greater than or equal to 5, not 4",
     ),
+    "snapshots are shared by the account itself": (
+        replacing('snapshot_accounts = ["222233334444"]', 'snapshot_accounts = ["222233334444", "111122223333"]'),
+        (
+            "restore.snapshot_accounts[1]: is this environment's own account, whose snapshots nobody has to share: "
+            "name those of backups, or none"
+        ),
+    ),
+    "an account is none": (
+        replacing('snapshot_accounts = ["222233334444"]', 'snapshot_accounts = ["backups"]'),
+        (
+            'restore.snapshot_accounts[0]: must be an AWS account of twelve digits, such as "111122223333", '
+            "not 'backups'"
+        ),
+    ),
     "a reader of exports is in another account": (
         replacing("iam::111122223333:role/receipt-vault-production-data", "iam::444455556666:role/somebody"),
         (
@@ -374,9 +419,80 @@ MISTAKES = {
             "name one of its own"
         ),
     ),
+    "an approver is a session": (
+        replacing(
+            "arn:aws:iam::111122223333:role/receipt-vault-production-approver",
+            "arn:aws:sts::111122223333:assumed-role/approver/kim",
+        ),
+        (
+            "approval.approver_arns[0]: must be the ARN of an IAM role or user (…:role/<name>), not that of a role's "
+            "session, not 'arn:aws:sts::111122223333:assumed-role/approver/kim'"
+        ),
+    ),
+    "an approver is of another account": (
+        replacing("111122223333:role/receipt-vault-production-approver", "444455556666:user/kim"),
+        (
+            "approval.approver_arns[0]: is of account 444455556666, but this environment is in 111122223333: name a "
+            "role there"
+        ),
+    ),
+    "an approver is named twice": (
+        lambda text: re.sub(r'approver_arns = \[(".*")]', r"approver_arns = [\1, \1]", text),
+        (
+            "approval.approver_arns[1]: 'arn:aws:iam::111122223333:role/receipt-vault-production-approver' is named "
+            "twice: remove one"
+        ),
+    ),
+    "there is nothing to approve": (
+        lambda text: re.sub(r"\[restore]\n(?:.+\n)+", "", text),
+        "approval: goes with [restore], whose restores are approved: add that table, or remove this",
+    ),
+    "nobody may approve": (
+        replacing('["arn:aws:iam::111122223333:role/receipt-vault-production-approver"]', "[]"),
+        "approval.approver_arns: must have at least one entry",
+    ),
+    "a repository is named in another way": (
+        replacing("https://github.com/your-org/receipt-vault", "git@github.com:your-org/receipt-vault.git"),
+        (
+            "infrastructure.repository: must be a repository, such as "
+            "\"https://github.com/example/shop\", not 'git@github.com:your-org/receipt-vault.git'"
+        ),
+    ),
+    "a directory leads out of the repository": (
+        replacing("terraform/environments/production", "terraform/../../etc"),
+        (
+            'infrastructure.directory: must be a path inside the repository, such as "terraform/production", not '
+            "'terraform/../../etc'"
+        ),
+    ),
+    "a Terraform is not pinned": (
+        replacing('terraform_version = "1.11.4"', 'terraform_version = "latest"'),
+        "infrastructure.terraform_version: must be a version of Terraform, such as \"1.11.4\", not 'latest'",
+    ),
+    "a target has a space in it": (
+        replacing('rollback_targets = ["module.compute"]', 'rollback_targets = ["module.compute module.edge"]'),
+        (
+            "infrastructure.rollback_targets[0]: must be an address of Terraform without spaces, such as"
+            " module.compute, not 'module.compute module.edge'"
+        ),
+    ),
+    "a plan would destroy more than a function can be told": (
+        replacing('may_destroy = ["module.compute"]', f"may_destroy = {[f'aws_sqs_queue.q{n}' for n in range(100)]}"),
+        (
+            "infrastructure.may_destroy: and rollback_targets take 2108 bytes, more than the 1500 that a function can"
+            " be told: name modules instead of what is in them"
+        ),
+    ),
+    "nobody may plan": (
+        replacing(
+            'plan_policy_arns = ["arn:aws:iam::111122223333:policy/receipt-vault-production-terraform-plan"]',
+            "plan_policy_arns = []",
+        ),
+        "infrastructure.plan_policy_arns: must have at least one entry",
+    ),
     "a restore is longer than a function can be told": (
         replacing('warm_queries = ["', f'warm_queries = ["SELECT {"1 + " * 700}1", "'),
-        "restore: takes 3506 bytes, more than the 3000 that a function can be told: name fewer queries",
+        "restore: takes 3543 bytes, more than the 3000 that a function can be told: name fewer queries",
     ),
     "a secret of the cache is in another Region": (
         replacing(

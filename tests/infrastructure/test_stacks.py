@@ -56,7 +56,7 @@ def test_a_machine_logs_its_states_without_their_data(name: str, resources: Reso
     assert machine["TracingConfiguration"] == {"Enabled": True}
 
 
-@pytest.mark.parametrize(("environment", "longest"), [("production", 14100), ("staging", 10800)])
+@pytest.mark.parametrize(("environment", "longest"), [("production", 20100), ("staging", 10800)])
 def test_a_release_that_hangs_is_ended_by_the_time_that_its_plan_allows(
     environment: str, longest: int, templates: Mapping[str, dict[str, Any]]
 ) -> None:
@@ -105,11 +105,19 @@ def test_a_machine_calls_every_function_that_the_table_says_it_calls(name: str, 
     assert {f"receipt-vault-production-{spec.name}" for spec in FUNCTIONS if name in spec.machines} == names
 
 
+def named(machine: Any, resources: Resources) -> str:
+    """Return the name of a machine, which is referred to, or named where that would be a circle."""
+    if isinstance(machine, str):
+        return machine.rpartition(":")[2]
+    name: str = resources[machine["Ref"]]["Properties"]["StateMachineName"]
+    return name
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
         ("deploy", {"rollback", "clean-up"}),
-        ("rollback", {"clean-up", "restore-database"}),
+        ("rollback", {"clean-up", "deploy", "restore-database"}),
         ("restore-database", set()),
         ("clean-up", set()),
         ("operate", {"rollback"}),
@@ -119,7 +127,7 @@ def test_a_machine_calls_every_function_that_the_table_says_it_calls(name: str, 
 def test_a_machine_may_start_what_it_starts_and_no_other(name: str, expected: set[str], resources: Resources) -> None:
     _, machine = machines(resources)[name]
     started = [
-        resources[resource["Ref"]]["Properties"]["StateMachineName"]
+        named(resource, resources)
         for statement in statements(resources, role_of(machine))
         if "states:StartExecution" in statement["Action"]
         for resource in statement["Resource"]

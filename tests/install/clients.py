@@ -8,6 +8,11 @@ import boto3
 from botocore.exceptions import ClientError
 
 Answer = Callable[..., Any]
+TRAIL = {
+    "TrailARN": "arn:aws:cloudtrail:us-east-1:111122223333:trail/everything",
+    "HomeRegion": "us-east-1",
+    "IsMultiRegionTrail": True,
+}
 
 
 @cache
@@ -31,6 +36,12 @@ class WatchedClients:
             ("lambda", "get_function_concurrency"): lambda **_: refuse("ResourceNotFoundException"),
             ("autoscaling", "describe_instance_refreshes"): lambda **_: {"InstanceRefreshes": []},
             ("iam", "simulate_principal_policy"): lambda **_: {"EvaluationResults": []},
+            ("codeconnections", "get_connection"): lambda **_: {
+                "Connection": {"ConnectionName": "github", "ConnectionStatus": "AVAILABLE"}
+            },
+            ("cloudtrail", "describe_trails"): lambda **_: {"trailList": [TRAIL]},
+            ("cloudtrail", "get_trail_status"): lambda **_: {"IsLogging": True},
+            ("cloudtrail", "get_event_selectors"): lambda **_: {"EventSelectors": [{"ReadWriteType": "WriteOnly"}]},
         }
 
     def __call__(self, service: str) -> Any:

@@ -13,7 +13,7 @@ from moto.rds.models import rds_backends
 from moto.secretsmanager.models import secretsmanager_backends
 
 from cdk.names import Names
-from cdk.settings import COLORS, EnvironmentSettings
+from cdk.settings import COLORS, EnvironmentSettings, Infrastructure
 from install.bootstrap import PARAMETER
 from lambdas.release.record import ReleaseRecord
 from tests.install.clients import aws_client
@@ -85,6 +85,17 @@ class Customer:
         made.id = network.secrets_manager_endpoint_id
         backend.vpc_end_points[made.id] = made
         return str(vpc)
+
+    def terraform(self, infrastructure: Infrastructure) -> None:
+        """Make the policies and the bucket that the builds of Terraform need."""
+        for arn in (*infrastructure.plan_policy_arns, *infrastructure.apply_policy_arns):
+            allowed = {"Effect": "Allow", "Action": "sqs:*", "Resource": "*"}
+            document = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+            self.client("iam").create_policy(PolicyName=arn.rpartition("/")[2], PolicyDocument=document)
+        bucket = infrastructure.state_bucket_arn.rpartition(":")[2]
+        s3 = self.client("s3")
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": self.settings.region})
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
 
     def name_database(self) -> None:
         """Give the instance the address of the settings: moto makes up one of its own."""

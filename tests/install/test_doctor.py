@@ -10,12 +10,12 @@ import pytest
 from rich.console import Console
 
 from cdk.assembly import SETTINGS_FOLDER
-from cdk.settings import EnvironmentSettings, load_settings
+from cdk.settings import Approval, EnvironmentSettings, load_settings
 from install import doctor
 from install.account import READS, Account
 from install.findings import HARMLESS, Finding, Level
 from lambdas.release.rules import Phase, Work
-from tests.install.clients import WatchedClients, lambda_limits, refuse
+from tests.install.clients import TRAIL, WatchedClients, lambda_limits, refuse
 from tests.install.customer import Customer, pretend_aws
 
 Change = Callable[[Any], object]
@@ -309,6 +309,19 @@ def test_a_rule_in_the_place_of_a_freeze_is_named(
     assert all("arn:of:theirs has priority 1" in each.says for each in found)
 
 
+def test_who_is_frozen_along_with_us_is_told(settings: EnvironmentSettings, clients: WatchedClients) -> None:
+    """Other services on the listener learn it before a restore, or never."""
+    rule = {"RuleArn": "arn:of:theirs", "IsDefault": False, "Priority": "9", "Actions": [{"Type": "fixed-response"}]}
+    clients.change("elbv2", "describe_rules", lambda answer: answer["Rules"].append(rule))
+    (production,) = load_settings(SETTINGS_FOLDER, ("production",))
+    restoring = settings.model_copy(update={"restore": production.restore})
+    told = [each for each in examined(restoring, clients, "routes") if "503" in each.says]
+
+    assert told
+    assert all(each.level is Level.NOTE and "arn:of:theirs" in each.says for each in told)
+    assert [each for each in examined(settings, clients, "routes") if "503" in each.says] == []
+
+
 @pytest.mark.parametrize(
     ("forwards", "says"),
     [
@@ -451,3 +464,162 @@ def test_the_report_names_field_and_fix(settings: EnvironmentSettings, clients: 
     first_finding = json.loads(doctor.as_json(sections))[0]
     assert {"part", "level", "field", "says", "fix"} == first_finding.keys()
     assert "missing" == first_finding["level"]
+
+
+APPROVER = "arn:aws:iam::111122223333:role/approver"
+
+
+@pytest.fixture
+def approving(settings: EnvironmentSettings, clients: WatchedClients) -> EnvironmentSettings:
+    """Return settings with an approver, who is there."""
+
+    def role(**asked: str) -> dict[str, Any]:
+        return {"Role": {"Arn": APPROVER}} if asked["RoleName"] == "approver" else refuse("NoSuchEntity")
+
+    clients.answers["iam", "get_role"] = role
+    return settings.model_copy(update={"approval": Approval(approver_arns=(APPROVER,))})
+
+
+def selected(**management: Any) -> dict[str, Any]:
+    """Return the answer of a trail with advanced selectors."""
+    fields = [{"Field": "eventCategory", "Equals": ["Management"]}]
+    fields += [{"Field": name, "Equals": value} for name, value in management.items()]
+    return {"AdvancedEventSelectors": [{"FieldSelectors": fields}]}
+
+
+@pytest.mark.parametrize(
+    ("operation", "answer"),
+    [
+        ("describe_trails", {"trailList": []}),
+        ("describe_trails", {"trailList": [{**TRAIL, "IsMultiRegionTrail": False}]}),
+        ("get_trail_status", {"IsLogging": False}),
+        ("get_event_selectors", {"EventSelectors": [{"ReadWriteType": "ReadOnly"}]}),
+        ("get_event_selectors", {"EventSelectors": [{"IncludeManagementEvents": False}]}),
+        ("get_event_selectors", selected(readOnly=["true"])),
+        ("get_event_selectors", {}),
+    ],
+)
+def test_a_trail_that_does_not_tell_who_has_asked_is_as_good_as_none(
+    approving: EnvironmentSettings, clients: WatchedClients, operation: str, answer: dict[str, Any]
+) -> None:
+    """Everybody would find out in the night in which a restore has to be approved."""
+    clients.answers["cloudtrail", operation] = lambda **_: answer
+
+    (found,) = complaints(approving, clients, "approval")
+
+    assert (found.level, found.field) == (Level.MISSING, "approval")
+    assert "nobody will be able to approve by URL" in found.says
+
+
+@pytest.mark.parametrize("answer", [selected(), selected(readOnly=["false"]), {"EventSelectors": [{}]}])
+def test_a_trail_that_logs_what_writes_is_enough(
+    approving: EnvironmentSettings, clients: WatchedClients, answer: dict[str, Any]
+) -> None:
+    clients.answers["cloudtrail", "get_event_selectors"] = lambda **_: answer
+
+    assert complaints(approving, clients, "approval") == []
+
+
+@pytest.mark.parametrize(
+    ("arn", "level", "says"),
+    [
+        ("arn:aws:iam::111122223333:role/nobody", Level.MISSING, "nobody"),
+        ("arn:aws:iam::111122223333:user/nobody", Level.MISSING, "nobody"),
+        ("arn:aws:iam::111122223333:role/teams/approver", Level.WRONG, "is arn:aws:iam::"),
+    ],
+)
+def test_an_approver_who_is_not_there_is_named(
+    approving: EnvironmentSettings, clients: WatchedClients, arn: str, level: Level, says: str
+) -> None:
+    """Lambda refuses a permission for a principal that does not exist, in the middle of a deployment."""
+    (found,) = complaints(
+        approving.model_copy(update={"approval": Approval(approver_arns=(arn,))}), clients, "approval"
+    )
+
+    assert (found.level, found.field) == (level, "approval.approver_arns[0]")
+    assert says in found.says
+
+
+@pytest.mark.parametrize("is_fixed", [True, False])
+def test_who_may_choose_the_name_of_his_session_is_noted(
+    approving: EnvironmentSettings, clients: WatchedClients, *, is_fixed: bool
+) -> None:
+    """He could ask as one and approve as another."""
+    condition = {"StringLike": {"sts:RoleSessionName": "${aws:username}"}} if is_fixed else {}
+    trust = {"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Condition": condition}]}
+    clients.answers["iam", "get_role"] = lambda **_: {"Role": {"Arn": APPROVER, "AssumeRolePolicyDocument": trust}}
+
+    noted = [each for each in examined(approving, clients, "approval") if each.level is Level.NOTE]
+
+    assert bool(noted) is not is_fixed
+
+
+def test_without_approvers_nothing_is_looked_for(settings: EnvironmentSettings, clients: WatchedClients) -> None:
+    (found,) = examined(settings.model_copy(update={"approval": None}), clients, "approval")
+
+    assert (found.level, clients.calls) == (Level.NOTE, [])
+
+
+@pytest.fixture(scope="module")
+def terraforming(customer: Customer) -> EnvironmentSettings:
+    """Return settings with the infrastructure of production, and have what it needs in the account."""
+    (production,) = load_settings(SETTINGS_FOLDER, ("production",))
+    assert production.infrastructure
+    customer.terraform(production.infrastructure)
+    return customer.settings.model_copy(update={"infrastructure": production.infrastructure})
+
+
+def test_all_that_terraform_needs_is_there(terraforming: EnvironmentSettings, clients: WatchedClients) -> None:
+    assert {each.level for each in examined(terraforming, clients, "infrastructure")} == {Level.OK}
+
+
+def test_connection_that_nobody_has_finished_is_wrong(
+    terraforming: EnvironmentSettings, clients: WatchedClients
+) -> None:
+    """AWS makes it pending; somebody has to agree at GitHub."""
+    pending = {"Connection": {"ConnectionName": "github", "ConnectionStatus": "PENDING"}}
+    clients.answers["codeconnections", "get_connection"] = lambda **_: pending
+
+    (found,) = complaints(terraforming, clients, "infrastructure")
+
+    assert (found.level, found.field) == (Level.WRONG, "infrastructure.connection_arn")
+    assert "no build can check a commit out" in found.says
+
+
+def test_connection_in_another_region_is_noted(terraforming: EnvironmentSettings, clients: WatchedClients) -> None:
+    assert terraforming.infrastructure
+    arn = terraforming.infrastructure.connection_arn.replace("eu-west-1", "eu-central-1")
+    changed = with_setting(terraforming, "infrastructure.connection_arn", arn)
+
+    noted = [each for each in examined(changed, clients, "infrastructure") if each.level is Level.NOTE]
+
+    assert [each.field for each in noted] == ["infrastructure.connection_arn"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("infrastructure.plan_policy_arns.0", "arn:aws:iam::111122223333:policy/nowhere"),
+        ("infrastructure.state_bucket_arn", "arn:aws:s3:::receipt-vault-nowhere"),
+    ],
+)
+def test_what_terraform_needs_and_is_not_there_is_missing(
+    path: str, value: str, terraforming: EnvironmentSettings, clients: WatchedClients
+) -> None:
+    (found,) = complaints(with_setting(terraforming, path, value), clients, "infrastructure")
+
+    assert found.level is Level.MISSING
+
+
+def test_state_without_former_versions_is_noted(terraforming: EnvironmentSettings, clients: WatchedClients) -> None:
+    clients.answers["s3", "get_bucket_versioning"] = lambda **_: {}
+
+    noted = [each for each in examined(terraforming, clients, "infrastructure") if each.level is Level.NOTE]
+
+    assert "cannot be brought back" in noted[0].says
+
+
+def test_without_infrastructure_nothing_is_looked_for(settings: EnvironmentSettings, clients: WatchedClients) -> None:
+    (found,) = examined(settings, clients, "infrastructure")
+
+    assert found.level is Level.NOTE

@@ -59,16 +59,27 @@ def certificate_only_warns(template: Template) -> None:
 
 def without_settling(template: Template) -> None:
     """Let the rollback wait as long as it does, but look at nothing and correct nothing."""
-    properties = _machine(template, "rollback")
+    _let_pass(template, "rollback", "Settle listener", {"settled": True})
+
+
+def without_waiting_for_applies(template: Template) -> None:
+    """Let an abort undo what there is, whatever Terraform does meanwhile."""
+    over = {"over": True, "changed": True, "reason": "Nobody has looked."}
+    _let_pass(template, "rollback", "Look at applies after abort", over)
+
+
+def _let_pass(template: Template, machine: str, state: str, result: dict[str, Any]) -> None:
+    """Let a Task do nothing, and say this."""
+    properties = _machine(template, machine)
     parts = properties["DefinitionString"]["Fn::Join"][1]
     marked = "".join(part if isinstance(part, str) else f"<part {n}>" for n, part in enumerate(parts))
     definition = json.loads(marked)
-    settle = definition["States"]["Settle listener"]
-    definition["States"]["Settle listener"] = {
+    task = definition["States"][state]
+    definition["States"][state] = {
         "Type": "Pass",
-        "Result": {"settled": True},
-        "ResultPath": settle["ResultPath"],
-        "Next": settle["Next"],
+        "Result": result,
+        "ResultPath": task["ResultPath"],
+        "Next": task["Next"],
     }
     pieces = re.split(r"<part (\d+)>", json.dumps(definition))
     properties["DefinitionString"] = {

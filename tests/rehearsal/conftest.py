@@ -230,7 +230,8 @@ def quiet_account(
         stage = Stage(account, _NO_USERS, staging)
         blue = settings.routes[0].blue
         stage.until(lambda: account.load_balancer.healthy_targets(blue) == CAPACITY, "the old version did not come up")
-        invariants = Invariants(settings, account.clock, account.load_balancer, account.fleet, stage.record)
+        world = (account.load_balancer, account.fleet, stage.record, account.builds, account.terraform)
+        invariants = Invariants(settings, account.clock, *world)
         account.calls.add_observer(invariants.observe)
         yield Quiet(stage, invariants)
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from rehearsal.databases import Databases, Instance
+from rehearsal.infrastructure import Infrastructure
 from rehearsal.packaged import Packaged
 from rehearsal.permissions import Judgement
 from rehearsal.report import Report
@@ -62,6 +63,7 @@ def report(**changes: Any) -> Report:
         pages=[],
         release_reports={"releases/one.html": f"{_ENDS}, Requests per second, 10 % of the traffic goes to green"},
         databases=Databases("receipts", "receipts", {"receipts": Instance("receipts", "available")}),
+        infrastructure=Infrastructure(),
         moves=[],
         unsupported=[],
         judgement=Judgement(judged=300, denied=[], malformed=[], used_actions={"notify": ["sns:Publish"]}),

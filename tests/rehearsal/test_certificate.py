@@ -31,7 +31,7 @@ def quiet(assembly: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """Return production with a release that has been certified, and goes no further while nobody waits for it."""
     with quiet_account(assembly, tmp_path_factory.mktemp("certificate"), "production") as quiet:
         deployment = quiet.stage.start_deployment({"version": NEW_VERSION})
-        quiet.stage.until_entered(deployment, "Wait for snapshot")
+        quiet.stage.until_entered(deployment, "Wait for idle color")
         yield quiet
 
 
@@ -40,11 +40,15 @@ def account(quiet: Quiet) -> Account:
     return quiet.stage.account
 
 
-@pytest.fixture(scope="module")
-def certificate(assembly: Path) -> Certificate:
-    """Return the certificate that production ships."""
-    shipped = [path.read_text(encoding="utf-8") for path in assembly.glob("asset.*/environments/certificate.json")]
-    (found,) = [each for each in map(Certificate.from_json, shipped) if PREFIX in each.machine]
+@pytest.fixture(scope="module", params=["rollback", "restore-database"])
+def certificate(request: pytest.FixtureRequest, assembly: Path) -> Certificate:
+    """Return the certificates that production ships, one after the other."""
+    return shipped(assembly, request.param)
+
+
+def shipped(assembly: Path, machine: str) -> Certificate:
+    texts = [path.read_text(encoding="utf-8") for path in assembly.glob("asset.*/environments/certificate.json")]
+    (found,) = [each for each in map(Certificate.from_json, texts) if each.machine.endswith(f"{PREFIX}{machine}")]
     return found
 
 
@@ -70,7 +74,7 @@ class Iam:
 
 def judged(certificate: Certificate, principal: Principal) -> Finding:
     (actor,) = [each for each in certificate.actors if each.name == principal.name]
-    simulator = PolicySimulator(Iam(principal))
+    simulator = PolicySimulator(Iam(replace(principal, function_arn="")))  # nobody has called the function
     decisions = {}
     for question in questions(actor.needs):
         decisions |= simulator.decide("role", question)
@@ -155,7 +159,8 @@ def test_every_condition_that_is_narrowed_is_named(account: Account, certificate
     """A role that may launch from one color's template alone leaves the other color as it is."""
     narrowed = 0
     for principal in acting(account, certificate):
-        for number, statement in enumerate(principal.statements):
+        allowing = [each for each in enumerate(principal.statements) if each[1].effect == "Allow"]
+        for number, statement in allowing:
             for at, condition in enumerate(statement.conditions):
                 for value in condition.values:
                     left = replace(condition, values=tuple(each for each in condition.values if each != value))
@@ -166,12 +171,12 @@ def test_every_condition_that_is_narrowed_is_named(account: Account, certificate
                     assert value in finding.says
                     narrowed += 1
 
-    assert narrowed >= 4
+    assert narrowed >= 2
 
 
 def test_the_simulator_of_the_rehearsal_decides_as_its_judge_does(account: Account, certificate: Certificate) -> None:
     """Over HTTP and by what the roles have in the account, not in the template."""
-    by_name = {each.name: each for each in acting(account, certificate)}
+    by_name = {each.name: replace(each, function_arn="") for each in acting(account, certificate)}
     for actor in certificate.actors:
         if actor.kind != "function":
             continue

@@ -1,15 +1,20 @@
 """What must never be true, not even for one call: planted here, it is reported with the call that did it."""
 
 import itertools
+from datetime import UTC, datetime
+from threading import Event
 from typing import Any
 
 import pytest
 
 from rehearsal.engine.calls import Call
 from rehearsal.invariants import (
+    APPLIED,
+    APPLIED_OUT,
     FREEZE,
     LET_GO,
     LET_IN,
+    ONE_APPLY,
     ONE_HOLDER,
     SECRET,
     SERVED,
@@ -20,6 +25,8 @@ from rehearsal.invariants import (
 from rehearsal.scenarios import NEW_VERSION
 from rehearsal.settings import Settings
 from rehearsal.stage import Stage
+from rehearsal.world.builds import Build
+from rehearsal.world.terraform import Terraform
 from tests.rehearsal.conftest import Quiet
 
 SETTINGS = Settings.read("production")
@@ -30,7 +37,7 @@ CANARY = {ROUTE.blue: 90, ROUTE.green: 10}
 
 
 class World:
-    """Stands for clock, load balancer, fleet and record at once: what the invariants look at, as a test wants it."""
+    """Stands for clock, load balancer, fleet, record and builds: what the invariants look at, as a test wants."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -41,8 +48,10 @@ class World:
         self.kept: dict[str, dict[str, str]] = {"arn:theirs": {}}
         self.lease: dict[str, Any] = {}
         self.live: dict[str, Any] = {}
+        self.at_work: list[Build] = []
+        self.terraform = Terraform({"aws_lb_listener.https": {}, "aws_sqs_queue.thumbnails": {}})
         self._numbers = itertools.count(1)
-        self.invariants = Invariants(SETTINGS, self, self, self, self)  # type: ignore[arg-type]
+        self.invariants = Invariants(SETTINGS, self, self, self, self, self, self.terraform)  # type: ignore[arg-type]
 
     def seconds(self) -> float:
         return self.now
@@ -67,9 +76,18 @@ class World:
         (color,) = [name for name, each in SETTINGS.colors.items() if each.auto_scaling_group == group]
         return [0] * self.alive[color]
 
-    def call(self, service: str = "elbv2", action: str = "ModifyListener", caller: str | None = "switch") -> None:
+    def running(self) -> list[Build]:
+        return self.at_work
+
+    def call(
+        self,
+        service: str = "elbv2",
+        action: str = "ModifyListener",
+        caller: str | None = "switch",
+        **parameters: Any,
+    ) -> None:
         number, mutating = next(self._numbers), not action.startswith("Describe")
-        self.invariants.observe(Call(number, self.now, self.now, service, action, caller, {}, mutating))
+        self.invariants.observe(Call(number, self.now, self.now, service, action, caller, parameters, mutating))
 
     def move(self, weights: dict[str, int], caller: str | None = "switch") -> None:
         self.weights = dict(weights)
@@ -226,6 +244,54 @@ def test_a_lease_that_outlives_all_executions_is_reported(world: World) -> None:
     world.invariants.conclude([])
 
     assert [(LET_GO, "the end")] == world.found
+
+
+def applying() -> Build:
+    started = datetime(2026, 3, 1, tzinfo=UTC)
+    return Build("apply:1", f"{SETTINGS.prefix}-apply", "role", 1, NEW_VERSION, {}, started, Event(), 60.0)
+
+
+def test_an_apply_that_nobody_holds_the_environment_for_is_reported(world: World) -> None:
+    """The next release would begin while Terraform still works for the last one."""
+    world.at_work = [applying()]
+    world.lease = {"holder": "somebody"}
+    world.call("codebuild", "StartBuild", caller="start-apply")
+    assert [] == world.found
+    world.lease = {}
+    world.call("dynamodb", "TransactWriteItems", caller="release-environment")
+    assert [(ONE_APPLY, "release-environment: dynamodb:TransactWriteItems (call 2)")] == world.found
+
+
+def test_a_color_that_is_scaled_in_while_terraform_applies_is_reported(world: World) -> None:
+    """Whoever undoes a release must wait, or he undoes the half of it."""
+    group = {"AutoScalingGroupName": "green", "DesiredCapacity": 0}
+    world.at_work, world.lease = [applying()], {"holder": "somebody"}
+    world.call("autoscaling", "UpdateAutoScalingGroup", caller="scale-back", **{**group, "DesiredCapacity": 2})
+    assert [] == world.found
+    world.call("autoscaling", "UpdateAutoScalingGroup", caller="scale-back", **group)
+    assert [(ONE_APPLY, "scale-back: autoscaling:UpdateAutoScalingGroup (call 2)")] == world.found
+
+
+def test_an_apply_that_outlives_all_executions_is_reported(world: World) -> None:
+    world.at_work = [applying()]
+    world.invariants.conclude([])
+    assert [(APPLIED_OUT, "the end")] == world.found
+
+
+@pytest.mark.parametrize(
+    ("address", "found"),
+    [
+        ("aws_sqs_queue.thumbnails", []),
+        ("aws_lb_listener.https", [(APPLIED, "nobody of ours: elbv2:ModifyRule (call 2)")]),
+    ],
+)
+def test_terraform_at_what_runback_holds_is_reported(world: World, address: str, found: list[tuple[str, str]]) -> None:
+    """With the call after which it was seen, which need not be the guilty one: Terraform's own calls are no calls."""
+    world.call()
+    plan = Terraform(world.terraform.base, {NEW_VERSION: {address: {"name": "b"}}}).plan(NEW_VERSION, (), "now")
+    list(world.terraform.apply(plan.file))
+    world.call("elbv2", "ModifyRule", caller=None)
+    assert found == world.found
 
 
 def test_a_secret_that_was_told_is_reported(world: World) -> None:

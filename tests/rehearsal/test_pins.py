@@ -16,7 +16,7 @@ from rehearsal.account import Account
 from rehearsal.engine.calls import Call
 from rehearsal.engine.template import UnsupportedTemplate
 from rehearsal.fate import HeldCall, alarms_turned_on
-from rehearsal.invariants import ONE_HOLDER
+from rehearsal.invariants import ONE_APPLY, ONE_HOLDER
 from rehearsal.scenarios import NEW_VERSION
 from rehearsal.scenarios.plays import bad, release, turn_bad
 from rehearsal.settings import Settings
@@ -31,6 +31,7 @@ from tests.rehearsal.assemblies import (
     without_alarm_rule,
     without_settling,
     without_status_rule,
+    without_waiting_for_applies,
     without_watchdog,
 )
 from tests.rehearsal.conftest import Rehearsal, Rehearse, quiet_account, scenario
@@ -134,6 +135,17 @@ def test_a_late_write_is_undone_by_settling(rehearse: Rehearse, assembly: Path) 
     assert {"blue": 100, "green": 0} == played.report.weights
     assert [] == played.report.invariants["violated"]
     assert "rolled_back" == played.report.outcome
+
+
+def test_without_waiting_an_abort_under_an_apply_is_reported(
+    rehearse: Rehearse, assembly: Path, tmp_path: Path
+) -> None:
+    """The environment would be free for the next release while the infrastructure of this one is half changed."""
+    aborted = scenario("abort-during-apply")
+    assert [] == rehearse(aborted, assembly).broken_promises
+    played = rehearse(aborted, warned_assembly(assembly, tmp_path, without_waiting_for_applies))
+    assert ONE_APPLY in {each["invariant"] for each in played.report.invariants["violated"]}
+    assert "the rollback did not wait for the apply" in played.broken_promises
 
 
 def test_without_settling_the_late_write_is_reported(rehearse: Rehearse, assembly: Path, tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ FIELDS: dict[str, Any] = {
         "instances": [{"name": str, "status": str, "receipts": int}],
         "exported_rows": int,
     },
+    "infrastructure": {"builds": [{"work": str, "status": str, "version": str}], "changes_applied": [str]},
     "api_calls": {"rollback_critical_path": int},
     "messages": [str],
     "release_reports": [str],
@@ -190,6 +191,9 @@ ENDS = {
     "database-rollback": End(
         {**BACK, "phase": "restored"}, UP, [*ANSWERED, ("restore-database", "SUCCEEDED")], has_switched_back=True
     ),
+    "approval-by-url": End(
+        {**BACK, "phase": "restored"}, UP, [*ALARMED, ("restore-database", "SUCCEEDED")], has_switched_back=True
+    ),
     "database-rollback-denied": End(LIVE, CLEANED_UP, [*ANSWERED, ("restore-database", "FAILED")]),
     "approval-expired": End(LIVE, CLEANED_UP, [*ALARMED, ("operate", "FAILED"), ("restore-database", "FAILED")]),
     "restore-fails": End(LIVE, CLEANED_UP, [*ANSWERED, ("restore-database", "FAILED")]),
@@ -201,6 +205,25 @@ ENDS = {
         CLEANED_UP,
         [*ANSWERED, ("rollback", "FAILED"), ("restore-database", "ABORTED"), ("restore-database", "SUCCEEDED")],
     ),
+    "point-in-time-restore": End(LIVE, CLEANED_UP, [*ANSWERED, ("restore-database", "SUCCEEDED")]),
+    "encrypted-shared-snapshot": End(LIVE, CLEANED_UP, [*ANSWERED, ("restore-database", "SUCCEEDED")]),
+    "way-back-lost": End(LIVE, CLEANED_UP, ORDERED),
+    "backward-compatible-migration": End(BACK, UP, ALARMED),
+    "breaking-migration": End(
+        {**BACK, "phase": "restored"}, UP, [*ANSWERED, ("restore-database", "SUCCEEDED")], has_switched_back=True
+    ),
+    "migration-fails": End(ABORTED, NOT_UP, FAILED),
+    "infrastructure-release": End(LIVE, CLEANED_UP, PROMOTED),
+    "plan-touches-listener": End({"weights": {"blue": 100, "green": 0}, "phase": None}, NOT_UP, FAILED),
+    "plan-fails": End({"weights": {"blue": 100, "green": 0}, "phase": None}, NOT_UP, FAILED),
+    "complete-rollback": End(LIVE, {"blue": None, "green": OLD_VERSION}, ALARMED, has_switched_back=True),
+    "infrastructure-stays": End(BACK, UP, ALARMED),
+    "infrastructure-follows": End(BACK, UP, ALARMED),
+    "apply-fails": End(ABORTED, NOT_UP, FAILED),
+    "plan-overtaken": End(ABORTED, NOT_UP, FAILED),
+    "abort-during-apply": End(ABORTED, NOT_UP, STOPPED),
+    "apply-begun-twice": End(LIVE, CLEANED_UP, PROMOTED),
+    "apply-unrecorded": End(ABORTED, NOT_UP, STOPPED),
     "window-open": End(
         {"weights": {"blue": 100, "green": 0}, "phase": "committed"},
         {"blue": THIRD_VERSION, "green": None},
@@ -242,6 +265,8 @@ def test_the_report_has_the_documented_fields(kept: Kept) -> None:
     fields = {**FIELDS, "clock": CLOCKS[kept.staging]}
     if not (end.has_moved or end.is_by_hand):
         fields["listener_changes"] = []
+    built = kept.report["infrastructure"]
+    fields["infrastructure"] = {name: FIELDS["infrastructure"][name] if built[name] else [] for name in built}
     if not kept.report["release_reports"]:
         fields["release_reports"] = []
 

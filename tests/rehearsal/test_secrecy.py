@@ -12,14 +12,16 @@ pytestmark = pytest.mark.rehearsed
 
 def test_a_secret_is_found_in_histories_logs_the_record_messages_and_reports(assembly: Path, tmp_path: Path) -> None:
     """One of each is planted: without that, finding nothing in a rehearsal would prove nothing."""
-    database, application, administrator, login, upload, cache = SECRETS.values()
+    database, application, administrator, rotated, login, upload, cache, state = SECRETS.values()
     with quiet_account(assembly, tmp_path) as quiet:
         account = quiet.stage.account
         quiet.stage.until_ended(quiet.stage.start_rollback({}))
         assert told(account) == []
 
         quiet.until_dealt_with(quiet.stage.start_deployment({"version": database}))
-        (tmp_path / "logs" / "planted.log").write_text(f"token {upload}, {administrator}\n", encoding="utf-8")
+        (tmp_path / "logs" / "planted.log").write_text(
+            f"token {upload}, {administrator}, {rotated}\n", encoding="utf-8"
+        )
         item = {"environment": {"S": "staging"}, "item": {"S": "planted"}, "note": {"S": login}}
         account.client("dynamodb").put_item(TableName=account.stack.table(), Item=item)
         topic = account.client("sns").list_topics()["Topics"][0]["TopicArn"]
@@ -30,6 +32,9 @@ def test_a_secret_is_found_in_histories_logs_the_record_messages_and_reports(ass
             Bucket=bucket, Key="releases/planted.html", Body=f"<p>{login}, {application}</p>".encode()
         )
 
+        account.client("s3").put_object(Bucket=bucket, Key="plans/one/release/plan.json", Body=state.encode())
+
+        assert not any(state in each or "plans/" in each for each in told(account))  # nobody else may read a plan
         places = {each.partition(" stands in ")[2].partition(" arn:")[0] for each in told(account)}
         assert places >= {
             "the history of",

@@ -11,6 +11,7 @@ import pytest
 
 from rehearsal.account import Account
 from rehearsal.clock import TwoSpeedClock
+from rehearsal.engine.people import Person, people_of
 from rehearsal.packaged import Packaged
 from rehearsal.scenarios import NEW_VERSION
 from rehearsal.stage import Execution, Stage, Stuck
@@ -46,8 +47,11 @@ class Console:
         self.rules: list[dict[str, Any]] = []
         self.history: list[str] = []
         self.executions: set[str] = set()
+        self.people = people_of("111122223333", "arn:aws:iam::111122223333:role/approver")
+        self.acts_as: list[Person | None] = []
 
-    def client(self, _: str) -> "Console":
+    def client(self, _: str, person: Person | None = None) -> "Console":
+        self.acts_as.append(person)
         return self
 
     def table(self) -> str:
@@ -97,6 +101,14 @@ def stage(console: Console) -> Stage:
     return Stage(
         cast("Account", console), cast("Traffic", None), Packaged(Speeds(waiting=60, judging=30, baking=120, idle=1200))
     )
+
+
+def test_an_execution_is_started_by_the_operator_unless_somebody_is_named(console: Console, stage: Stage) -> None:
+    """CloudTrail tells who it was."""
+    stage.start_rollback({})
+    stage.start("operate", {"action": "approve"}, console.people.approver)
+
+    assert [console.people.operator, console.people.approver] == console.acts_as
 
 
 def test_bakes_have_a_speed_of_their_own(console: Console, stage: Stage) -> None:

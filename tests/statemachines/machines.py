@@ -29,6 +29,8 @@ Answers = Mapping[str, Answer]
 PREFIX = "receipt-vault-production-"
 VERSION = "0123456789abcdef0123456789abcdef01234567"
 REQUEST = {"version": VERSION}
+MIGRATING = {**REQUEST, "migrations": "backward-compatible"}
+BREAKING = {**REQUEST, "migrations": "breaking", "no_automatic_rollback": "the old version knows no currencies"}
 ORDER = {"action": "pause", "reason": "checkout looks slow"}
 ENDED = {"execution_arn": "arn:aws:states:eu-west-1:111122223333:execution:receipt-vault-production-deploy:one"}
 """What the rule on ended executions gives to the report machine."""
@@ -70,7 +72,21 @@ def claimed(action: str = "switch", reason: str = "Release two goes back to one.
         "loser": "arn:of:the:deployment",
         "database": False,
         "why": "checkout is broken",
+        "asked_by": "",
+        "infrastructure": False,
+        "ended_as": "rolled_back",
     }
+
+
+def plan_checked(changes: int = 2) -> dict[str, Any]:
+    """Return what the function answers that inspects plans of the infrastructure."""
+    summary = "Terraform adds aws_sqs_queue.thumbnails, changes aws_iam_role.worker." if changes else "Nothing."
+    return {"ready": True, "digest": "d" * 64, "inspected": "e" * 64, "summary": summary, "changes": changes}
+
+
+def left(*, changed: bool = True, over: bool = True) -> dict[str, Any]:
+    """Return what the function answers that looks for an apply that somebody has left behind."""
+    return {"over": over, "changed": changed, "reason": "The infrastructure was applied whole." if changed else ""}
 
 
 def clean_up_claimed(action: str = "clean", reason: str = "The window is over.", again_at: str = "") -> dict[str, Any]:
@@ -100,12 +116,12 @@ def ordered(verdict: str = "carried_out", action: str = "pause", kind: str = "pa
     }
 
 
-def planned(decision: str = "restore", kind: str = "snapshot") -> dict[str, Any]:
+def planned(decision: str = "restore", kind: str = "snapshot", **source: str) -> dict[str, Any]:
     """Return what the function answers that plans restores."""
     plan = {
         "restore_id": "r-release-two-0a1b2c3d",
         "release_id": "release-two",
-        "source": {"kind": kind, "snapshot_id": "runback-receipt-vault-production-release-two"},
+        "source": {"kind": kind, "snapshot_id": "runback-receipt-vault-production-release-two", **source},
         "forward_instance": "receipt-vault-production",
         "forward_host": "forward.rds.example",
         "forward_port": 5432,
@@ -151,14 +167,23 @@ def reported(*, written: bool = True) -> dict[str, Any]:
 
 
 ANSWERS: Answers = {
-    "validate-request": lambda given: asdict(read_request(given["input"], given["execution_name"])),
+    "validate-request": lambda given: asdict(read_request(given["input"], given["execution_name"], can_apply=True)),
     "claim-environment": {"lease": DEPLOY_LEASE, "active": "blue", "idle": "green", "again_at": ""},
     "record-rollback-point": {"version": "aaaaaaa", "capacity": 2},
     "certify-rollback": {"checks": 38, "concern": ""},
+    "certify-restore": {"checks": 61, "concern": ""},
+    "start-plan": {"build_id": "plan:1", "ready_by": "2026-03-01T11:00:00.000Z"},
+    "check-plan": plan_checked(),
+    "start-apply": {"build_id": "apply:1", "ready_by": "2026-03-01T11:00:00.000Z"},
+    "check-apply": {"ready": True},
+    "check-unfinished-apply": left(changed=False),
     "take-snapshot": {"snapshot_id": "runback-test", "ready_by": "2026-03-01T11:00:00.000Z"},
     "check-snapshot": {"available": True, "percent": 100},
     "prepare-idle-color": {"refresh_id": "refresh-1", "wanted_healthy": 2, "ready_by": "2026-03-01T11:00:00.000Z"},
     "check-idle-color": {"ready": True, "percent": 100, "healthy": 2},
+    "start-migrations": {"build_id": "migrate:1", "ready_by": "2026-03-01T11:00:00.000Z"},
+    "check-migrations": {"ready": True},
+    "look-at-migrations": {"running": False, "pages": False, "concern": ""},
     "run-smoke-checks": {"passed": ["health", "login", "upload"]},
     "check-data-stores": {"answered": ["database", "cache"]},
     "check-error-rate": {"requests": 1000, "errors": 0},
@@ -185,6 +210,8 @@ ANSWERS: Answers = {
     "write-report": reported(),
     "plan-restore": planned(),
     "ask-approval": {"approved": True, "by": "the operate machine", "reason": "it is worth it"},
+    "copy-snapshot": {"snapshot_id": "runback-copy", "ready_by": "2026-03-01T11:00:00.000Z"},
+    "check-copied-snapshot": {"available": True, "percent": 100},
     "claim-restore": {
         "lease": RESTORE_LEASE,
         "release_id": "release-two",
@@ -197,6 +224,9 @@ ANSWERS: Answers = {
     "lift-fence": {"lifted": True, "roles": ["receiptvault"]},
     "take-safety-snapshot": {"snapshot_id": "runback-safety", "ready_by": "2026-03-01T11:00:00.000Z"},
     "check-safety-snapshot": {"available": True, "percent": 100},
+    "set-master-password": {"asked": True},
+    "hold-capacity": {"held": {"receipt-vault-blue": 2}},
+    "give-capacity-back": {"given_back": ["receipt-vault-blue"]},
     "restore-instance": {"instance": "runback-restored", "ready_by": "2026-03-01T12:00:00.000Z"},
     "check-restored-instance": {
         "available": True,

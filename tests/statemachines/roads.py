@@ -6,14 +6,21 @@ from dataclasses import dataclass, field
 from lambdas.errors import (
     EnvironmentBusy,
     IdleColorNotReady,
+    InfrastructureFailed,
     LeaseLost,
     ListenerDrifted,
+    LoginRefused,
+    MigrationsFailed,
     NotTheRelease,
+    PlanRefused,
+    ReleaseUnhealthy,
     SmokeCheckFailed,
     TargetGroupUnhealthy,
 )
 from tests.rehearsal.engine.state_machines import FunctionError
 from tests.statemachines.machines import (
+    BREAKING,
+    MIGRATING,
     UNANSWERED,
     UNFORESEEN,
     Answers,
@@ -21,8 +28,10 @@ from tests.statemachines.machines import (
     claimed,
     clean_up_claimed,
     counted,
+    left,
     looked_at,
     ordered,
+    plan_checked,
     planned,
     reported,
 )
@@ -44,6 +53,7 @@ class Road:
 
 NOT_SAVED = {"available": False, "percent": 50}
 SAVED = {"available": True, "percent": 100}
+OF_ANOTHER_ACCOUNT = planned(copied_from="arn:aws:rds:eu-west-1:222233334444:snapshot:nightly")
 NOT_READY = {"ready": False, "percent": 50, "healthy": 1}
 READY = {"ready": True, "percent": 100, "healthy": 2}
 NOT_BAKED = {"done": False, "again_at": "2026-03-01T10:00:10Z"}
@@ -51,6 +61,14 @@ BAKED = {"done": True, "again_at": ""}
 JUDGED_YET = {**NOT_BAKED, "asks": False, "reason": "It is good so far."}
 JUDGED_GOOD = {**BAKED, "asks": False, "reason": "It is good."}
 ASKS = {**NOT_BAKED, "asks": True, "reason": "There are too few requests."}
+PLANNING = {**plan_checked(0), "ready": False}
+APPLYING = {"ready": False}
+WITHOUT = {"version": "0123456789abcdef0123456789abcdef01234567", "infrastructure": False}
+BACK_TOO = {**claimed(), "infrastructure": True}
+ALONE = {**claimed("infrastructure"), "infrastructure": True}
+MIGRATES = {"running": True, "pages": False, "concern": ""}
+"""Migrations of a release that is given up, which have not come to their end."""
+SCHEMA_CHANGED = {"running": False, "pages": True, "concern": "Its breaking migrations have changed the schema."}
 IN_WINDOW = {
     "lease": {"holder": "", "token": 0},
     "active": "",
@@ -104,6 +122,28 @@ ROADS: Mapping[str, tuple[Road, ...]] = {
             },
         ),
         Road("Release is live", {"Start clean-up": UNFORESEEN}),
+        Road("Release is live", {"Check migrations": [{"ready": False}, {"ready": True}]}, MIGRATING),
+        Road("Release is live", given=BREAKING),
+        Road("Release held", {"Judge at 100 %": error(ReleaseUnhealthy)}, BREAKING),
+        Road(
+            "Release aborted",
+            {"Run migrations": error(MigrationsFailed), "Look at migrations": [MIGRATES, SCHEMA_CHANGED]},
+            BREAKING,
+        ),
+        Road(
+            "Release is live",
+            {"Check plan": [PLANNING, plan_checked()], "Check infrastructure": [APPLYING, {"ready": True}]},
+        ),
+        Road("Release is live", {"Check plan": plan_checked(0)}),
+        Road("Release is live", given=WITHOUT),
+        Road("Plan refused", {"Check plan": error(PlanRefused)}),
+        Road(
+            "Release aborted",
+            {
+                "Check infrastructure": error(InfrastructureFailed),
+                "Look at applies": [left(over=False), left()],
+            },
+        ),
         Road("Request could not be checked", {"Validate request": UNFORESEEN}),
         Road("Reject request", given={}),
         Road("Release refused", {"Claim environment": error(EnvironmentBusy)}),
@@ -118,6 +158,30 @@ ROADS: Mapping[str, tuple[Road, ...]] = {
         Road("Rolled back", {"Settle listener": [{"settled": False}, {"settled": True}]}),
         Road("Rolled back", {"Smoke check old version": error(SmokeCheckFailed)}),
         Road("Aborted", {"Claim rollback": claimed("abort")}),
+        Road("Aborted", {"Claim rollback": claimed("abort"), "Look at migrations": [MIGRATES, SCHEMA_CHANGED]}),
+        Road("Held for a human", {"Claim rollback": claimed("hold")}),
+        Road("Held for a human", {"Claim rollback": claimed("page_hold")}),
+        Road(
+            "Aborted",
+            {
+                "Claim rollback": claimed("abort"),
+                "Look at applies after abort": [left(over=False), left()],
+            },
+        ),
+        Road("Rolled back", {"Look at applies": [left(over=False), left()]}),
+        Road(
+            "Rolled back",
+            {
+                "Claim rollback": BACK_TOO,
+                "Check old plan": [PLANNING, plan_checked()],
+                "Check old infrastructure": [APPLYING, {"ready": True}],
+            },
+        ),
+        Road("Rolled back", {"Claim rollback": BACK_TOO, "Check old plan": plan_checked(0)}),
+        Road("Rolled back", {"Claim rollback": BACK_TOO, "Start release of old version": UNFORESEEN}),
+        Road("Rolled back", {"Claim rollback": BACK_TOO, "Check old plan": error(PlanRefused)}),
+        Road("Infrastructure is back", {"Claim rollback": ALONE}),
+        Road("Infrastructure is not back", {"Claim rollback": ALONE, "Check old plan": error(PlanRefused)}),
         Road("Release was live already", {"Claim rollback": claimed("finish")}),
         Road("Release was live already", {"Claim rollback": claimed("finish"), "Start clean-up": UNFORESEEN}),
         Road("Clean-up given up", {"Claim rollback": claimed("let_go")}),
@@ -192,6 +256,10 @@ ROADS: Mapping[str, tuple[Road, ...]] = {
         Road("Restore failed", {"Count lost writes": counted(done=False)}),
         Road("Restore failed", {"Fence writers": WRITING}),
         Road("Restore failed", {"Freeze traffic": UNFORESEEN}),
+        Road("Restore failed", {"Freeze traffic": UNFORESEEN, "Give capacity back again": UNFORESEEN}),
+        Road("Database restored", {"Give capacity back": UNFORESEEN}),
+        Road("Restore failed", {"Open restored instance": error(LoginRefused)}),
+        Road("Traffic flows again", {"Plan restore": planned("finish"), "Give capacity back at last": UNFORESEEN}),
         Road("Restore failed", {"Plan restore": planned("resume"), "Verify restored data": UNFORESEEN}),
         Road(
             "Restore failed",
@@ -208,6 +276,8 @@ ROADS: Mapping[str, tuple[Road, ...]] = {
         Road("Traffic stays frozen", {"Thaw traffic": UNFORESEEN}),
         Road("Lease lost", {"Fence writers": error(LeaseLost)}),
         Road("Restore did not begin", {"Claim restore": error(EnvironmentBusy)}),
+        Road("Database restored", {"Plan restore": OF_ANOTHER_ACCOUNT, "Check copy": [NOT_SAVED, SAVED]}),
+        Road("Restore did not begin", {"Plan restore": OF_ANOTHER_ACCOUNT, "Check copy": UNFORESEEN}),
         Road("Restore rejected", {"Wait for approval": REJECTED}),
         Road("Restore expired", {"Wait for approval": UNANSWERED}),
         Road("Restore could not be planned", {"Plan restore": UNFORESEEN}),

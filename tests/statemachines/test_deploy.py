@@ -9,10 +9,12 @@ from lambdas.errors import (
     AlarmsAreOn,
     EnvironmentBusy,
     ListenerDrifted,
+    MigrationsFailed,
     NotTheRelease,
     PauseExpired,
     RefreshFailed,
     ReleaseUnhealthy,
+    RestoreNotCertified,
     RollbackNotCertified,
     RollbackWindowOpen,
     TargetGroupUnhealthy,
@@ -20,16 +22,29 @@ from lambdas.errors import (
 from lambdas.release.rules import read_clean_up_request, read_request
 from lambdas.rollback.rules import Source, read_rollback_request
 from tests.rehearsal.engine.state_machines import FunctionError
-from tests.statemachines.machines import DEPLOY_LEASE, REQUEST, UNFORESEEN, VERSION, Answer, Json, Machines, Run
+from tests.statemachines.machines import (
+    BREAKING,
+    DEPLOY_LEASE,
+    MIGRATING,
+    REQUEST,
+    UNFORESEEN,
+    VERSION,
+    Answer,
+    Json,
+    Machines,
+    Run,
+)
 from tests.statemachines.roads import (
     BAKED,
     CLAIMED,
     IN_WINDOW,
     JUDGED_GOOD,
     JUDGED_YET,
+    MIGRATES,
     NOT_BAKED,
     NOT_READY,
     READY,
+    SCHEMA_CHANGED,
     error,
 )
 
@@ -59,7 +74,13 @@ FROM_FIRST_SHIFT = [
     "Check error rate after bake",
     "Promote release",
 ]
-ABORT = ["Scale idle color back", "Resume scaling of old color", "Release environment after abort"]
+ABORT = [
+    "Look at applies",
+    "Look at migrations",
+    "Scale idle color back",
+    "Resume scaling of old color",
+    "Release environment after abort",
+]
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +123,8 @@ def test_a_release_goes_through_the_runbook_in_its_order(live: Run) -> None:
     expected = [
         "Validate request",
         "Is the request valid?",
+        "Does the release bring its infrastructure?",
+        *("Plan infrastructure", "Wait for plan", "Check plan", "Is the plan ready?"),
         "Claim environment",
         "Is the environment ours?",
         "Record rollback point",
@@ -112,13 +135,18 @@ def test_a_release_goes_through_the_runbook_in_its_order(live: Run) -> None:
         "Wait for snapshot",
         "Check snapshot",
         "Is the snapshot available?",
+        "Certify restore",
+        "Is infrastructure to be changed?",
+        *("Apply infrastructure", "Wait for infrastructure", "Check infrastructure", "Is it applied?"),
         "Prepare idle color",
         *(poll * 3),
+        "Does the release migrate?",
         "Check database and cache",
         "Smoke check new version",
         "Hold old color",
         "Check for hold",
         "Is the release held?",
+        "Can both versions serve?",
         "Shift 10 % of traffic",
         *baked(10),
         "Shift 50 % of traffic",
@@ -214,7 +242,7 @@ def test_a_release_is_held_before_its_first_shift_for_as_long_as_it_is_paused(ac
     run = account.run("deploy", {"Check for hold": [NOT_BAKED, NOT_BAKED, BAKED]})
 
     held = ["Check for hold", "Is the release held?", "Hold before shift"]
-    assert run.after("Hold old color")[:9] == [*held, *held, *held[:2], "Shift 10 % of traffic"]
+    assert run.after("Hold old color")[:9] == [*held, *held, *held[:2], "Can both versions serve?"]
     assert run.calls_of("Check for hold")[0].given == under_lease(run, percent=0, bake_seconds=0)
     assert run.entered[-1] == "Release is live"
 
@@ -223,7 +251,7 @@ def test_a_release_that_waits_for_a_window_claims_again_and_then_goes_on(account
     run = account.run("deploy", {"Claim environment": [IN_WINDOW, IN_WINDOW, CLAIMED]})
 
     claim = ["Claim environment", "Is the environment ours?", "Wait for the window's end"]
-    assert run.after("Is the request valid?")[:9] == [*claim, *claim, *claim[:2], "Record rollback point"]
+    assert run.after("Is the plan ready?")[:9] == [*claim, *claim, *claim[:2], "Record rollback point"]
     assert run.entered[-1] == "Release is live"
 
 
@@ -339,7 +367,8 @@ def test_a_refused_release_says_why_and_changes_nothing(kind: type[Exception], a
     run = account.run("deploy", {"Claim environment": FunctionError(kind.__name__, reason)})
 
     assert run.ending == ("FAILED", "ReleaseRefused", reason)
-    assert run.called == ["Validate request", "Claim environment", "Tell about the refusal"]
+    assert run.called[-2:] == ["Claim environment", "Tell about the refusal"]
+    assert run.called[:-2] == ["Validate request", "Plan infrastructure", "Check plan"]
     assert run.given("Tell about the refusal") == notice(run, "refused", reason)
 
 
@@ -361,7 +390,8 @@ def test_a_failure_before_the_first_shift_leaves_everything_as_it_was_found(stat
     run = account.run("deploy", {state: error(RefreshFailed, "Instance i-1 never became healthy.")})
 
     assert run.ending == ("FAILED", "ReleaseAborted", "RefreshFailed: Instance i-1 never became healthy.")
-    assert run.after(state) == [*ABORT, "Tell about the abort", "Release aborted"]
+    entered = [each for each in run.after(state) if not each.endswith("?")]
+    assert entered == [*ABORT, "Tell about the abort", "Release aborted"]
 
 
 def test_a_release_whose_rollback_is_not_certified_undoes_nothing_with_rights_that_may_be_gone(
@@ -373,6 +403,7 @@ def test_a_release_whose_rollback_is_not_certified_undoes_nothing_with_rights_th
     assert run.ending == ("FAILED", "ReleaseAborted", "RollbackNotCertified: Two is gone.")
     assert run.after("Certify rollback") == [
         "Release environment after abort",
+        *("Was infrastructure changed?", "Was the schema changed?"),
         "Tell about the abort",
         "Release aborted",
     ]
@@ -381,9 +412,29 @@ def test_a_release_whose_rollback_is_not_certified_undoes_nothing_with_rights_th
 
 def test_a_release_that_began_without_proof_is_told_so_once_it_is_live(account: Machines) -> None:
     """Settings may let it: whoever reads that it is live must not believe that it can go back."""
-    run = account.run("deploy", {"Certify rollback": {"checks": 2, "concern": "It began without proof."}})
+    answers = {
+        "Certify rollback": {"checks": 2, "concern": "It began without proof."},
+        "Certify restore": {"checks": 3, "concern": "It began without proof.\nNor can the database come back."},
+    }
+    run = account.run("deploy", answers)
 
-    assert run.given("Tell about the release")["reason"] == "It began without proof."
+    assert run.given("Certify restore") == under_lease(
+        run, snapshot_id="runback-test", concern="It began without proof."
+    )
+    said = "It began without proof.\nNor can the database come back."
+    assert run.given("Tell about the release")["reason"] == said
+
+
+def test_a_release_whose_database_could_not_come_back_leaves_its_snapshot_and_nothing_else(account: Machines) -> None:
+    run = account.run("deploy", {"Certify restore": error(RestoreNotCertified, "The key is gone.")})
+
+    assert run.ending == ("FAILED", "ReleaseAborted", "RestoreNotCertified: The key is gone.")
+    assert run.after("Certify restore") == [
+        "Release environment after abort",
+        *("Was infrastructure changed?", "Was the schema changed?"),
+        "Tell about the abort",
+        "Release aborted",
+    ]
 
 
 def test_an_abort_says_why_wherever_somebody_may_look(account: Machines) -> None:
@@ -432,7 +483,7 @@ def test_a_failure_from_the_first_shift_on_starts_the_rollback(state: str, accou
     assert cause is not None
     assert cause.startswith("The rollback machine took over after TargetGroupUnhealthy: ")
     assert "green has 1 of 2" in cause
-    assert run.after(state) == ["Start rollback", "Release rolled back"]
+    assert run.after(state) == ["Start rollback", "Does a human decide?", "Release rolled back"]
 
 
 def test_a_rollback_is_started_in_the_name_of_the_release(account: Machines) -> None:
@@ -548,3 +599,56 @@ def test_a_listener_moved_by_somebody_else_is_left_to_a_human(state: str, accoun
     assert run.given("Leave the listener to a human")["phase"] == "escalated"
     assert run.ending[:2] == ("FAILED", "Escalated")
     assert "70/30" in run.ending[2]
+
+
+# Migrations
+
+CONSENT = BREAKING["no_automatic_rollback"]
+
+
+def test_migrations_run_once_the_new_version_is_up_and_before_anything_is_asked_of_it(account: Machines) -> None:
+    run = account.run("deploy", {"Check migrations": [{"ready": False}, {"ready": True}]}, MIGRATING)
+
+    first, last = run.entered.index("Is the idle color ready?"), run.entered.index("Check database and cache")
+    poll = ["Check migrations", "Have the migrations ended?"]
+    between = ["Does the release migrate?", "Run migrations", *poll, "Wait for migrations", *poll]
+    assert run.entered[first + 1 : last] == between
+    asked = {"version": VERSION, "migrations": "backward-compatible", "no_automatic_rollback": ""}
+    assert run.given("Run migrations") == under_lease(run, **asked)
+    build = {"build_id": "migrate:1", "ready_by": "2026-03-01T11:00:00.000Z"}
+    assert run.calls_of("Check migrations")[0].given == under_lease(run, **build)
+    assert run.entered[-1] == "Release is live"
+    assert "Shift 10 % of traffic" in run.entered
+
+
+def test_after_breaking_migrations_the_new_version_gets_all_traffic_at_once(account: Machines) -> None:
+    """The old one cannot serve any more, so the less time both have users, the better."""
+    run = account.run("deploy", given=BREAKING)
+
+    shifts = [state for state in run.called if state.startswith("Shift")]
+    assert shifts == ["Shift all traffic at once"]
+    given = run.given("Shift all traffic at once")
+    assert (given["percent"], given["before_percent"]) == (100, 0)
+    assert run.given("Run migrations")["no_automatic_rollback"] == CONSENT
+    assert run.entered[-1] == "Release is live"
+
+
+def test_a_failure_after_breaking_migrations_says_that_a_human_decides(account: Machines) -> None:
+    """The rollback machine is asked as ever, finds in the record that it may move nothing, and pages."""
+    run = account.run("deploy", {"Judge at 100 %": error(ReleaseUnhealthy, "green: 41 of 512 failed")}, BREAKING)
+
+    assert run.called[-1] == "Start rollback"
+    status, name, cause = run.ending
+    assert (run.entered[-1], status, name) == ("Release held", "FAILED", "ReleaseHeld")
+    assert cause
+    assert cause.startswith("The release is not rolled back by itself, and a human decides. It failed with Release")
+
+
+def test_an_abort_waits_for_migrations_and_tells_what_breaking_ones_leave(account: Machines) -> None:
+    answers = {"Run migrations": error(MigrationsFailed), "Look at migrations": [MIGRATES, SCHEMA_CHANGED]}
+    run = account.run("deploy", answers, BREAKING)
+
+    assert run.called[-5:] == ["Look at migrations", *ABORT[2:], "Page about the schema"]
+    reason = "MigrationsFailed: as the test says Its breaking migrations have changed the schema."
+    assert run.given("Page about the schema") == notice(run, "schema_changed", reason)
+    assert run.entered[-1] == "Release aborted"

@@ -126,6 +126,9 @@ def test_no_lease_is_in_this_machine() -> None:
 
 def test_the_lease_of_a_dead_holder_is_taken_when_no_step_of_it_can_still_work() -> None:
     longest = max(
-        task["TimeoutSeconds"] for name in ("deploy", "rollback", "clean-up") for task in tasks(golden(name)).values()
+        task["TimeoutSeconds"]
+        for name in ("deploy", "rollback", "clean-up")
+        for state, task in tasks(golden(name)).items()
+        if state != "Run migrations"  # for whose end the order itself waits
     )
     assert golden("operate")["States"]["Wait for its last step"]["Seconds"] >= longest

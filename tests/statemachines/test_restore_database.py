@@ -3,10 +3,17 @@
 import pytest
 
 from lambdas.database.restore_rules import Choice
-from lambdas.errors import LossNotCounted, RestoreFailed, SmokeCheckFailed, WritersNotFenced
+from lambdas.errors import (
+    LoginRefused,
+    LossNotCounted,
+    RestoreFailed,
+    SmokeCheckFailed,
+    SnapshotFailed,
+    WritersNotFenced,
+)
 from tests.statemachines.definitions import golden, tasks
 from tests.statemachines.machines import RESTORE_LEASE, UNANSWERED, Answer, Machines, Run, counted, planned
-from tests.statemachines.roads import REJECTED, WRITING, error
+from tests.statemachines.roads import OF_ANOTHER_ACCOUNT, REJECTED, WRITING, error
 
 ENDINGS = {
     Choice.RESTORE: ("Database restored", "SUCCEEDED", None),
@@ -30,6 +37,7 @@ BACK = [
     "Point test listener at idle color again",
     "Record failed restore",
     "Thaw traffic again",
+    "Give capacity back again",
     "Release environment after failure",
 ]
 
@@ -52,6 +60,7 @@ def test_everything_happens_in_its_order(restored: Run) -> None:
     assert restored.called == [
         *BEFORE_APPROVAL,
         "Claim restore",
+        "Hold capacity",
         "Freeze traffic",
         "Fence writers",
         "Take safety snapshot",
@@ -69,6 +78,7 @@ def test_everything_happens_in_its_order(restored: Run) -> None:
         "Point test listener at idle color",
         "Record restore",
         "Thaw traffic",
+        "Give capacity back",
         "Release environment",
         "Tell about the restore",
     ]
@@ -93,6 +103,32 @@ def test_steps_are_given_what_the_plan_says(restored: Run) -> None:
     assert recorded["lost"] == {"receipts": {"inserted": 3, "changed": 1, "deleted": 0}}
 
 
+def test_what_another_account_shares_is_copied_while_users_are_served(account: Machines) -> None:
+    """Of a large database that takes hours, and nothing of it needs the freeze."""
+    run = account.run("restore-database", {"Plan restore": OF_ANOTHER_ACCOUNT})
+
+    assert run.called[: len(BEFORE_APPROVAL) + 3] == [*BEFORE_APPROVAL, "Copy snapshot", "Check copy", "Claim restore"]
+    assert run.given("Copy snapshot") == {
+        "restore_id": HELD["restore_id"],
+        "release_id": HELD["release_id"],
+        "source": OF_ANOTHER_ACCOUNT["plan"]["source"],
+        "forward_instance": "receipt-vault-production",
+    }
+    assert run.given("Check copy")["snapshot_id"] == "runback-copy"
+
+
+def test_a_copy_that_fails_has_changed_nothing(account: Machines) -> None:
+    answers = {"Plan restore": OF_ANOTHER_ACCOUNT, "Check copy": error(SnapshotFailed, "Snapshot copy is failed.")}
+    run = account.run("restore-database", answers)
+
+    assert run.ending == ("FAILED", "RestoreNotBegun", run.ending[2])
+    assert run.after("Check copy") == [
+        "Record that it did not begin",
+        "Tell that it did not begin",
+        "Restore did not begin",
+    ]
+
+
 def test_the_application_is_restarted_because_of_the_swap(restored: Run) -> None:
     """An instance that was launched a moment before knows the wrong database."""
     swapped_at = restored.given("Restart application")["swapped_at"]
@@ -107,6 +143,14 @@ def test_the_message_says_what_was_lost_and_where_it_is(restored: Run) -> None:
 
     assert '{"receipts":{"inserted":3,"changed":1,"deleted":0}}' in reason
     assert "s3://exports/r-release-two-0a1b2c3d/" in reason
+
+
+def test_what_the_swap_has_found_is_told(account: Machines) -> None:
+    """As that everybody can read the password who may describe a parameter."""
+    swapped = {"version_id": "two", "previous_version_id": "one", "finding": "The password can be read."}
+    run = account.run("restore-database", {"Swap connection": swapped})
+
+    assert run.given("Tell about the restore")["reason"].endswith("The password can be read.")
 
 
 @pytest.mark.parametrize(
@@ -151,6 +195,7 @@ def test_a_failure_before_the_swap_lifts_the_fence_and_thaws(state: str, account
         "Lift fence",
         "Record failed restore",
         "Thaw traffic again",
+        "Give capacity back again",
         "Release environment after failure",
         "Tell about the failed restore",
     ]
@@ -188,7 +233,7 @@ def test_a_failure_from_the_swap_on_brings_the_former_instance_back(state: str, 
     assert run.ending[:2] == ("FAILED", "RestoreFailed")
 
 
-@pytest.mark.parametrize("state", BACK)
+@pytest.mark.parametrize("state", [each for each in BACK if each != "Give capacity back again"])
 def test_what_cannot_be_brought_back_stays_frozen(state: str, account: Machines) -> None:
     """Traffic never thaws onto half of a swap."""
     no = error(SmokeCheckFailed, "no")
@@ -220,7 +265,7 @@ def test_a_resumed_restore_that_fails_assumes_that_it_was_swapped_before(state: 
 def test_going_on_or_back_needs_no_second_approval(account: Machines) -> None:
     for choice in (Choice.RESUME, Choice.GIVE_UP):
         run = account.run("restore-database", {"Plan restore": planned(choice.value)})
-        assert run.called[:3] == ["Plan restore", "Claim restore", "Freeze traffic"]
+        assert run.called[:4] == ["Plan restore", "Claim restore", "Hold capacity", "Freeze traffic"]
 
 
 def test_giving_up_brings_the_former_instance_back_and_is_no_failure(account: Machines) -> None:
@@ -234,9 +279,55 @@ def test_giving_up_brings_the_former_instance_back_and_is_no_failure(account: Ma
 def test_what_was_decided_is_only_thawed(account: Machines) -> None:
     run = account.run("restore-database", {"Plan restore": planned("finish")})
 
-    done = ["Plan restore", "Claim restore", "Thaw traffic at last", "Release environment at last"]
-    assert run.called == done
+    assert run.called == [
+        "Plan restore",
+        "Claim restore",
+        "Thaw traffic at last",
+        "Give capacity back at last",
+        "Release environment at last",
+    ]
     assert run.given("Release environment at last")["outcome"] == "over"
+
+
+def test_a_rotated_password_is_set_on_the_restored_instance(account: Machines) -> None:
+    """A snapshot keeps the passwords of its time."""
+    opened = {"lifted": True, "roles": []}
+    run = account.run("restore-database", {"Open restored instance": [error(LoginRefused, "no"), opened]})
+
+    assert run.called[run.called.index("Open restored instance") + 1] == "Set master password"
+    assert run.given("Set master password") == {**HELD, "restored_instance": planned()["plan"]["restored_instance"]}
+    assert run.entered[-1] == "Database restored"
+
+
+def test_a_password_that_helps_nobody_ends_the_restore(account: Machines) -> None:
+    run = account.run("restore-database", {"Open restored instance": error(LoginRefused, "no")})
+
+    assert len(run.calls_of("Set master password")) == 20
+    assert run.entered[-1] == "Restore failed"
+    assert "LoginRefused" in run.ending[2]
+
+
+def test_what_serves_is_held_before_nobody_comes_and_until_metrics_show_users_again(restored: Run) -> None:
+    """A scaling policy sees an idle color while traffic is frozen, and for some minutes after."""
+    assert restored.given("Hold capacity") == {**HELD, "color": "blue"}
+    assert restored.given("Give capacity back") == HELD
+    waited = golden("restore-database")["States"]["Wait for metrics of users"]["Seconds"]
+    assert waited >= 300, "a group with basic monitoring tells its load every five minutes"
+
+
+def test_capacity_that_cannot_be_given_back_is_told_and_ends_no_restore(account: Machines) -> None:
+    run = account.run("restore-database", {"Give capacity back": error(RestoreFailed, "no")})
+
+    assert run.after("Give capacity back")[:2] == ["Page about held capacity", "Release environment"]
+    assert run.given("Page about held capacity")["kind"] == "capacity_held"
+    assert run.entered[-1] == "Database restored"
+
+
+def test_nothing_is_frozen_that_could_not_be_held(account: Machines) -> None:
+    run = account.run("restore-database", {"Hold capacity": error(RestoreFailed, "no")})
+
+    assert "Freeze traffic" not in run.called
+    assert run.entered[-1] == "Restore failed"
 
 
 def test_counting_goes_on_where_it_was(account: Machines) -> None:

@@ -10,7 +10,7 @@ from lambdas.errors import AwsCallFailed, EnvironmentBusy, ListenerDrifted, Smok
 from lambdas.rollback.rules import Action
 from tests.rehearsal.engine.state_machines import FunctionError
 from tests.statemachines.machines import ROLLBACK_LEASE, UNFORESEEN, Json, Machines, Run, claimed
-from tests.statemachines.roads import END_OF_ROLLBACK, error
+from tests.statemachines.roads import END_OF_ROLLBACK, MIGRATES, SCHEMA_CHANGED, error
 
 SETTLING = {"settled": False}
 SETTLED = {"settled": True}
@@ -23,6 +23,9 @@ ENDINGS = {
     Action.LET_GO: ("Clean-up given up", "SUCCEEDED", None),
     Action.ESCALATE: ("Escalated", "FAILED", "Escalated"),
     Action.PAGE: ("Left to a human", "SUCCEEDED", None),
+    Action.HOLD: ("Held for a human", "SUCCEEDED", None),
+    Action.PAGE_HOLD: ("Held for a human", "SUCCEEDED", None),
+    Action.INFRASTRUCTURE: ("Infrastructure is back", "SUCCEEDED", None),
     Action.IMPOSSIBLE: ("Rollback not possible", "FAILED", "RollbackNotPossible"),
     Action.NOTHING: ("Nothing to roll back", "SUCCEEDED", None),
     Action.INVALID: ("Reject request", "FAILED", "InvalidRequest"),
@@ -71,6 +74,35 @@ def test_who_claims_nothing_changes_nothing(action: Action, account: Machines) -
     assert deciding(account, action).called == ["Claim rollback"]
 
 
+def test_a_deployment_that_died_after_breaking_migrations_is_left_to_a_human(account: Machines) -> None:
+    """Traffic stays, the environment is let go, and the page has the inputs that bring the old version back."""
+    run = deciding(account, Action.HOLD)
+
+    assert run.called == ["Claim rollback", "Record that a human decides", "Page about the release"]
+    failure = {"Error": "NoAutomaticRollback", "Cause": "because the record says so"}
+    assert run.given("Record that a human decides") == {**HOLDER, "phase": "escalated", "failure": failure}
+    assert run.given("Page about the release") == notice(run, "held", "because the record says so")
+
+
+def test_an_alarm_of_a_held_release_is_told_and_changes_nothing(account: Machines) -> None:
+    run = deciding(account, Action.PAGE_HOLD)
+
+    assert run.called == ["Claim rollback", "Page about the release"]
+    assert run.given("Page about the release") == notice(run, "held", "because the record says so")
+
+
+def test_an_abort_undoes_nothing_while_migrations_run_and_tells_what_they_leave(account: Machines) -> None:
+    looks = [MIGRATES, MIGRATES, SCHEMA_CHANGED]
+    run = deciding(account, Action.ABORT, **{"Look at migrations": looks})
+
+    look, back = run.called.index("Look at migrations"), run.called.index("Scale idle color back")
+    assert run.called[look:back] == ["Look at migrations"] * len(looks)
+    reason = "because the record says so Its breaking migrations have changed the schema."
+    assert run.given("Page about the schema") == notice(run, "schema_changed", reason)
+    assert "Tell about the abort" not in run.called
+    assert run.entered[-1] == "Aborted"
+
+
 def test_an_alarm_that_moves_no_traffic_is_told_and_changes_nothing(account: Machines) -> None:
     run = deciding(account, Action.PAGE)
 
@@ -112,8 +144,13 @@ def test_a_rollback_claims_and_switches_before_everything_else(rolled_back: Run)
         "Smoke check old version",
         "Check error rate of old version",
         "Resume scaling",
+        "Look at applies",
+        "Is nothing applied any more?",
+        "Is the infrastructure to follow?",
         "Record rollback",
         "Tell about the rollback",
+        "Is the old version to be released anew?",
+        "Was infrastructure changed?",
         "Is the database to follow?",
         "Rolled back",
     ]
@@ -172,7 +209,7 @@ def test_an_old_version_that_fails_a_check_keeps_the_traffic_and_a_human_is_page
     """There is no third version; whatever is wrong now is not the release."""
     run = account.run("rollback", {state: error(SmokeCheckFailed, "upload answered 503, not 201.")})
 
-    assert run.after(state)[:3] == ["Page about the old version", "Resume scaling", "Record rollback"]
+    assert run.after(state)[:3] == ["Page about the old version", "Resume scaling", "Look at applies"]
     assert run.ending == ("SUCCEEDED", None, None)
     cause = '{"errorType":"SmokeCheckFailed","errorMessage":"upload answered 503, not 201."}'
     failure = {"Error": "SmokeCheckFailed", "Cause": cause}
@@ -191,7 +228,7 @@ def test_a_rollback_is_recorded_even_if_scaling_cannot_be_resumed(account: Machi
     """Too many instances are no harm to anybody; a record that names the wrong version is."""
     run = account.run("rollback", {"Resume scaling": UNFORESEEN})
 
-    assert run.after("Resume scaling")[0] == "Record rollback"
+    assert run.after("Resume scaling")[0] == "Look at applies"
     assert run.entered[-1] == "Rolled back"
 
 
@@ -204,9 +241,12 @@ def test_what_was_only_prepared_is_given_up(account: Machines) -> None:
     assert run.after("What is there to roll back?") == [
         "Stop preparation",
         "Wait for its last step",
+        *("Look at applies after abort", "Is nothing applied any more after abort?"),
+        *("Look at migrations", "Do migrations still run?"),
         "Scale idle color back",
         "Resume scaling after abort",
         "Release environment after abort",
+        *("Was infrastructure changed after abort?", "Was the schema changed?"),
         "Tell about the abort",
         "Aborted",
     ]
@@ -439,13 +479,15 @@ def test_what_a_dead_restore_has_frozen_stays_frozen(account: Machines) -> None:
 
 
 def test_a_restore_follows_once_traffic_is_safe_if_a_human_has_asked_for_it(account: Machines) -> None:
-    answer = {**claimed(), "release_id": "release-with-database", "database": True}
+    asked_by = "arn:of:the:rollback:that:a:human:has:started"
+    answer = {**claimed(), "release_id": "release-with-database", "database": True, "asked_by": asked_by}
     run = account.run("rollback", {"Claim rollback": answer})
 
-    assert run.after("Tell about the rollback")[1:] == ["Start restore of the database", "Rolled back"]
+    assert run.after("Is the database to follow?") == ["Start restore of the database", "Rolled back"]
     assert account.started("after-rollback-release-with-database") == {
         "release_id": "release-with-database",
         "reason": "checkout is broken",
+        "asked_by": asked_by,
     }
 
 

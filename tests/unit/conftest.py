@@ -22,7 +22,9 @@ os.environ.update(
         "RELEASE": json.dumps(builders.RELEASE),
         "DATABASE": json.dumps(builders.DATABASE),
         "RESTORE": json.dumps(builders.RESTORE),
+        "MIGRATIONS": json.dumps(builders.MIGRATIONS),
         "RESTORE_MACHINE_ARN": builders.RESTORE_MACHINE_ARN,
+        "INFRASTRUCTURE": json.dumps(builders.INFRASTRUCTURE),
         "CACHE": json.dumps(builders.CACHE),
         "CHECKS": json.dumps(builders.CHECKS),
         "LOGS": json.dumps(builders.LOGS),
@@ -32,6 +34,8 @@ os.environ.update(
         "ALARMS": json.dumps(builders.ALARMS),
         "JUDGE": json.dumps(builders.JUDGE),
         "TOPIC_ARN": builders.TOPIC_ARN,
+        "APPROVERS": json.dumps(builders.APPROVERS),
+        "APPROVAL_URL": builders.APPROVAL_URL,
         "ROLLBACK_MACHINE_ARN": builders.ROLLBACK_MACHINE_ARN,
     }
 )

@@ -9,17 +9,30 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 OUTSIDE = {"boto3", "botocore", "pg8000", "redis", "scramp", "urllib3"}
-ROOMS = ("release", "traffic", "fleet", "database", "checks", "judge", "rollback", "notices", "operate", "reports")
+ROOMS = (
+    "release",
+    "traffic",
+    "fleet",
+    "database",
+    "infrastructure",
+    "checks",
+    "judge",
+    "rollback",
+    "notices",
+    "operate",
+    "reports",
+)
 STANDS_ON = {
     "release": set(),
     "traffic": {"release"},
     "fleet": {"release", "traffic"},
     "database": {"release"},
+    "infrastructure": {"release"},
     "checks": {"release", "database"},
     "judge": {"release", "traffic", "fleet", "database", "checks"},
     "rollback": {"release", "traffic", "fleet", "database", "checks", "judge"},
     "notices": {"release", "judge"},
-    "operate": {"release", "traffic", "rollback", "notices"},
+    "operate": {"release", "traffic", "database", "infrastructure", "rollback", "notices"},
     "reports": {"release", "traffic", "notices"},
 }
 COMMON = {"lambdas.clients", "lambdas.errors", "lambdas.observability"}

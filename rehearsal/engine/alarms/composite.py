@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rehearsal.engine.alarms.evaluation import State
+from rehearsal.engine.alarms.tokens import TokenReader, Unreadable, tokens_of
 
 States = Callable[[str], State]
 """Tells the state of an alarm, by its name."""
@@ -46,42 +47,35 @@ def name_of(alarm: str) -> str:
     return alarm.partition(":alarm:")[2] or alarm
 
 
-class _Reader:
+class _Reader(TokenReader):
     """Reads from left to right; NOT binds tighter than AND, and AND than OR."""
 
     def __init__(self, text: str) -> None:
+        super().__init__(text, _tokens(text), NoRule)
         self.alarms: list[str] = []
-        self._text = text
-        self._tokens = _tokens(text)
-        self._at = 0
-
-    @property
-    def next(self) -> str | None:
-        """What is read next; None at the end."""
-        return self._tokens[self._at] if self._at < len(self._tokens) else None
 
     def rule(self) -> Callable[[States], bool]:
         parts = [self._all()]
         while self.next == "OR":
-            self._take()
+            self.take()
             parts.append(self._all())
         return parts[0] if len(parts) == 1 else lambda states: any(holds(states) for holds in parts)
 
     def _all(self) -> Callable[[States], bool]:
         parts = [self._one()]
         while self.next == "AND":
-            self._take()
+            self.take()
             parts.append(self._one())
         return parts[0] if len(parts) == 1 else lambda states: all(holds(states) for holds in parts)
 
     def _one(self) -> Callable[[States], bool]:
-        word = self._take()
+        word = self.take()
         if word == "NOT":
             holds = self._one()
             return lambda states: not holds(states)
         if word == "(":
             holds = self.rule()
-            self._take(")")
+            self.take(")")
             return holds
         if word in ("TRUE", "FALSE"):
             return lambda _: word == "TRUE"
@@ -89,29 +83,18 @@ class _Reader:
             raise NotImplementedError(f"the rehearsal does not know AT_LEAST in the rule of a composite: {self._text}")
         if word not in _STATES:
             raise NoRule(f"{word} is nothing that a rule begins with: {self._text!r}")
-        self._take("(")
-        name = name_of(self._take())
-        self._take(")")
+        self.take("(")
+        name = name_of(self.take())
+        self.take(")")
         self.alarms.append(name)
         return lambda states: states(name) == _STATES[word]
 
-    def _take(self, expected: str | None = None) -> str:
-        word = self.next
-        if word is None or expected not in (None, word):
-            raise NoRule(f"{expected or 'something'} is missing in {self._text!r}")
-        self._at += 1
-        return word
-
 
 def _tokens(text: str) -> list[str]:
-    tokens, at = [], 0
-    while at < len(text.rstrip()):
-        found = _TOKEN.match(text, at)
-        if found is None:
-            raise NoRule(f"a quote is not closed in {text!r}")
-        tokens.append(next(value for value in found.groupdict().values() if value is not None))
-        at = found.end()
-    return tokens
+    try:
+        return tokens_of(text, _TOKEN)
+    except Unreadable:
+        raise NoRule(f"a quote is not closed in {text!r}") from None
 
 
 # -- what keeps actions back

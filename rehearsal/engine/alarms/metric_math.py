@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from rehearsal.engine.alarms.tokens import TokenReader, Unreadable, tokens_of
+
 Series = Mapping[datetime, float]
 """By the beginning of their periods, those values that there are."""
 
@@ -88,19 +90,12 @@ class _Term:
     compute: _Compute
 
 
-class _Reader:
+class _Reader(TokenReader):
     """Reads from left to right; each method reads what binds tighter than the method that calls it."""
 
     def __init__(self, text: str) -> None:
+        super().__init__(text, _tokens(text), NoExpression)
         self.ids: set[str] = set()
-        self._text = text
-        self._tokens = _tokens(text)
-        self._at = 0
-
-    @property
-    def next(self) -> str | None:
-        """What is read next; None at the end."""
-        return self._tokens[self._at] if self._at < len(self._tokens) else None
 
     def expression(self) -> _Term:
         return self._left_to_right(("OR",), lambda: self._left_to_right(("AND",), self._comparison))
@@ -114,20 +109,20 @@ class _Reader:
     def _left_to_right(self, operators: Sequence[str], operand: Callable[[], _Term]) -> _Term:
         term = operand()
         while self.next in operators:
-            term = _combined(self._take(), term, operand())
+            term = _combined(self.take(), term, operand())
         return term
 
     def _signed(self) -> _Term:
         if self.next == "-":
-            self._take()
+            self.take()
             return _combined("*", _number(-1.0), self._signed())
         return self._operand()
 
     def _operand(self) -> _Term:
-        word = self._take()
+        word = self.take()
         if word == "(":
             term = self.expression()
-            self._take(")")
+            self.take(")")
             return term
         if word[0].isdigit() or word[0] == ".":
             return _number(float(word))
@@ -141,33 +136,22 @@ class _Reader:
     def _function(self, name: str) -> _Term:
         if name not in _FUNCTIONS:
             raise NotImplementedError(f"the rehearsal does not know the function {name} of metric math: {self._text}")
-        self._take("(")
+        self.take("(")
         arguments = [self.expression()]
         while self.next == ",":
-            self._take()
+            self.take()
             if self.next in ("REPEAT", "LINEAR"):
                 raise NotImplementedError(f"the rehearsal does not know {self.next} of {name}: {self._text}")
             arguments.append(self.expression())
-        self._take(")")
+        self.take(")")
         return _FUNCTIONS[name](self._text, arguments)
-
-    def _take(self, expected: str | None = None) -> str:
-        word = self.next
-        if word is None or expected not in (None, word):
-            raise NoExpression(f"{expected or 'something'} is missing in {self._text!r}")
-        self._at += 1
-        return word
 
 
 def _tokens(text: str) -> list[str]:
-    tokens, at = [], 0
-    while at < len(text.rstrip()):
-        found = _TOKEN.match(text, at)
-        if found is None:
-            raise NotImplementedError(f"the rehearsal cannot read metric math from {text[at:]!r} on")
-        tokens.append(_SPELT_OTHERWISE.get(found[1], found[1]))
-        at = found.end()
-    return tokens
+    try:
+        return [_SPELT_OTHERWISE.get(each, each) for each in tokens_of(text, _TOKEN)]
+    except Unreadable as rest:
+        raise NotImplementedError(f"the rehearsal cannot read metric math from {str(rest)!r} on") from None
 
 
 def _number(value: float) -> _Term:

@@ -127,6 +127,19 @@ def test_only_events_that_fit_the_pattern_arrive(account: Account, pattern: dict
     assert bool(account.states.list_executions(stateMachineArn=ROLLBACK)["executions"]) == expected
 
 
+def test_what_is_told_later_has_the_time_at_which_it_was(account: Account) -> None:
+    """CloudTrail tells of a call some minutes after it."""
+    account.rule({"source": ["aws.states"]})
+
+    account.bus.put_later(FAILED | {"time": "2026-03-01T10:00:00Z"}, 1)
+    account.bus.put_later(FAILED | {"source": "aws.nobody"}, 0)
+
+    assert account.bus.deliveries == []
+    (message,) = account.received()
+    assert json.loads(message["Body"])["time"] == "2026-03-01T10:00:00Z"
+    assert len(account.bus.deliveries) == 1
+
+
 def test_without_a_transformer_the_whole_event_arrives_complete(account: Account) -> None:
     account.rule({"source": ["aws.states"]})
 

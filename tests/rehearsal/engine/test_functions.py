@@ -117,6 +117,22 @@ def test_a_function_answers_by_name_arn_version_and_qualifier(functions: Lambda)
     assert functions.invoke("echo", Qualifier=version)[0]["arn"] == f"{arn}:{version}"
 
 
+def test_a_function_of_the_customers_answers_and_fails_as_one_of_ours(functions: Lambda) -> None:
+    """It is in no template; whoever calls it cannot tell."""
+    functions.deploy("migrate", ECHO)
+
+    def migrate(event: Any) -> Any:
+        if event.get("fails"):
+            raise ValueError("no table invoices")
+        return {"saw": event}
+
+    functions.service.stand_in("migrate", migrate)
+
+    assert functions.invoke("migrate", {"n": 1}) == ({"saw": {"n": 1}}, None)
+    told = {"errorType": "ValueError", "errorMessage": "no table invoices"}
+    assert functions.invoke("migrate", {"fails": True}) == (told, "Unhandled")
+
+
 def test_a_published_version_keeps_its_code(functions: Lambda) -> None:
     """A stack update must not change code under a running execution."""
     functions.deploy("echo", ECHO)

@@ -28,6 +28,7 @@ MACHINE = f"arn:aws:states:{PLACE}:stateMachine:rollback"
 EXECUTION = f"arn:aws:states:{PLACE}:execution:rollback:one"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/of-the-database"
 SECRET = f"arn:aws:secretsmanager:{PLACE}:secret:receipts/login-b4TzKd"
+BUILD = "0f1e2d3c-4b5a-6978-8f9e-0d1c2b3a4958"
 TAGS = [{"Key": "service", "Value": "receipts"}]
 
 EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
@@ -44,6 +45,10 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
         "StartTime": "2026-03-01T10:00:00+00:00",
         "EndTime": "2026-03-01T11:00:00+00:00",
     },
+    ("codebuild", "BatchGetBuilds"): {"ids": [f"plan:{BUILD}"]},
+    ("codebuild", "ListBuildsForProject"): {"projectName": "plan", "sortOrder": "DESCENDING"},
+    ("codebuild", "StartBuild"): {"projectName": "plan", "idempotencyToken": "one"},
+    ("codebuild", "StopBuild"): {"id": f"plan:{BUILD}"},
     ("dynamodb", "BatchGetItem"): {"RequestItems": {"record": {"Keys": [KEY]}}},
     ("dynamodb", "GetItem"): {**TABLE_NAME, "Key": KEY},
     ("dynamodb", "PutItem"): {**TABLE_NAME, "Item": KEY},
@@ -86,18 +91,29 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
             {"ContextKeyName": "ec2:CreateAction", "ContextKeyValues": ["RunInstances"], "ContextKeyType": "string"}
         ],
     },
+    ("kms", "DescribeKey"): {"KeyId": f"arn:aws:kms:{PLACE}:key/0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9"},
     ("lambda", "GetFunctionConcurrency"): {"FunctionName": "notify"},
     ("lambda", "GetFunctionConfiguration"): {"FunctionName": "notify"},
     ("lambda", "Invoke"): {"FunctionName": f"arn:aws:lambda:{PLACE}:function:notify:3", "Payload": "{}"},
     ("logs", "FilterLogEvents"): {"logGroupName": "/receipts/application", "limit": 10_000},
     ("rds", "AddRoleToDBInstance"): {"DBInstanceIdentifier": "receipts", "RoleArn": ROLE, "FeatureName": "s3Import"},
+    ("rds", "CopyDBSnapshot"): {
+        "SourceDBSnapshotIdentifier": f"arn:aws:rds:{REGION}:222233334444:snapshot:nightly",
+        "TargetDBSnapshotIdentifier": "runback-copy",
+        "KmsKeyId": f"arn:aws:kms:{PLACE}:key/0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9",
+        "Tags": TAGS,
+    },
     ("rds", "CreateDBSnapshot"): {
         "DBInstanceIdentifier": "receipts",
         "DBSnapshotIdentifier": "runback-1",
         "Tags": TAGS,
     },
+    ("rds", "DescribeAccountAttributes"): {},
     ("rds", "DescribeDBInstances"): {"DBInstanceIdentifier": "receipts"},
+    ("rds", "DescribeDBParameterGroups"): {"DBParameterGroupName": "receipts"},
     ("rds", "DescribeDBSnapshots"): {"DBSnapshotIdentifier": "runback-1"},
+    ("rds", "DescribeDBSubnetGroups"): {"DBSubnetGroupName": "receipts"},
+    ("rds", "DescribeOptionGroups"): {"OptionGroupName": "receipts"},
     ("rds", "ModifyDBInstance"): {
         "DBInstanceIdentifier": "receipts",
         "ApplyImmediately": True,
@@ -125,6 +141,8 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
         "RestoreTime": "2026-03-01T10:00:00+00:00",
         "Tags": TAGS,
     },
+    ("s3", "GetObject"): {"Bucket": "plans", "Key": "plans/one/release/plan.json"},
+    ("s3", "HeadBucket"): {"Bucket": "exports"},
     ("s3", "PutObject"): {
         "Bucket": "reports",
         "Key": "releases/one.html",
@@ -135,6 +153,7 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
         "ObjectLockMode": "GOVERNANCE",
         "ObjectLockLegalHoldStatus": "ON",
     },
+    ("secretsmanager", "DescribeSecret"): {"SecretId": SECRET},
     ("secretsmanager", "GetSecretValue"): {"SecretId": SECRET},
     ("secretsmanager", "PutSecretValue"): {
         "SecretId": SECRET,
@@ -184,6 +203,10 @@ class Described:
 
     def role_of_profile(self, profile: Mapping[str, str]) -> str:
         return f"arn:aws:iam::{ACCOUNT}:role/{profile['Name']}"
+
+    def tags_of_rule(self, arn: str) -> Mapping[str, str]:
+        assert arn == RULE
+        return {each["Key"]: each["Value"] for each in TAGS}
 
 
 def needed(service: str, operation: str, **changes: Any) -> list[Need]:
@@ -281,6 +304,14 @@ def test_a_transaction_needs_what_its_items_need() -> None:
     assert [f"dynamodb:{name}" for name in actions] == [
         need.action for need in needed("dynamodb", "TransactWriteItems")
     ]
+
+
+def test_a_copy_of_another_accounts_snapshot_needs_both_keys() -> None:
+    needs = needed("rds", "CopyDBSnapshot")
+    source = f"arn:aws:rds:{REGION}:222233334444:snapshot:nightly"
+    assert [source, f"arn:aws:rds:{PLACE}:snapshot:runback-copy"] == arns(needs, "rds:CopyDBSnapshot")
+    own = f"arn:aws:kms:{PLACE}:key/0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9"
+    assert [own, f"arn:aws:kms:{REGION}:222233334444:key/*"] == arns(needs, "kms:CreateGrant")
 
 
 def test_a_restore_needs_the_groups_that_it_does_not_name_too() -> None:

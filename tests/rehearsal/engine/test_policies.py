@@ -110,6 +110,15 @@ def test_a_need_brings_what_is_known_of_its_resource() -> None:
     assert refusal(MODIFY, statement(Condition=condition))
 
 
+def test_what_is_tagged_otherwise_is_not_meant() -> None:
+    """Only the rules that were made to freeze may be deleted, and customers' rules stand beside them."""
+    condition = {"StringEquals": {"aws:ResourceTag/made-by": "runback"}}
+
+    for tags, is_allowed in (({"made-by": "runback"}, True), ({"made-by": "somebody"}, False), ({}, False)):
+        need = Need(MODIFY.action, LISTENER, {f"aws:ResourceTag/{key}": value for key, value in tags.items()})
+        assert is_allowed == (refusal(need, statement(Condition=condition)) == "")
+
+
 def test_a_function_is_denied_what_only_lambda_may_do_for_it() -> None:
     """Lambda connects a function to its network with the function's own role."""
     of_the_code = statement(Effect="Deny", Condition={"ArnEquals": {"lambda:SourceFunctionArn": FUNCTION}})
@@ -144,3 +153,15 @@ def test_a_role_with_more_than_policies_of_its_own_is_refused(name: str) -> None
 
     with pytest.raises(UnsupportedTemplate, match=f"Role: the rehearsal judges no {name}"):
         principals(Stack("stack", "", {"Role": role}, {}))
+
+
+def test_a_role_of_builds_is_judged_by_our_policies_alone() -> None:
+    """What the customer's policies allow Terraform is no reason for us to be allowed anything."""
+    trust = {"Statement": [{"Action": "sts:AssumeRole", "Principal": {"Service": "codebuild.amazonaws.com"}}]}
+    properties = {"AssumeRolePolicyDocument": trust, "ManagedPolicyArns": ["arn:aws:iam::aws:policy/ReadOnlyAccess"]}
+    role = Resource("Role", "AWS::IAM::Role", "role", {"Arn": "arn"}, properties)
+    project = Resource("Plan", "AWS::CodeBuild::Project", "plan", {}, {"ServiceRole": "arn"})
+
+    (principal,) = principals(Stack("stack", "", {"Role": role, "Plan": project}, {})).values()
+
+    assert ("plan", ()) == (principal.name, principal.statements)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -212,6 +213,33 @@ def test_a_rule_keeps_its_target_with_transformer_retries_and_dead_letter_queue(
     assert stack.resources["Version"].attributes["Version"] == "1"
 
 
+def test_a_function_has_a_url_that_others_are_told(assembly: Path, functions: FunctionService) -> None:
+    """It ends in a slash, as AWS's do, and lets in only whom the function's policy names."""
+    allowed = {"FunctionName": attribute("Function"), "Principal": "arn:aws:iam::111122223333:role/approver"}
+    stack = create(
+        assembly,
+        functions,
+        FUNCTION
+        | {
+            "Url": resource("AWS::Lambda::Url", AuthType="AWS_IAM", TargetFunctionArn=attribute("Function")),
+            "MayCallUrl": resource(
+                "AWS::Lambda::Permission",
+                Action="lambda:InvokeFunctionUrl",
+                FunctionUrlAuthType="AWS_IAM",
+                **allowed,
+            ),
+            "MayCall": resource(
+                "AWS::Lambda::Permission", Action="lambda:InvokeFunction", InvokedViaFunctionUrl=True, **allowed
+            ),
+            "Told": resource("AWS::SSM::Parameter", Name="/url", Type="String", Value=attribute("Url", "FunctionUrl")),
+        },
+    )
+
+    url = SESSION.client("ssm").get_parameter(Name="/url")["Parameter"]["Value"]
+    assert url == stack.resources["Url"].attributes["FunctionUrl"]
+    assert re.fullmatch(rf"https://[a-z0-9]+\.lambda-url\.{REGION}\.on\.aws/", url)
+
+
 def test_alarms_on_alarms_and_a_dashboard_are_created(assembly: Path, functions: FunctionService) -> None:
     """As CDK writes them: rules and widgets are put together from the names of others."""
     queries = [
@@ -387,6 +415,43 @@ def test_a_bucket_is_closed_encrypted_and_open_to_who_may_write(assembly: Path, 
 
 
 READ_ALL = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "ec2:Describe*", "Resource": "*"}]}
+
+
+def test_a_project_keeps_its_source_commands_and_variables(assembly: Path, functions: FunctionService) -> None:
+    """What its builds do is for the world to say, but for whom and with what stands in the template."""
+    connection = f"arn:aws:codeconnections:{REGION}:{ACCOUNT}:connection/0f1e2d3c-4b5a-6978-8f9e-0d1c2b3a4958"
+    create(
+        assembly,
+        functions,
+        {
+            **ROLE,
+            "Plan": resource(
+                "AWS::CodeBuild::Project",
+                Name="receipts-plan",
+                ServiceRole=attribute("Role"),
+                Artifacts={"Type": "NO_ARTIFACTS"},
+                Source={
+                    "Type": "GITHUB",
+                    "Location": "https://github.com/receipts/infrastructure.git",
+                    "Auth": {"Type": "CODECONNECTIONS", "Resource": connection},
+                    "BuildSpec": "version: 0.2",
+                },
+                Environment={
+                    "Type": "LINUX_CONTAINER",
+                    "ComputeType": "BUILD_GENERAL1_SMALL",
+                    "Image": "aws/codebuild/amazonlinux-x86_64-standard:5.0",
+                    "EnvironmentVariables": [{"Name": "DIRECTORY", "Value": "infrastructure"}],
+                },
+                TimeoutInMinutes=30,
+                Tags=[{"Key": "service", "Value": "receipts"}],
+            ),
+        },
+    )
+
+    (project,) = SESSION.client("codebuild").batch_get_projects(names=["receipts-plan"])["projects"]
+    assert ("version: 0.2", connection) == (project["source"]["buildspec"], project["source"]["auth"]["resource"])
+    assert [{"name": "DIRECTORY", "value": "infrastructure"}] == project["environment"]["environmentVariables"]
+    assert 30 == project["timeoutInMinutes"]
 
 
 def test_both_kinds_of_table_keep_recovery_and_expiry(assembly: Path, functions: FunctionService) -> None:

@@ -81,6 +81,21 @@ def test_an_upload_is_a_row_in_the_database(standing: Standing) -> None:
 
 
 @pytest.mark.rehearsed
+def test_a_version_that_knows_a_new_column_writes_where_an_old_one_cannot(standing: Standing) -> None:
+    """What a breaking migration does to the two of them."""
+    knowing = Application(standing.folder, standing.services, Behaviour(fills={"currency": "CHF"}), instance="i-3")
+    with closing(connect(standing.database)) as connection:
+        connection.run("ALTER TABLE receipts ADD COLUMN currency text NOT NULL DEFAULT 'EUR'")
+        assert standing.application.upload(SERVICE_TOKEN, PICTURE).status == 201
+        connection.run("ALTER TABLE receipts ALTER COLUMN currency DROP DEFAULT")
+        assert standing.application.upload(SERVICE_TOKEN, PICTURE).status == 503
+        assert knowing.upload(SERVICE_TOKEN, PICTURE).status == 201
+        assert connection.run("SELECT currency FROM receipts ORDER BY id DESC LIMIT 2") == [["CHF"], ["EUR"]]
+        connection.run("ALTER TABLE receipts DROP COLUMN currency")
+    knowing.stop()
+
+
+@pytest.mark.rehearsed
 def test_the_service_token_uploads_for_nobody_in_particular(standing: Standing) -> None:
     assert standing.application.upload(SERVICE_TOKEN, PICTURE).status == 201
     assert standing.rows()[-1][1] == "service"

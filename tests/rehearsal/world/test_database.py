@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -353,16 +354,50 @@ def test_a_restore_can_fail(database: Database, snapshot: str) -> None:
     assert database.instance_at(database.endpoint(snapshot)[0]) is None
 
 
-def test_there_is_no_way_back_to_any_moment(database: Database, clock: TwoSpeedClock) -> None:
-    """Nothing here keeps what was written in between, so it must not look as if it could come back."""
+def restore_moment(identifier: str, moment: datetime) -> None:
+    client("rds").restore_db_instance_to_point_in_time(
+        SourceDBInstanceIdentifier=INSTANCE, TargetDBInstanceIdentifier=identifier, RestoreTime=moment
+    )
+
+
+def test_any_second_since_the_first_snapshot_can_be_restored(
+    database: Database, clock: TwoSpeedClock, snapshot: str
+) -> None:
+    """Neither that of the snapshot nor that of now, but what was committed by then."""
+    insert(database, 100)
+    available_snapshot(snapshot)
+    insert(database, 10)
+    clock.sleep(10)
+    moment = clock.now().replace(microsecond=0)
+    clock.sleep(10)
+    insert(database, 1)
+    eventually(lambda: instance(INSTANCE)["LatestRestorableTime"] > moment, seconds=20)
+    database.restore_plan = RestorePlan(seconds=10)
+    restore_moment(snapshot, moment)
+    eventually(lambda: instance(snapshot)["DBInstanceStatus"] == "available", seconds=20)
+    with closing(database.server(snapshot).connect(DATABASE)) as connection:  # type: ignore[attr-defined]
+        assert 110 == count(connection)
+        connection.run("DELETE FROM receipts")
+    with closing(connect(database)) as connection:
+        assert 111 == count(connection)
+
+
+@pytest.mark.usefixtures("database")
+def test_a_moment_that_no_backup_holds_cannot_be_restored(clock: TwoSpeedClock, snapshot: str) -> None:
+    began = clock.now() - timedelta(days=1)
+    available_snapshot(snapshot)
+    for moment in (began, clock.now()):
+        with pytest.raises(ClientError) as error:
+            restore_moment("in-time", moment)
+        assert "InvalidRestoreFault" == refused(error)
+    with pytest.raises(ClientError) as error:
+        restore_moment(INSTANCE, began)
+    assert "DBInstanceAlreadyExists" == refused(error)
+    there = [each["DBInstanceIdentifier"] for each in client("rds").describe_db_instances()["DBInstances"]]
+    assert "in-time" not in there
+
+
+def test_backups_are_some_minutes_behind(database: Database, clock: TwoSpeedClock) -> None:
     latest = instance(INSTANCE)["LatestRestorableTime"]
     assert 300 <= (clock.now() - latest).total_seconds() < 700
-    with pytest.raises(ClientError) as error:
-        client("rds").restore_db_instance_to_point_in_time(
-            SourceDBInstanceIdentifier=INSTANCE, TargetDBInstanceIdentifier="in-time", RestoreTime=latest
-        )
-    assert "InvalidRestoreFault" == refused(error)
-    assert "in-time" not in [
-        each["DBInstanceIdentifier"] for each in client("rds").describe_db_instances()["DBInstances"]
-    ]
     assert instance(INSTANCE)["Endpoint"]["Address"] == database.endpoint(INSTANCE)[0]

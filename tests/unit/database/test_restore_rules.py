@@ -24,7 +24,7 @@ from lambdas.database.restore_rules import (
 from lambdas.errors import EnvironmentBusy
 from lambdas.release.restore_rules import Restore, RestoreStatus, ServingDatabase
 from lambdas.release.rules import EnvironmentRecord, Lease, Live, Phase, PointStatus, RollbackPoint, Work
-from tests.builders import BLUE, DEPLOYMENT, OTHER_RESTORING, RESTORING, at
+from tests.builders import BLUE, DEPLOYMENT, OTHER_RESTORING, RESTORING, ROLLBACK, at
 
 POINT = RollbackPoint(PointStatus.CONSUMED, "green", "2222222", "new", {"api": BLUE}, capacity=2)
 ROLLED_BACK = Live("old", "1111111", "blue", at(10), POINT)
@@ -35,12 +35,19 @@ FORWARD = Instance("receipts-test", "available", "forward.example", 5432, latest
 FORMER = Instance("receipts-old", "available", "former.example", 5432)
 SERVING = ServingDatabase("runback-r1", "r1.example", 5432, at(20), "r-new-1", "new", "receipts-old", "receipts-test")
 FACTS = Facts(EnvironmentRecord(live=ROLLED_BACK), history=HISTORY, snapshot=SNAPSHOT, forward=FORWARD)
-OCCASION = Occasion("receipts", "test", RESTORING, at(30), 3600)
+SHARED = "arn:aws:rds:eu-west-1:222233334444:snapshot:nightly-2026-03-01"
+OCCASION = Occasion("receipts", "test", RESTORING, at(30), 3600, snapshot_accounts=("222233334444",))
 REQUEST = RestoreRequest(reason="receipts are garbled")
 
 
 def plan(request: RestoreRequest = REQUEST, facts: Facts = FACTS, **changes: Any) -> Decision:
     return decide(request, replace(facts, **changes), OCCASION)
+
+
+def plan_shared(occasion: Occasion = OCCASION, **changes: Any) -> Decision:
+    """Plan to restore what another account shares, in place of the release's own snapshot."""
+    facts = replace(FACTS, **{"snapshot": RecoverySnapshot(SHARED, "available", at(2)), **changes})
+    return decide(read_restore_request({"reason": "x", "snapshot": SHARED}), facts, occasion)
 
 
 def planned(**changes: Any) -> Restore:
@@ -60,8 +67,13 @@ def planned(**changes: Any) -> Restore:
         ({"reason": 7}, "'reason' must be text, but it is number '7'"),
         ({"reason": "x", "release": "new"}, "'release' is not known"),
         ({"reason": "x", "to": "yesterday"}, "'to' must be one of snapshot, before-release"),
+        ({"reason": "x", "asked_by": "x" * 257}, "'asked_by' is the rollback that started this, and may have 256"),
         ({"reason": "x", "undo": "yes"}, "'undo' must be true or false"),
         ({"reason": "x", "undo": True, "to": "snapshot"}, "'to' does not go with 'undo'"),
+        ({"reason": "x", "snapshot": SHARED, "to": "before-release"}, "goes neither with 'to' nor with 'undo'"),
+        ({"reason": "x", "snapshot": SHARED, "undo": True}, "goes neither with 'to' nor with 'undo'"),
+        ({"reason": "x", "snapshot": "nightly"}, "'snapshot' must be the ARN of a snapshot that another account"),
+        ({"reason": "x", "snapshot": SHARED.replace("snapshot", "db")}, "'snapshot' must be the ARN"),
     ],
 )
 def test_a_bad_request_names_the_field_and_shows_an_example(given: object, named: str) -> None:
@@ -82,10 +94,29 @@ def test_the_plan_tells_what_is_lost_and_what_could_be_done_instead() -> None:
     assert (restore.recovery_point, restore.loss_seconds) == (at(1), 29 * 60)
     assert "29 min by now" in decision.reason
     assert decision.reason.startswith("receipts are garbled\n")
-    assert [(each["recovery_point"], each["how"]) for each in restore.alternatives] == [
-        ("", "Start the rollback machine with {}."),
-        ("2026-03-01T10:04:59Z", 'Reject this, and start again with "to": "before-release".'),
+    assert [(each["recovery_point"], each["loss_seconds"], each["how"]) for each in restore.alternatives] == [
+        ("", 0, "Start the rollback machine with {}."),
+        ("2026-03-01T10:04:59Z", 25 * 60 + 1, 'Reject this, and start again with "to": "before-release".'),
     ]
+    traffic, moment = decision.reason.splitlines()[-2:]
+    assert traffic == (
+        "Instead: traffic alone goes back to version 2222222, and no data are lost, nor mended. It takes about 1 min."
+        " Start the rollback machine with {}."
+    )
+    assert moment == (
+        "Instead: RDS's own backups bring back what was there just before the release. Back to 2026-03-01T10:04:59Z;"
+        " what was written in 25 min 1 s is lost, and it takes about 1 h. Reject this, and start again with"
+        ' "to": "before-release".'
+    )
+
+
+def test_a_plan_keeps_which_rollback_has_asked_for_it() -> None:
+    """Who has started that has asked for the restore, and cannot approve it by URL."""
+    restore = plan(read_restore_request({"reason": "x", "asked_by": ROLLBACK})).restore
+
+    assert restore is not None
+    assert restore.asked_by == ROLLBACK
+    assert Restore.from_item(restore.as_item()) == restore
 
 
 def test_a_plan_has_names_that_aws_takes() -> None:
@@ -106,6 +137,69 @@ def test_the_database_can_go_back_to_the_last_second_before_the_release() -> Non
     assert decision.restore is not None
     assert decision.restore.source == {"kind": "point-in-time", "at": "2026-03-01T10:04:59Z"}
     assert decision.restore.loss_seconds == 25 * 60 + 1
+
+
+def test_a_snapshot_is_the_alternative_to_a_moment() -> None:
+    decision = plan(read_restore_request({"reason": "x", "to": "before-release"}))
+
+    assert decision.restore is not None
+    (snapshot,) = [each for each in decision.restore.alternatives if each["recovery_point"] == at(1)]
+    assert (snapshot["loss_seconds"], snapshot["takes_minutes"]) == (29 * 60, 60)
+    assert f"Back to {at(1)}; what was written in 29 min is lost, and it takes about 1 h." in decision.reason
+
+
+# What another account shares
+
+
+def test_a_shared_snapshot_is_copied_under_a_name_of_ours_before_it_is_restored() -> None:
+    decision = plan_shared()
+
+    assert decision.restore is not None
+    assert decision.restore.source == {
+        "kind": "snapshot",
+        "snapshot_id": f"runback-receipts-test-copy-{OCCASION.digest}",
+        "copied_from": SHARED,
+    }
+    assert decision.restore.recovery_point == at(2)
+    assert (
+        f"from snapshot {SHARED} of account 222233334444, which is copied before traffic is frozen" in decision.reason
+    )
+    assert Restore.from_item(decision.restore.as_item()).source == decision.restore.source
+
+
+def test_it_needs_no_snapshot_of_the_release() -> None:
+    """That one is gone, or is what nobody trusts any more."""
+    assert plan_shared(history={}).choice is Choice.RESTORE
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"snapshot": None}, "is not there, or not shared with this account"),
+        ({"snapshot": RecoverySnapshot(SHARED, "creating", at(2))}, "is creating"),
+    ],
+)
+def test_a_shared_snapshot_that_is_none_is_refused(changes: Mapping[str, Any], named: str) -> None:
+    decision = plan_shared(**changes)
+
+    assert decision.choice is Choice.REFUSED
+    assert named in decision.reason
+
+
+def test_only_accounts_of_settings_decide_what_users_get() -> None:
+    """Anybody may share a snapshot with anybody."""
+    decision = plan_shared(occasion=replace(OCCASION, snapshot_accounts=("333344445555",)))
+
+    assert decision.choice is Choice.REFUSED
+    assert "account 222233334444 is none that settings name" in decision.reason
+
+
+def test_what_was_restored_from_it_is_not_restored_again() -> None:
+    first = plan_shared().restore
+    assert first is not None
+    done = replace(first, status=RestoreStatus.RESTORED, source={**first.source, "snapshot_id": "by another execution"})
+
+    assert plan_shared(latest=done).choice is Choice.NOTHING
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from lambdas.release.restore_rules import Restore, RestoreStatus
 from lambdas.release.restores import Restores
 from lambdas.release.rules import Lease, Live, OrderAction, Phase, PointStatus, RollbackPoint, Work
 from tests.builders import BLUE, DEPLOYMENT, GREEN, OPERATE, OTHER_OPERATE, OTHER_RESTORING, RESTORING, at
-from tests.fakes import FakeExecutions, ShownListener
+from tests.fakes import FakeExecutions, FakeParameters, ShownListener
 
 CONTEXT: Any = SimpleNamespace(
     function_name="it", memory_limit_in_mb=512, invoked_function_arn="arn:of:it", aws_request_id="1"
@@ -81,6 +81,13 @@ def account(
     monkeypatch.setattr(plan_restore, "points", FakePoints())
     monkeypatch.setattr(claim_restore, "load_balancer", ShownListener({BLUE: 100}))
     monkeypatch.setattr(function, "tokens", tokens)
+
+
+@pytest.fixture(autouse=True)
+def parameters(monkeypatch: pytest.MonkeyPatch) -> FakeParameters:
+    fake = FakeParameters()
+    monkeypatch.setattr(record_restore, "parameters", fake)
+    return fake
 
 
 @pytest.fixture(autouse=True)
@@ -325,7 +332,9 @@ def test_a_restore_that_ended_well_says_which_instance_serves(restores: Restores
     assert plan(OTHER_RESTORING, at(55))["decision"] == "nothing"
 
 
-def test_a_restore_under_a_live_release_takes_its_way_back(restores: Restores, record: ReleaseRecord) -> None:
+def test_a_restore_under_a_live_release_takes_its_way_back(
+    restores: Restores, record: ReleaseRecord, parameters: FakeParameters
+) -> None:
     """The other color's instances know the former database, which lets nobody in any more."""
     under_a_live_release(record)
     restore = asked(restores)
@@ -340,9 +349,13 @@ def test_a_restore_under_a_live_release_takes_its_way_back(restores: Restores, r
     live = record.read().live
     assert live is not None
     assert live.rollback_point == replace(POINT, status=PointStatus.EXPIRED)
+    assert BLUE in parameters.written["/way-back"], "the commands for humans change nothing any more"
+    assert GREEN not in parameters.written["/way-back"]
 
 
-def test_a_failed_restore_under_a_live_release_leaves_its_way_back(restores: Restores, record: ReleaseRecord) -> None:
+def test_a_failed_restore_under_a_live_release_leaves_its_way_back(
+    restores: Restores, record: ReleaseRecord, parameters: FakeParameters
+) -> None:
     under_a_live_release(record)
     restore = asked(restores)
     answer()
@@ -353,6 +366,7 @@ def test_a_failed_restore_under_a_live_release_leaves_its_way_back(restores: Res
     live = record.read().live
     assert live is not None
     assert live.rollback_point == replace(POINT, status=PointStatus.VALID)
+    assert parameters.written == {}
 
 
 def test_a_restore_that_goes_on_was_claimed_when_users_were_shut_out(restores: Restores) -> None:

@@ -181,6 +181,16 @@ def test_release_in_spite_of_alarms_may_mend_the_old_version(
     assert look(lease, at(7))["done"]
 
 
+def test_trouble_of_the_old_version_is_expected_after_breaking_migrations(
+    record: ReleaseRecord, cloudwatch: FakeCloudWatch, lease: Lease
+) -> None:
+    """It does not work with the database any more: from the migrations to the shift its users have met that."""
+    record.note_release("new", {"no_automatic_rollback": "the old version knows no currencies"})
+    cloudwatch.on = {BLUE_ALARM: at(3)}
+    look(lease, at(2))
+    assert look(lease, at(7))["done"]
+
+
 def test_judgement_is_noted_when_it_is_another_one(record: ReleaseRecord, lease: Lease) -> None:
     look(lease, at(2))
     assert record.release("new")["judgement"]["at"] == at(2)

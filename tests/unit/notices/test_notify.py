@@ -12,7 +12,7 @@ from moto.sns.models import sns_backends
 from lambdas.notices import notify
 from lambdas.notices.rules import Kind
 from lambdas.notices.topic import Topic
-from tests.builders import DEPLOYMENT, PARAMETERS, REPORTS
+from tests.builders import APPROVAL_URL, DEPLOYMENT, PARAMETERS, REPORTS
 from tests.statemachines.definitions import golden, payload_of, tasks
 
 CONTEXT: Any = SimpleNamespace(
@@ -48,6 +48,11 @@ def test_address_is_no_secret(topic: str) -> None:
     """Whoever gets hold of the mail still has to log in."""
     notify.lambda_handler(EVENT, CONTEXT)
     assert "Signature" not in sent(topic)[0][1]
+
+
+def test_who_is_asked_for_an_approval_is_told_the_url(topic: str) -> None:
+    notify.lambda_handler({**EVENT, "kind": Kind.RESTORE_ASKED.value}, CONTEXT)
+    assert APPROVAL_URL in sent(topic)[0][1]
 
 
 def test_commands_of_the_way_back_are_sent_when_nothing_else_helps(topic: str) -> None:

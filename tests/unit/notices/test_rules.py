@@ -98,3 +98,33 @@ def test_reason_is_the_failure_where_there_is_one(failure: dict[str, str], reaso
 def test_subject_says_whether_somebody_has_to_act(kind: Kind) -> None:
     subject = compose(Notice(kind, "new", "", "arn"), "receipts", "production").subject
     assert waits_for_somebody(kind) == ("ACTION NEEDED" in subject)
+
+
+def test_page_about_a_held_release_has_every_way_on_to_paste() -> None:
+    """Nothing moves traffic by itself then, so the reader must not have to look anything up."""
+    body = compose(Notice(Kind.HELD, "2222222-abcd", "an alarm is on", "arn"), "receipts", "production").body
+    for given in (
+        'receipts-production-rollback with the input {"release_id": "2222222-abcd", "reason": "…"}',
+        '{"release_id": "2222222-abcd", "database": true, "reason": "…"}',
+        'receipts-production-operate with {"action": "end-window", "release_id": "2222222-abcd", "reason": "…"}',
+    ):
+        assert given in body
+
+
+def test_page_about_a_changed_schema_names_the_restore() -> None:
+    body = compose(Notice(Kind.SCHEMA_CHANGED, "2222222-abcd", "", "arn"), "receipts", "production").body
+    assert 'receipts-production-restore-database with the input {"release_id": "2222222-abcd", "reason": "…"}' in body
+
+
+def test_approvers_are_told_where_to_send_an_answer() -> None:
+    """A URL that takes signed requests alone: whoever merely has the message can do nothing with it."""
+    url = "https://0123.lambda-url.eu-west-1.on.aws/"
+    body = compose(Notice(Kind.RESTORE_ASKED, "new", "", "arn", approval_url=url), "receipts", "production").body
+
+    assert f"as a POST to {url}" in body
+    assert "Approve as somebody else" in body
+
+
+@pytest.mark.parametrize(("kind", "url"), [(Kind.RESTORE_ASKED, ""), (Kind.RESTORE_APPROVED, "https://it/")])
+def test_nobody_else_is_told_of_a_url(kind: Kind, url: str) -> None:
+    assert "POST" not in compose(Notice(kind, "new", "", "arn", approval_url=url), "receipts", "production").body

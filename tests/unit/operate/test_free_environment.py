@@ -161,6 +161,36 @@ def test_who_has_escalated_works_no_more(record: ReleaseRecord, executions: Fake
     assert free()["verdict"] == "carried_out"
 
 
+RUNNING = {"class": "breaking", "status": "running", "ends_by": at(20), "build_id": ""}
+
+
+@pytest.mark.parametrize(
+    ("facts", "what"),
+    [
+        ({"migrations": RUNNING}, "Migrations"),
+        ({"infrastructure": {"ends_by": at(20)}}, "Terraform"),
+        ({"infrastructure_rollback": {"ends_by": at(20)}}, "Terraform"),
+    ],
+)
+def test_nothing_is_taken_while_something_of_the_dead_may_run(
+    record: ReleaseRecord, facts: dict[str, Any], what: str
+) -> None:
+    hold(record, Phase.SHIFTING)
+    record.note_release("new", facts)
+    assert f"{what} of the dead release may run until {at(20)}" in refused(record)
+    assert free(now=at(20))["verdict"] == "carried_out"
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [{"migrations": {**RUNNING, "status": "failed"}}, {"infrastructure": {"ends_by": at(20), "ended_at": at(3)}}],
+)
+def test_what_has_ended_is_not_waited_for(record: ReleaseRecord, facts: dict[str, Any]) -> None:
+    hold(record, Phase.SHIFTING)
+    record.note_release("new", facts)
+    assert free()["verdict"] == "carried_out"
+
+
 @pytest.mark.parametrize("phase", [Phase.SHIFTING, Phase.ROLLING_BACK])
 def test_divided_traffic_is_for_a_human(record: ReleaseRecord, listener: ShownListener, phase: Phase) -> None:
     listener.weights = DIVIDED

@@ -104,6 +104,16 @@ def test_end_of_window_gives_the_way_back_up(record: ReleaseRecord) -> None:
     assert orders(record) == [("end-window", OPERATE)]
 
 
+def test_end_of_window_keeps_a_held_release_that_was_never_promoted(record: ReleaseRecord) -> None:
+    """Nothing else would let the release come that mends it."""
+    lease = record.claim(Work(), PREPARING)
+    held = replace(LIVE, no_automatic_rollback="the old version knows no currencies")
+    record.begin_shifting(lease, held, Phase.BAKING, {"api": {GREEN: 100, BLUE: 0}}, at(2))
+    record.finish(lease, Phase.ESCALATED, at(4), {})
+    assert order("end-window")["verdict"] == "carried_out"
+    assert record.read().live == replace(held, rollback_point=replace(POINT, status=PointStatus.EXPIRED))
+
+
 @pytest.mark.usefixtures("promoted")
 @pytest.mark.parametrize(
     ("action", "given", "verdict"),

@@ -370,3 +370,14 @@ def test_maintenance_can_be_ended_before_its_time_and_once() -> None:
     assert ended == replace(BEGUN, until="2026-03-01T10:10:00Z")
     assert ordered(OrderAction.END_MAINTENANCE, replace(record, maintenance=ended)).verdict is Verdict.ALREADY_SO
     assert ordered(OrderAction.END_MAINTENANCE, free()).verdict is Verdict.ALREADY_SO
+
+
+def test_a_held_release_that_was_never_promoted_is_kept_by_ending_its_window() -> None:
+    """Nothing rolls it back by itself, and the next release is to mend it."""
+    kept = free(window_ends_at=None)
+    record = replace(kept, live=replace(LIVE, rollback_point=replace(POINT, window_ends_at=None)))
+    assert ordered(OrderAction.END_WINDOW, record).verdict is Verdict.REFUSED
+    held_back = replace(record, live=replace(record.live or LIVE, no_automatic_rollback="it knows no currencies"))
+    assert ordered(OrderAction.END_WINDOW, held_back).verdict is Verdict.CARRIED_OUT
+    assert "to give its way back up, order end-window" in ordered(OrderAction.PAUSE, held_back).reason
+    assert 'with {"release_id": "live", "reason": "…"}' in ordered(OrderAction.PAUSE, held_back).reason

@@ -173,3 +173,84 @@ def test_release_waits_for_no_window_without_end() -> None:
 )
 def test_failure_is_explained_in_one_line(failure: dict[str, str], explained: str) -> None:
     assert explain_failure(failure) == explained
+
+
+CONSENT = "the old version knows no currencies"
+
+
+@pytest.mark.parametrize(
+    ("given", "migrations", "consent"),
+    [
+        ({}, "none", ""),
+        ({"migrations": "none"}, "none", ""),
+        ({"migrations": "backward-compatible"}, "backward-compatible", ""),
+        ({"migrations": "breaking", "no_automatic_rollback": f" {CONSENT} "}, "breaking", CONSENT),
+    ],
+)
+def test_a_request_declares_its_migrations(given: dict[str, str], migrations: str, consent: str) -> None:
+    request = read_request({"version": "4f2c1e9", **given}, "one")
+    assert (request.problem, request.migrations, request.no_automatic_rollback) == ("", migrations, consent)
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"migrations": "some"}, "must be one of none, backward-compatible, breaking, but it is text 'some'"),
+        ({"migrations": ["breaking"]}, "must be one of none, backward-compatible, breaking, but it is a list"),
+        ({"migrations": "breaking"}, "such a release is not rolled back by itself"),
+        ({"migrations": "breaking", "no_automatic_rollback": " "}, "add field 'no_automatic_rollback' with the reason"),
+        ({"migrations": "breaking", "no_automatic_rollback": True}, "add field 'no_automatic_rollback'"),
+        ({"migrations": "breaking", "no_automatic_rollback": "x" * 1001}, "in 1 to 1000 characters"),
+        ({"no_automatic_rollback": CONSENT}, "goes with migrations 'breaking' only"),
+        ({"migrations": "backward-compatible", "no_automatic_rollback": CONSENT}, "goes with migrations 'breaking'"),
+    ],
+)
+def test_breaking_migrations_need_consent_and_nothing_else_does(given: dict[str, object], named: str) -> None:
+    """Who asks for such a release must have seen what it gives up."""
+    assert named in read_request({"version": "4f2c1e9", **given}, "one").problem
+
+
+def test_where_nothing_migrates_no_release_can_ask_for_it() -> None:
+    """It would go live without what it needs."""
+    given = {"version": "4f2c1e9", "migrations": "backward-compatible"}
+    assert "add the table [migrations]" in read_request(given, "one", can_migrate=False).problem
+    assert read_request({"version": "4f2c1e9", "migrations": "none"}, "one", can_migrate=False).problem == ""
+
+
+def test_a_held_release_that_was_never_promoted_can_be_kept() -> None:
+    """It is not rolled back by itself, so there must be another way to the next release."""
+    held = replace(live(PointStatus.VALID, None), no_automatic_rollback=CONSENT)
+    record = EnvironmentRecord(work=Work(token=3, phase=Phase.ESCALATED, release_id="new"), live=held)
+    with pytest.raises(RollbackWindowOpen) as raised:
+        check_deploy_claim(record, DEPLOYMENT, at(10), in_window=InWindow.REFUSE)
+    assert 'with the input {"release_id": "new", "reason": "…"}' in str(raised.value)
+    assert "or keep the release with the order end-window" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "can_apply", "wanted"),
+    [
+        ({}, False, False),
+        ({}, True, True),
+        ({"infrastructure": False}, True, False),
+        ({"infrastructure": False}, False, False),
+        ({"infrastructure": True}, True, True),
+    ],
+)
+def test_release_brings_its_infrastructure_where_it_is_described_unless_told_otherwise(
+    given: dict[str, bool], *, can_apply: bool, wanted: bool
+) -> None:
+    request = read_request({"version": "4f2c1e9", **given}, "one", can_apply=can_apply)
+
+    assert (request.problem, request.infrastructure) == ("", wanted)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [("yes", "must be true or false, but it is text 'yes'"), (True, "add the table [infrastructure]")],
+)
+def test_infrastructure_that_nobody_has_described_cannot_be_asked_for(given: object, said: str) -> None:
+    request = read_request({"version": "4f2c1e9", "infrastructure": given}, "one")
+
+    assert said in request.problem
+    assert not request.infrastructure

@@ -8,9 +8,10 @@ import pytest
 from lambdas.reports.event_rules import decisions_of, events_of, request_of
 from lambdas.reports.restore_event_rules import frozen_for, losses_of, lost_rows
 from lambdas.reports.story import Tone
-from tests.builders import RESTORING
+from tests.builders import OPERATE, RESTORING
 from tests.unit.reports.histories import Played
 
+SESSIONS = "arn:aws:sts::123456789012:assumed-role/approver"
 LOST = {"receipts": {"inserted": 1200, "changed": 3, "deleted": 0}, "owners": {"inserted": 0}}
 
 
@@ -36,10 +37,15 @@ def test_a_restore_says_why_it_was_asked_for(given: dict[str, Any], said: str) -
 
 
 @pytest.mark.parametrize(
-    ("approved", "said"), [(True, "A human has approved it: worth it"), (False, "A human has rejected it: worth it")]
+    ("approved", "by", "said"),
+    [
+        (True, OPERATE, "A human has approved it: worth it"),
+        (False, OPERATE, "A human has rejected it: worth it"),
+        (True, f"{SESSIONS}/kim", f"{SESSIONS}/kim has approved it: worth it"),
+    ],
 )
-def test_an_answer_is_read_as_the_human_gave_it(approved: bool, said: str) -> None:  # noqa: FBT001
-    answer = {"approved": approved, "by": "the operate machine", "reason": "worth it"}
+def test_an_answer_is_read_as_the_human_gave_it(approved: bool, by: str, said: str) -> None:  # noqa: FBT001
+    answer = {"approved": approved, "by": by, "reason": "worth it"}
     asked = restore().human("Wait for approval", "ask-approval", answer)
     assert events_of(asked.read())[-1].text == said
 

@@ -155,3 +155,30 @@ def test_reason_names_the_alarm() -> None:
     refusal = refused(alarms=[on(since=at(1))])
     assert refusal
     assert ERRORS.full(PREFIX) in refusal.reason
+
+
+HELD = replace(LIVE, no_automatic_rollback="the old version knows no currencies")
+
+
+def holds(refusal: Refusal | None) -> bool:
+    return pages(refusal, "Release new is not rolled back by itself") and refusal is not None and refusal.holds
+
+
+def test_alarm_of_a_release_with_breaking_migrations_pages() -> None:
+    """The old version does not work with the database any more."""
+    held = refused(record=with_live(HELD))
+    assert holds(held)
+    assert pages(held, "the old version knows no currencies")
+
+
+def test_who_is_paged_about_such_a_release_always_hears_that_it_is_held() -> None:
+    assert holds(refused(record=with_live(HELD, Work(token=3, phase=Phase.ESCALATED))))
+    blue = replace(ERRORS, color="blue")
+    assert holds(refused(event(blue), with_live(HELD), [on(blue)]))
+
+
+def test_such_a_release_is_like_every_other_once_its_window_is_over() -> None:
+    over = replace(HELD, rollback_point=replace(POINT, window_ends_at=at(10)))
+    refusal = refused(record=with_live(over, Work(token=3, phase=Phase.COMMITTED)))
+    assert pages(refusal, "outside the time")
+    assert not holds(refusal)

@@ -155,6 +155,30 @@ def test_pause_holds_no_rollback(record: ReleaseRecord, shifting: Lease, given: 
     assert record.read().work.order is None
 
 
+@pytest.mark.usefixtures("shifting")
+def test_who_goes_on_with_a_dead_rollback_asks_for_the_database_as_that_one_was_told(
+    record: ReleaseRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever wanted the data back has said so once, and why."""
+    monkeypatch.setattr(function, "settings", replace(function.settings, restore_machine="arn:of:it"))
+    assert claim({"database": True, "reason": "receipts are garbled"})["database"] is True
+
+    ended = {"source": "execution-status", "execution_arn": ROLLBACK, "status": "ABORTED"}
+    answer = claim(ended, OTHER_ROLLBACK)
+    assert (answer["action"], answer["database"], answer["why"]) == ("switch", True, "receipts are garbled")
+    third = claim({"source": "watchdog", "execution_arn": OTHER_ROLLBACK}, "arn:of:the:third")
+    assert (third["database"], third["why"]) == (True, "receipts are garbled")
+    assert record.read().work.database == "receipts are garbled"
+    assert {answer["asked_by"], third["asked_by"], record.read().work.asked_by} == {ROLLBACK}
+
+
+@pytest.mark.usefixtures("shifting")
+def test_who_goes_on_with_a_rollback_of_traffic_alone_asks_for_no_data() -> None:
+    claim()
+    answer = claim({"source": "execution-status", "execution_arn": ROLLBACK, "status": "ABORTED"}, OTHER_ROLLBACK)
+    assert (answer["database"], answer["asked_by"]) == (False, "")
+
+
 class ClaimedInBetween(ReleaseRecord):
     """A record in which another rollback claims right after the deployment was seen to hold it."""
 

@@ -1,6 +1,6 @@
 """What a restore of the database has frozen stays frozen, whoever asks; and nobody but a human has data thrown away."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -87,9 +87,44 @@ def test_late_events_about_others_change_nothing() -> None:
         assert decided(RollbackRequest(Source.EXECUTION_STATUS, DEPLOYMENT), work).action is Action.NOTHING
 
 
-@pytest.mark.parametrize("work", [UNDER_WAY, FROZEN, FOUND])
-def test_an_alarm_under_a_freeze_pages(work: Work) -> None:
+def test_an_alarm_pages_nobody_while_a_restore_keeps_users_away_as_planned() -> None:
     """The probe meets 503, so that some alarm turns on is sure."""
+    refusal = refused(UNDER_WAY, since=at(22))
+
+    assert refusal is not None
+    assert not refusal.pages
+
+
+def test_what_was_on_before_or_is_not_about_users_pages_also_then() -> None:
+    for refusal in (refused(UNDER_WAY, since=at(19)), refused(UNDER_WAY, since=at(22), effect=Effect.PAGES)):
+        assert refusal is not None
+        assert refusal.pages
+
+
+def test_an_alarm_that_outlasts_a_restore_is_told_once(record: ReleaseRecord, monkeypatch: pytest.MonkeyPatch) -> None:
+    """During the freeze nobody was paged for it."""
+    executions = FakeExecutions()
+    monkeypatch.setattr(watchdog, "record", record)
+    monkeypatch.setattr(watchdog, "executions", executions)
+    of_freeze, of_later = (
+        Alarm(AlarmName(Effect.ROLLS_BACK, "probe-login", ""), is_on=True, since=since) for since in (at(22), at(36))
+    )
+    monkeypatch.setattr(watchdog, "alarms", Described((of_freeze, of_later)))
+    lease = record.claim(Work(), replace(UNDER_WAY, token=0))
+    record.finish(lease, Phase.RESTORED, at(30), {})
+
+    told = [watchdog.watch(at(minute))["alarm"] for minute in range(31, 45)]
+
+    assert told == [""] * 4 + [of_freeze.name.full("receipts-test")] * 5 + [""] * 5
+    (given,) = executions.started.values()
+    assert given["changed_at"] == at(22)
+    refusal = refused(record.read().work, since=at(22))
+    assert refusal is not None
+    assert refusal.pages
+
+
+@pytest.mark.parametrize("work", [FROZEN, FOUND])
+def test_an_alarm_under_a_freeze_that_nobody_ends_pages(work: Work) -> None:
     refusal = refused(work, since=at(22))
 
     assert refusal is not None
@@ -105,8 +140,18 @@ def test_an_alarm_that_came_with_the_freeze_takes_no_release_back(phase: Phase, 
     assert (refusal is not None) == is_of_freeze
 
 
-def refused(work: Work, since: str) -> Any:
-    name = AlarmName(Effect.ROLLS_BACK, "probe-login", "")
+@dataclass(frozen=True)
+class Described:
+    """Critical alarms as CloudWatch describes them."""
+
+    alarms: tuple[Alarm, ...]
+
+    def that_roll_back(self) -> tuple[Alarm, ...]:
+        return self.alarms
+
+
+def refused(work: Work, since: str, effect: Effect = Effect.ROLLS_BACK) -> Any:
+    name = AlarmName(effect, "probe-login", "")
     alarms = CriticalAlarms("receipts-test", [Alarm(name, is_on=True, since=since)])
     event = AlarmEvent(name.full("receipts-test"), "OK", since)
     return refuse_alarm(event, alarms, EnvironmentRecord(work, LIVE), at(35))

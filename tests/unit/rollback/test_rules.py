@@ -16,6 +16,7 @@ from lambdas.rollback.rules import (
     claimed_work,
     decide,
     read_rollback_request,
+    restored,
     with_why,
 )
 from lambdas.traffic.rules import Route
@@ -267,3 +268,59 @@ def test_why_is_read_wherever_somebody_reads_what_is_done() -> None:
     assert with_why(done, request).reason == "Goes back. Reason: checkout is broken"
     assert with_why(done, RollbackRequest()) == done
     assert with_why(nothing, request) == nothing
+
+
+def breaking(status: PointStatus = PointStatus.VALID, window_ends_at: str | None = None) -> Live:
+    return replace(live(status, window_ends_at), no_automatic_rollback="the old version knows no currencies")
+
+
+@pytest.mark.parametrize("source", [Source.DEPLOYMENT, Source.EXECUTION_STATUS, Source.WATCHDOG])
+@pytest.mark.parametrize(
+    ("phase", "action"),
+    [
+        (Phase.PREPARING, Action.ABORT),
+        (Phase.SHIFTING, Action.HOLD),
+        (Phase.BAKING, Action.HOLD),
+        (Phase.COMMITTED, Action.FINISH),
+    ],
+)
+def test_nothing_that_goes_by_itself_takes_a_release_back_after_breaking_migrations(
+    source: Source, phase: Phase, action: Action
+) -> None:
+    record = EnvironmentRecord(work=held(phase), live=breaking())
+    assert decided(about(DEPLOYMENT, source), record) is action
+
+
+@pytest.mark.parametrize("work", [held(Phase.BAKING), Work(token=7, phase=Phase.ESCALATED), Work(token=7)])
+def test_a_human_takes_it_back_who_names_it(work: Work) -> None:
+    """The input {} stands in many a message and in habits: it is too short for what this breaks."""
+    record = EnvironmentRecord(work=work, live=breaking())
+    assert decided(RollbackRequest(release_id="new", database=True), record) is Action.SWITCH
+    verdict = decide(OPERATOR, record, ROLLBACK, NOW, holder_runs=True)
+    assert verdict.action is Action.IMPOSSIBLE
+    assert 'start this machine with {"release_id": "new", "reason": "…"}' in verdict.reason
+    assert '{"release_id": "new", "reason": "…", "database": true}' in verdict.reason
+
+
+def test_what_is_held_keeps_its_release_and_its_reason() -> None:
+    record = EnvironmentRecord(work=held(Phase.SHIFTING), live=breaking())
+    verdict = with_why(
+        decide(about(DEPLOYMENT), record, ROLLBACK, NOW, holder_runs=False),
+        replace(about(DEPLOYMENT), why="its execution has FAILED"),
+    )
+    assert "after which version 1111111 does not work with the database (the old version knows no currencies)" in (
+        verdict.reason
+    )
+    assert verdict.reason.endswith("Reason: its execution has FAILED")
+    work = claimed_work(record, verdict, ROLLBACK, NOW)
+    assert (work.phase, work.release_id, work.action) == (Phase.ROLLING_BACK, "new", "hold")
+
+
+def test_a_rollback_that_died_while_it_held_a_release_holds_it_still() -> None:
+    record = EnvironmentRecord(work=held(Phase.ROLLING_BACK, OTHER_ROLLBACK, action=Action.HOLD), live=breaking())
+    assert decided(about(OTHER_ROLLBACK), record, holder_runs=False) is Action.HOLD
+
+
+def test_what_was_restored_is_an_ordinary_release_again() -> None:
+    """The version that served before has no migrations of its own to be held for."""
+    assert restored(breaking(), NOW).no_automatic_rollback is None

@@ -152,6 +152,51 @@ def test_watchdog_starts_nothing_for_what_would_move_no_traffic(
     assert executions.started == {}
 
 
+def test_watchdog_leaves_a_held_release_alone(
+    record: ReleaseRecord, executions: FakeExecutions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The alarm's event has paged, and nothing is moved for it."""
+    lease = record.claim(Work(), Work(holder=DEPLOYMENT, phase=Phase.PREPARING, release_id="new"))
+    live = Live("new", "2222222", "green", at(2), POINT, no_automatic_rollback="the old version knows no currencies")
+    record.commit(lease, live, at(3))
+    record.finish(lease, Phase.COMMITTED, at(3), {})
+    assert heard(monkeypatch, ERRORS) == ""
+    assert executions.started == {}
+
+
+@dataclass(frozen=True)
+class Blue:
+    """What the metrics say of the way back."""
+
+    said: str
+
+    def trouble(self, color: str, now: str) -> str:
+        assert color == "blue"
+        assert now
+        return self.said
+
+
+def test_watchdog_pages_once_while_both_colors_fail_and_rolls_back_when_only_one_does(
+    record: ReleaseRecord, executions: FakeExecutions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It looks every minute, and the rollback machine would move no traffic and page each time."""
+    executions.running.add(DEPLOYMENT)
+    lease = record.claim(Work(), Work(holder=DEPLOYMENT, phase=Phase.PREPARING, release_id="new"))
+    live = Live("new", "2222222", "green", at(2), replace(POINT, window_ends_at=None))
+    record.begin_shifting(lease, live, Phase.SHIFTING, {}, at(3))
+    monkeypatch.setattr(function, "old_color", Blue("6 of 100 requests failed"))
+    for minute in range(10, 15):
+        assert heard(monkeypatch, ERRORS, now=at(minute))
+    assert len(executions.started) == 1
+    heard(monkeypatch, replace(ERRORS, since=at(14)), now=at(16))
+    assert len(executions.started) == 2, "it was off between, and is on again"
+
+    monkeypatch.setattr(function, "old_color", Blue(""))
+    for minute in (17, 18):
+        heard(monkeypatch, ERRORS, now=at(minute))
+    assert len(executions.started) == 4, "each of them moves traffic, if the one before could not"
+
+
 @pytest.mark.usefixtures("promoted")
 def test_watchdog_leaves_alarms_alone_when_the_window_is_over(
     executions: FakeExecutions, monkeypatch: pytest.MonkeyPatch

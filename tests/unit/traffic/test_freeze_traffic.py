@@ -8,12 +8,19 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
-from lambdas.errors import FreezeRefused, LeaseLost
+from lambdas.errors import FreezeRefused, LeaseLost, ListenerDrifted
 from lambdas.release.record import ReleaseRecord
 from lambdas.release.rules import Lease, Phase, Work
 from lambdas.traffic import freeze_traffic as freezing
 from lambdas.traffic import thaw_traffic as thawing
-from lambdas.traffic.freeze_rules import Owner, listener_of
+from lambdas.traffic.freeze_rules import (
+    EVERYTHING,
+    ListenerRule,
+    Owner,
+    conditions_of_freeze,
+    listener_of,
+    require_thawed,
+)
 from lambdas.traffic.listeners import Listeners
 from lambdas.traffic.rules import Route
 from lambdas.traffic.settle import Watch, settle
@@ -24,6 +31,9 @@ from tests.unit.traffic.conftest import Account
 
 CONTEXT: Any = SimpleNamespace(
     function_name="it", memory_limit_in_mb=512, invoked_function_arn="arn:of:it", aws_request_id="1"
+)
+RULE = (
+    "arn:aws:elasticloadbalancing:eu-west-1:123456789012:listener-rule/app/receipts/50dc6c495c0c9188/f2f7dc8efc522ab2"
 )
 OWNER, OTHER = Owner("receipts", "test"), Owner("receipts", "production")
 
@@ -108,6 +118,41 @@ def test_freeze_answers_every_user_and_no_test(lease: Lease, balancer: Balancer,
         assert balancer.tags(rule) == expected
 
 
+def test_other_services_on_a_shared_listener_are_not_frozen(lease: Lease, balancer: Balancer) -> None:
+    """Where our route is a rule, only its requests are answered; a lost answer and a repetition are recognised."""
+    shared, first = balancer.live[-1], balancer.routes[0]
+    ours = {"Field": "host-header", "HostHeaderConfig": {"Values": ["receipts.example"]}}
+    forward = [{"Type": "forward", "TargetGroupArn": first.blue}]
+    rule = balancer.elbv2.create_rule(ListenerArn=shared, Priority=7, Conditions=[ours], Actions=forward)
+    theirs = [{"Field": "host-header", "HostHeaderConfig": {"Values": ["others.example"]}}]
+    balancer.elbv2.create_rule(ListenerArn=shared, Priority=8, Conditions=theirs, Actions=forward)
+    route = Route("shared", rule["Rules"][0]["RuleArn"], first.test_arn, first.blue, first.green)
+    balancer.routes = (route,)
+
+    (made,) = freeze(lease, balancer)
+
+    (frozen,) = balancer.first(shared)
+    assert made == frozen["RuleArn"]
+    assert [each["HostHeaderConfig"] for each in frozen["Conditions"]] == [{"Values": ["receipts.example"]}]
+    assert balancer.answers_itself(shared)
+    assert freeze(lease, balancer) == []
+    (same,) = [each for each in freezing.listeners.tagged_rules(shared) if each.priority == 1]
+    assert freezing.listeners.freeze(shared, OWNER.tags("r-1"), same.conditions) == made
+    with pytest.raises(ListenerDrifted, match="every request of a route on"):
+        require_thawed({shared: freezing.listeners.rules(shared)})
+    assert thaw(lease, balancer) == 1
+    require_thawed({shared: freezing.listeners.rules(shared)})
+
+
+def test_several_routes_on_a_listener_are_frozen_with_all_of_it() -> None:
+    """There is room for one rule before all others, and conditions of one rule cannot be those of two."""
+    two = [Route(name, f"{RULE}/{name}", "test", "blue", "green") for name in ("a", "b")]
+    rules = [ListenerRule(route.arn, 5, conditions=({"Field": "host-header"},)) for route in two]
+
+    assert conditions_of_freeze(listener_of(RULE + "/a"), two, rules) == EVERYTHING
+    assert conditions_of_freeze(listener_of(RULE + "/a"), two[:1], rules) == rules[0].conditions
+
+
 def test_freeze_is_in_the_history_before_it_is_in_force(
     record: ReleaseRecord, lease: Lease, balancer: Balancer
 ) -> None:
@@ -151,9 +196,9 @@ def test_rule_that_comes_between_look_and_freeze_is_not_taken_for_ours(
     lease: Lease, balancer: Balancer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Late(Listeners):
-        def freeze(self, listener: str, tags: Any) -> str:
+        def freeze(self, listener: str, tags: Any, conditions: Any = EVERYTHING) -> str:
             balancer.put(listener, 1, {})
-            return super().freeze(listener, tags)
+            return super().freeze(listener, tags, conditions)
 
     monkeypatch.setattr(freezing, "listeners", Late(balancer.elbv2))
     with pytest.raises(FreezeRefused, match=f"Listener {balancer.live[0]} cannot be frozen"):

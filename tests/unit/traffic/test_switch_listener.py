@@ -46,6 +46,17 @@ def test_first_shift_moves_every_route_and_makes_the_release_the_live_one(
     assert found.work.intents == {route.name: route.weights("green", 10) for route in account.routes}
 
 
+def test_first_shift_after_breaking_migrations_holds_the_release(
+    record: ReleaseRecord, preparing: Lease, account: Account, live_new: Live
+) -> None:
+    """From here on alarms are about it, and must find that it is not rolled back by itself."""
+    held = {"automatic_rollback": False, "no_automatic_rollback": "the old version knows no currencies"}
+    record.note_release("new", held)
+    shift(account, record, forward(preparing, 100, 0))
+    assert record.read().live == replace(live_new, since=at(3), no_automatic_rollback=held["no_automatic_rollback"])
+    assert record.read().work.phase is Phase.BAKING
+
+
 def test_repeating_a_finished_shift_changes_nothing(record: ReleaseRecord, preparing: Lease, account: Account) -> None:
     """Step Functions may deliver the same step twice."""
     shift(account, record, forward(preparing, 10, 0))

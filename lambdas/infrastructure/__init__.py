@@ -1,0 +1,1 @@
+"""The infrastructure: Terraform plans and applies, made in CodeBuild."""

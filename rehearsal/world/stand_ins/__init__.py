@@ -1,0 +1,1 @@
+"""Programs that stand in for others in the container of a build."""
