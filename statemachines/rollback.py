@@ -97,8 +97,7 @@ def rollback_definition(
     question.when(_decided(Action.KEEP_FROZEN), _keep_frozen(steps, endings))
     question.when(_decided(Action.ESCALATE), _nothing_to_go_back_to(steps, endings))
     question.when(_decided(Action.PAGE), _left_to_human(steps))
-    if can_migrate:
-        _hold(steps, endings, question)
+    _hold(steps, endings, question)
     question.when(_decided(Action.IMPOSSIBLE), _impossible(steps))
     question.when(_decided(Action.INVALID), steps.reject("$.claim.reason"))
     question.otherwise(
@@ -231,6 +230,7 @@ def _take_infrastructure_back(
         comment="Tells the people on call that the infrastructure is not as it was, and why.",
     )
     back = steps.remember("Note that it is back", "The old version can be released on it.", "back", {"done": True})
+    tell = _tell(steps, "Tell about the infrastructure", "infrastructure_back", at("$.planned.summary"))
     was_alone = _decided(Action.INFRASTRUCTURE)
     which = steps.ask("Was the traffic switched?", "It may have been before, so that only the rest was asked for.")
     which_failed = steps.ask("Was the traffic switched, at least?", "Then the rollback is written down as one.")
@@ -240,7 +240,8 @@ def _take_infrastructure_back(
     which_failed.when(was_alone, failed_alone).otherwise(recorded)
     on_error(failed, which_failed, result_path=sfn.JsonPath.DISCARD)
     failed.next(which_failed)
-    back.next(which)
+    on_error(tell, which, result_path=sfn.JsonPath.DISCARD)
+    back.next(tell).next(which)
     taken = roll_infrastructure_back(steps, endings.lease_lost, back, failed)
     question = steps.ask("Is the infrastructure to follow?", "Only a human can have asked for it.")
     asked = sfn.Condition.boolean_equals("$.claim.infrastructure", value=True)
@@ -258,7 +259,6 @@ def _alone(steps: Steps, endings: _Endings) -> tuple[sfn.IChainable, sfn.IChaina
         on_error(release, endings.escalated)
         ends.append(release)
     well, otherwise = ends
-    tell = _tell(steps, "Tell about the infrastructure", "infrastructure_back", at("$.planned.summary"))
     done = steps.succeed("Infrastructure is back", "It is that of the version that serves, as far as settings say.")
     failed = steps.fail(
         "Infrastructure is not back",
@@ -266,8 +266,7 @@ def _alone(steps: Steps, endings: _Endings) -> tuple[sfn.IChainable, sfn.IChaina
         "InfrastructureNotBack",
         cause_path=sfn.JsonPath.format("{}: {}", at("$.failure.Error"), at("$.failure.Cause")),
     )
-    on_error(tell, done, result_path=sfn.JsonPath.DISCARD)
-    well.next(tell).next(done)
+    well.next(done)
     otherwise.next(failed)
     return well, otherwise
 

@@ -115,7 +115,8 @@ _ADVICE: Mapping[Kind, str] = {
         " configuration with Terraform by hand."
     ),
     Kind.INFRASTRUCTURE_BACK: (
-        "Traffic was not touched. To release the version that serves anew on this infrastructure, start"
+        "What is not among rollback_targets of the settings stays as the release has left it. After a rollback of the"
+        " traffic the version that serves is released anew by itself; otherwise that takes a start of"
         ' {deploy_machine} with {{"version": "…", "infrastructure": false}}.'
     ),
     Kind.NOT_RELEASED_AGAIN: (

@@ -123,7 +123,7 @@ def test_release_that_cannot_be_started_is_told(account: Machines) -> None:
     run = account.run("rollback", {"Claim rollback": BACK_TOO, "Start release of old version": UNFORESEEN})
 
     assert run.entered[-1] == "Rolled back"
-    assert kinds(run) == ["rolled_back", "not_released_again"]
+    assert kinds(run) == ["infrastructure_back", "rolled_back", "not_released_again"]
 
 
 def test_rollback_that_nobody_asked_for_more_of_leaves_the_infrastructure_and_pages_it(account: Machines) -> None:
@@ -140,7 +140,7 @@ def test_infrastructure_alone_touches_no_traffic(account: Machines) -> None:
     assert run.called == [
         *("Claim rollback", "Look at applies", "Plan old infrastructure", "Check old plan"),
         *("Apply old infrastructure", "Check old infrastructure"),
-        *("Release environment after infrastructure", "Tell about the infrastructure"),
+        *("Tell about the infrastructure", "Release environment after infrastructure"),
     ]
     assert run.given("Release environment after infrastructure")["phase"] == "aborted"
     assert run.ending[0] == "SUCCEEDED"
