@@ -425,7 +425,7 @@ def _bake(steps: Steps, shift: ShiftStep, endings: _Endings, then: sfn.IChainabl
     question.when(sfn.Condition.boolean_equals("$.bake.asks", value=True), ask)
     done = sfn.Condition.boolean_equals("$.bake.done", value=True)
     on_error(judge, endings.lease_lost, LeaseLost)
-    on_error(judge, endings.left_to_human, NotTheRelease)
+    on_error(judge, endings.left_to_human, NotTheRelease, ListenerDrifted)
     on_error(judge, endings.rolled_back)
     on_error(ask, wait, result_path=sfn.JsonPath.DISCARD)
     ask.next(wait)

@@ -42,7 +42,7 @@ from lambdas.judge.rules import (
     standing,
 )
 from lambdas.judge.way_back import WayBack
-from lambdas.judge.way_back_rules import Looked, Wanted, explain_trouble, is_due, is_news
+from lambdas.judge.way_back_rules import Looked, Wanted, explain_trouble, is_due, is_news, require_shifted
 from lambdas.observability import logger, step
 from lambdas.operate.rules import remembered
 from lambdas.release.bake_rules import Look, bake_of, look_at_bake
@@ -134,8 +134,8 @@ def judge_bake(occasion: Occasion) -> dict[str, Any]:
     Prove that the lease is held still, judge the release by alarms and evidence, and look at bake and orders.
 
     A release is judged while it is paused, too: a pause never keeps a bad one. What cannot be read is missing evidence.
-    Safe to repeat. Raises LeaseLost before anything is read, ReleaseUnhealthy, NotTheRelease, and PauseExpired when
-    nobody has let a paused release go on in time.
+    Safe to repeat. Raises LeaseLost before anything is read, ReleaseUnhealthy, NotTheRelease, ListenerDrifted when
+    somebody else has moved the listener, and PauseExpired when nobody has let a paused release go on in time.
     """
     work, bake = _renew(occasion)
     history = record.release(occasion.release_id)
@@ -201,7 +201,8 @@ def _news_of_way_back(occasion: Occasion, history: Mapping[str, Any], orders: St
     there = way_back.readable(wanted)
     if there is None:
         return None
-    trouble = explain_trouble(wanted, there, settings.routes, occasion.percent)
+    require_shifted(wanted, there, settings.routes, occasion.percent)
+    trouble = explain_trouble(wanted, there, settings.routes)
     found = Looked(occasion.now, occasion.percent, trouble)
     record.note_release(occasion.release_id, found.as_record())
     if orders.promotes or not is_news(last, found):

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+from lambdas.errors import ListenerDrifted
 from lambdas.release.rules import other_color, seconds_since
 from lambdas.traffic.rules import Route, Weights, same_shares
 
@@ -80,19 +81,27 @@ def is_news(last: Looked | None, found: Looked) -> bool:
     return not last.trouble or (last.percent != found.percent and last.trouble != found.trouble)
 
 
-def explain_trouble(wanted: Wanted, found: Found, routes: Sequence[Route], percent: int) -> str:
+def require_shifted(wanted: Wanted, found: Found, routes: Sequence[Route], percent: int) -> None:
+    """Raise ListenerDrifted unless traffic is divided as this release has divided it."""
+    for route in routes:
+        forwards = found.forwards.get(route.arn, {})
+        if not same_shares(forwards, route.weights(other_color(wanted.color), percent)):
+            raise ListenerDrifted(
+                f"Route {route.name} forwards {dict(forwards)}, and {percent} % were shifted. Somebody else has moved"
+                f" it while the release baked."
+            )
+
+
+def explain_trouble(wanted: Wanted, found: Found, routes: Sequence[Route]) -> str:
     """Say in a sentence what a rollback would miss; empty when it would miss nothing."""
-    troubles = list(_troubles(wanted, found, routes, percent))
+    troubles = list(_troubles(wanted, found, routes))
     return f"The way back is not whole: {'; '.join(troubles)}." if troubles else ""
 
 
-def _troubles(wanted: Wanted, found: Found, routes: Sequence[Route], percent: int) -> Iterator[str]:
+def _troubles(wanted: Wanted, found: Found, routes: Sequence[Route]) -> Iterator[str]:
     for route in routes:
         healthy = found.healthy[route.name]
         if healthy < wanted.healthy:
             yield f"{wanted.color} has {healthy} of {wanted.healthy} healthy targets on route {route.name}"
-        forwards = found.forwards.get(route.arn, {})
-        if not same_shares(forwards, route.weights(other_color(wanted.color), percent)):
-            yield f"route {route.name} forwards {dict(forwards)}, and {percent} % were shifted"
     if found.snapshot != AVAILABLE:
         yield f"snapshot {wanted.snapshot_id} of the database is {found.snapshot or 'gone'}"

@@ -275,7 +275,7 @@ def _noticed(report: Report, others: int) -> str:
     if not any(each.turned_away for each in report.samples):
         return "no user was turned away, so nothing is proven"
     in_order = sorted(report.samples, key=lambda each: each.sent_seconds)
-    return "" if not in_order[-1].failed else "users are turned away still"
+    return "users are turned away still" if in_order and in_order[-1].failed else ""
 
 
 def _one_freeze(report: Report) -> str:

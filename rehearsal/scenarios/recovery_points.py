@@ -68,6 +68,8 @@ def _snapshot_was_copied(report: Report) -> str:
 
 def _what_users_wrote_before_is_there(report: Report) -> str:
     """Promise that receipts which users wrote between the snapshot and the first shift were not lost."""
+    if not report.moves:
+        return "no traffic was shifted"
     first_shift = min(move.at_seconds for move in report.moves)
     uploads = [each for each in report.samples if (each.method, each.path) == ("POST", "/api/v2/receipts")]
     before = sum(not each.failed and each.sent_seconds < first_shift for each in uploads)

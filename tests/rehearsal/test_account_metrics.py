@@ -68,7 +68,7 @@ def test_functions_publish_what_they_do(measured: Measured) -> None:
         stateMachineArn=account.stack.state_machine("deploy"), input='{"version": "5d6e7f8"}'
     )
     account.clock.sleep(60)
-    steps = Metric("Runback", "Completed", frozenset({("Step", "claim_environment"), SERVICE}))
+    steps = Metric("Runback", "Completed", frozenset({("Step", "validate_request"), SERVICE}))
     assert {1.0} == set(account.metrics.values(steps, "Sum", 60, start, start + timedelta(minutes=5)).values())
 
 
