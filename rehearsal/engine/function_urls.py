@@ -98,7 +98,7 @@ class FunctionUrls:
 
     def _event(self, request: AWSRequest, person: Person) -> dict[str, Any]:
         now = self._clock.now()
-        host, account = urlsplit(request.url).hostname or "", person.arn.split(":")[4]
+        host, account = urlsplit(str(request.url)).hostname or "", person.arn.split(":")[4]
         identity = {
             "accessKey": person.access_key,
             "accountId": account,
@@ -141,7 +141,7 @@ def _authorization(request: AWSRequest, access_key: str) -> str:
     headers = {name: value for name, value in request.headers.items() if name != "Authorization"}
     bare = AWSRequest(request.method, request.url, headers, request.data)
     bare.context["timestamp"] = headers["X-Amz-Date"]
-    region = (urlsplit(request.url).hostname or "").split(".")[2]
+    region = (urlsplit(str(request.url)).hostname or "").split(".")[2]
     signer = SigV4Auth(Credentials(access_key, SECRET), "lambda", region)
     signed = signer.signed_headers(signer.headers_to_sign(bare))
     signature = signer.signature(signer.string_to_sign(bare, signer.canonical_request(bare)), bare)

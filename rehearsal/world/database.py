@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 from urllib.parse import urlsplit
 
 from moto.core.responses import ActionResult
@@ -297,7 +297,8 @@ class Database:
         if not kms_key_id:
             raise NoKey(shared.arn)
         of = shared.described.database
-        copy = DBSnapshot(backend, of, target_db_snapshot_identifier, tags=tags, kms_key_id=kms_key_id)
+        made = DBSnapshot(backend, of, target_db_snapshot_identifier, tags=tags, kms_key_id=kms_key_id)
+        copy = cast("DBSnapshot", made)  # moto's metaclass hides what it makes
         copy.status = CREATING
         backend.database_snapshots[target_db_snapshot_identifier] = copy
         instance = backend.databases[shared.server]
