@@ -33,7 +33,7 @@ _USERS_SHOW_SECONDS = 300
 """After a thaw: until metrics show users again, and no scaling policy takes what serves for idle any more."""
 _MOST_PASSWORDS = 20
 """For so long RDS may take to set a password: five minutes, at least."""
-_MOST_PIECES = 300
+_MOST_PIECES = 140
 """An execution may have 25,000 events only, and a piece takes seven."""
 
 _RELEASE_ID, _RESTORE_ID = at("$.restore.release_id"), at("$.restore.restore_id")
