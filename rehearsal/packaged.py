@@ -98,7 +98,7 @@ class Packaged:
                     account_lock=calls.lock,
                     log_directory=logs,
                     commits=circumstances.commits,
-                    containers=folder / "builds",
+                    containers=(folder / "builds").resolve(),  # whose commands go to other folders
                 )
             )
             cache = stack.enter_context(Cache(logs))
