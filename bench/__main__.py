@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import imports, judge, releases, rollback, sizes, synth
+from bench import imports, judge, pushes, releases, rollback, sizes, synth, webhooks
 from bench.findings import Benchmark, Findings, Plan
 from bench.machine import Machine
 from bench.measure import CannotMeasure
@@ -23,6 +23,8 @@ MEASURED, NOT_MEASURED, USAGE, INTERRUPTED = 0, 1, 2, 130
 BENCHMARKS = (
     rollback.BENCHMARK,
     judge.BENCHMARK,
+    webhooks.BENCHMARK,
+    pushes.BENCHMARK,
     imports.BENCHMARK,
     sizes.BENCHMARK,
     synth.BENCHMARK,

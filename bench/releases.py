@@ -24,7 +24,7 @@ time. Every copy has to keep the scenario's promises. Measured is the wall time 
 the account, which a user of the copies pays once.
 """.strip()
 
-_ENVIRONMENTS = ("production", "staging")
+ENVIRONMENTS = ("production", "staging")
 _SCENARIO = "good-release"
 _COPIES = 24
 _AT_MOST = 2
@@ -35,7 +35,7 @@ _WANTED_A_MINUTE = 100.0
 def measure(plan: Plan) -> Raw:
     """Play on each environment in turn."""
     sides: Mapping[str, Callable[[], dict[str, Any]]] = {
-        name: partial(_in_own_process, name, plan) for name in _ENVIRONMENTS
+        name: partial(_in_own_process, name, plan) for name in ENVIRONMENTS
     }
     return {"copies": _COPIES, "rounds": interleaved(sides, plan.rounds, plan.say)}
 

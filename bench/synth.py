@@ -26,13 +26,19 @@ _SHIPPED = "production"
 
 
 def write_environments(count: int, folder: Path, shipped: Path = FOLDER) -> None:
-    """Write as many environments' settings as wanted: production's under other names, with the files that they name."""
+    """
+    Write as many environments' settings as wanted: production's under other names, with the files that they name.
+
+    Where production comes after another environment, each comes after the next one: that has to be there.
+    """
     text = (shipped / f"{_SHIPPED}.toml").read_text(encoding="utf-8")
     for number in range(1, count + 1):
         name = f"bench-{number:02}"
         renamed, found = re.subn(r'(?m)^environment = ".*"$', f'environment = "{name}"', text)
         if found != 1:
             raise CannotMeasure(f"{shipped}/{_SHIPPED}.toml does not say `environment = …` once.")
+        if count > 1:
+            renamed = re.sub(r'(?m)^after = ".*"$', f'after = "bench-{number % count + 1:02}"', renamed)
         (folder / f"{name}.toml").write_text(renamed, encoding="utf-8")
     (folder / "files").symlink_to((shipped / "files").resolve())
 

@@ -1,4 +1,4 @@
-"""Where approvers answer a restore of the database, and how it becomes known who has asked for it."""
+"""Where approvers answer a release or a restore of the database, and how it becomes known who has asked for it."""
 
 from aws_cdk import Duration
 from aws_cdk import aws_events as events
@@ -10,9 +10,11 @@ from cdk.functions import Functions
 from cdk.names import CALLER, Names
 from cdk.settings import Approval, EnvironmentSettings
 
-_ANSWER, _NOTE, _NOTIFY = "operate.answer_by_url", "operate.note_caller", "notices.notify"
-_STARTED = ("restore-database", "rollback", "operate")
+_ANSWER, _NOTIFY, _ASK = "operate.answer_by_url", "notices.notify", "gates.ask_release_approval"
+_RESTORES = ("restore-database", "rollback", "operate")
 """Whoever starts one of these can ask for a restore, or answer one."""
+_RELEASES = ("deploy", "operate")
+"""The same for a release."""
 
 
 class ApprovalUrl(Construct):
@@ -52,15 +54,16 @@ class ApprovalUrl(Construct):
                 action="lambda:InvokeFunction",
                 invoked_via_function_url=True,
             )
-        functions.unpublished(_NOTIFY).add_environment("APPROVAL_URL", url.attr_function_url)
+        for module in (_NOTIFY, *([_ASK] if approval.releases else [])):
+            functions.unpublished(module).add_environment("APPROVAL_URL", url.attr_function_url)
 
 
 class NoteCallers(Construct):
     """
-    Have it written down who starts a machine that asks for a restore, or answers one.
+    Have it written down who starts a machine that asks for an approval, or gives an answer.
 
     Step Functions tells nobody. CloudTrail does, if the account has a trail that logs management events in this Region,
-    and EventBridge passes it on. An event that is lost leaves a restore that nobody can approve by URL, which says so;
+    and EventBridge passes it on. An event that is lost leaves what nobody can approve by URL, which says so;
     that is no rollback that is missing, so it goes into no dead-letter queue.
     https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event-cloudtrail.html
     """
@@ -74,7 +77,7 @@ class NoteCallers(Construct):
             self,
             "Rule",
             rule_name=names.named(CALLER),
-            description="Has it written down who has started a machine that asks for a restore, or answers one.",
+            description="Has it written down who has started a machine that asks for an approval, or gives an answer.",
             event_pattern=events.EventPattern(
                 account=[settings.account],
                 source=["aws.states"],
@@ -85,10 +88,17 @@ class NoteCallers(Construct):
                     # only a start that has worked has any
                     "responseElements": {
                         "executionArn": [
-                            {"prefix": names.execution_arns(machine).removesuffix("*")} for machine in _STARTED
+                            {"prefix": names.execution_arns(machine).removesuffix("*")}
+                            for machine in _started(settings)
                         ]
                     },
                 },
             ),
             targets=[targets.LambdaFunction(note_caller, max_event_age=Duration.hours(1), retry_attempts=185)],
         )
+
+
+def _started(settings: EnvironmentSettings) -> list[str]:
+    """Return the machines that ask for something that waits for approval here, or give an answer."""
+    restores, releases = _RESTORES if settings.restore else (), _RELEASES if settings.release_approval else ()
+    return list(dict.fromkeys((*restores, *releases)))

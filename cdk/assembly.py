@@ -6,7 +6,10 @@ from pathlib import Path
 
 from aws_cdk import App
 
+from cdk.ingress import IngressStack
+from cdk.ingress_settings import load_ingress, require_agreement
 from cdk.settings import load_settings
+from cdk.settings_files import INGRESS
 from cdk.stacks import EnvironmentStack
 
 _ROOT = Path(__file__).parent.parent
@@ -22,16 +25,25 @@ def synthesize(
     """
     Write the cloud assembly of the named environments, or of all that have settings, and return its folder.
 
-    Nothing is asked of AWS. `-c environment=production`, given to the CDK CLI, picks one environment too, and
+    "ingress" is named like an environment, and is where pushes arrive. Nothing is asked of AWS. `-c
+    environment=production`, given to the CDK CLI, picks one environment too, and
     `-c settings=folder` another folder of settings. `prepare` may still change the app, or add what looks at it, before
     it is written.
 
-    Raises SettingsError when an environment's settings cannot be used.
+    Raises SettingsError when an environment's settings cannot be used, or do not fit where pushes arrive.
     """
     app = App(outdir=str(outdir), context=_context(), analytics_reporting=False)
     picked = app.node.try_get_context("environment")
     folder = settings_dir or Path(app.node.try_get_context("settings") or SETTINGS_FOLDER)
-    for settings in load_settings(folder, environments or ((picked,) if picked else None)):
+    named = environments or ((picked,) if picked else None)
+    ingress = load_ingress(folder)
+    if ingress and (named is None or INGRESS in named):
+        IngressStack(app, ingress)
+    others = None if named is None else tuple(name for name in named if name != INGRESS)
+    settings_of_all = () if others == () else load_settings(folder, others)
+    if ingress:
+        require_agreement(folder, ingress, settings_of_all)
+    for settings in settings_of_all:
         EnvironmentStack(app, settings)
     prepare(app)
     return Path(app.synth().directory)

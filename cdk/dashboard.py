@@ -26,9 +26,10 @@ _ENDS = ("ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted")
 
 
 def machines(settings: EnvironmentSettings) -> tuple[str, ...]:
-    """Return the machines of an environment: not each restores its database."""
+    """Return the machines of an environment: not each restores its database, nor releases pushes."""
     restores = ("restore-database",) if settings.restore else ()
-    return ("deploy", "rollback", "clean-up", "operate", "report", *restores)
+    pushes = ("push",) if settings.pushes else ()
+    return ("deploy", "rollback", "clean-up", "operate", "report", *pushes, *restores)
 
 
 class Dashboard(Construct):

@@ -1,31 +1,12 @@
 """Where the rows are kept that a restore of the database has lost."""
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
-from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from cdk.acknowledgements import acknowledge
+from cdk.buckets import private_bucket, private_key
 from cdk.settings import EnvironmentSettings, Restore
-
-ADMINISTER = (
-    "kms:CancelKeyDeletion",
-    "kms:CreateAlias",
-    "kms:Delete*",
-    "kms:Describe*",
-    "kms:Disable*",
-    "kms:Enable*",
-    "kms:Get*",
-    "kms:List*",
-    "kms:Put*",
-    "kms:Revoke*",
-    "kms:ScheduleKeyDeletion",
-    "kms:TagResource",
-    "kms:UntagResource",
-    "kms:Update*",
-)
-"""All that keeps a key in order, and nothing that reads what it has encrypted, or lets somebody else."""
 
 
 class Exports(Construct):
@@ -41,46 +22,14 @@ class Exports(Construct):
         self, scope: Construct, construct_id: str, settings: EnvironmentSettings, restore: Restore, writer: iam.IRole
     ) -> None:
         super().__init__(scope, construct_id)
-        readers = [iam.ArnPrincipal(arn) for arn in restore.export_readers]
-        key = kms.Key(
+        key = private_key(
             self,
-            "Key",
-            alias=f"alias/{settings.prefix}-exports",
-            description=f"Encrypts the rows that restores of {settings.prefix} have lost.",
-            enable_key_rotation=True,
-            policy=iam.PolicyDocument(
-                statements=[
-                    iam.PolicyStatement(
-                        sid="Administer",
-                        principals=[iam.AccountRootPrincipal()],
-                        actions=list(ADMINISTER),
-                        resources=["*"],
-                    ),
-                    iam.PolicyStatement(
-                        sid="Encrypt", principals=[writer], actions=["kms:GenerateDataKey"], resources=["*"]
-                    ),
-                    iam.PolicyStatement(sid="Read", principals=readers, actions=["kms:Decrypt"], resources=["*"]),
-                ]
-            ),
-            removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
+            f"{settings.prefix}-exports",
+            f"Encrypts the rows that restores of {settings.prefix} have lost.",
+            writers={"Encrypt": [writer]},
+            readers=[iam.ArnPrincipal(arn) for arn in restore.export_readers],
         )
-        kept = Duration.days(restore.export_days)
-        self.bucket = s3.Bucket(
-            self,
-            "Bucket",
-            bucket_name=settings.exports_bucket,
-            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
-            encryption=s3.BucketEncryption.KMS,
-            encryption_key=key,
-            bucket_key_enabled=True,
-            enforce_ssl=True,
-            versioned=True,
-            lifecycle_rules=[
-                s3.LifecycleRule(id="forget", expiration=kept, noncurrent_version_expiration=Duration.days(1))
-            ],
-            removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
-        )
+        self.bucket = private_bucket(self, settings.exports_bucket, Duration.days(restore.export_days), key=key)
         self.bucket.add_to_resource_policy(
             iam.PolicyStatement(
                 sid="ReadersOfSettingsAlone",

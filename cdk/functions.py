@@ -5,18 +5,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from cdk.acknowledgements import acknowledge, acknowledge_star, acknowledge_tracing, acknowledge_versions
+from cdk.acknowledgements import acknowledge_star, acknowledge_tracing, acknowledge_versions
 from cdk.alarms import critical_alarms
 from cdk.certificate import CERTIFICATE_FILE, certificate, certified
+from cdk.gate_permissions import READ_CALENDARS, READ_FOUNDATIONS, READ_GATED_COMMITS
+from cdk.gate_settings import gates_variable, skippable_gates
+from cdk.lambdas import Shape, libraries, make_function, make_log
 from cdk.names import APPLY, PLAN, Names
-from cdk.packaging import function_code, layer_code
+from cdk.packaging import function_code
 from cdk.permissions import (
     ANSWER_TASKS,
     APPLY_INFRASTRUCTURE,
@@ -25,6 +27,7 @@ from cdk.permissions import (
     CONNECT_TO_NETWORK,
     COPY_SHARED_SNAPSHOTS,
     FIND_APPLIES,
+    FIND_IN_RECORD,
     FIND_MIGRATIONS,
     FREEZE_LISTENERS,
     GIVE_GROUPS_BACK,
@@ -38,6 +41,7 @@ from cdk.permissions import (
     READ_ALARMS,
     READ_APPLICATION_LOG,
     READ_APPLIES,
+    READ_DEPLOYMENTS,
     READ_EC2_INSTANCES,
     READ_EVIDENCE,
     READ_EXECUTIONS,
@@ -50,9 +54,12 @@ from cdk.permissions import (
     READ_MIGRATIONS,
     READ_PARTS_OF_INSTANCES,
     READ_PLANS,
+    READ_PUSHES,
     READ_RECORD,
+    READ_RECORD_BEFORE,
     READ_REFRESHES,
     READ_RELEASE,
+    READ_RELEASES_OF_PUSHES,
     READ_RULE_TAGS,
     READ_RULES,
     READ_SECRET_OF_ADMINISTRATOR,
@@ -65,6 +72,7 @@ from cdk.permissions import (
     READ_SNAPSHOTS,
     READ_SUBSCRIPTIONS,
     READ_TARGET_HEALTH,
+    READ_TOKEN_OF_GITHUB,
     READ_WAY_BACK,
     REPLACE_IN_RECORD,
     RESTART_GROUPS,
@@ -72,7 +80,9 @@ from cdk.permissions import (
     RESUME_SCALING,
     RUN_MIGRATIONS,
     SET_MASTER_PASSWORDS,
+    START_PUSHES,
     START_REFRESHES,
+    START_RELEASES,
     START_ROLLBACKS,
     STOP_DEPLOYMENTS,
     SUSPEND_SCALING,
@@ -101,18 +111,15 @@ ROLLBACK = frozenset({"rollback"})
 CLEAN_UP = frozenset({"clean-up"})
 OPERATE = frozenset({"operate"})
 REPORT = frozenset({"report"})
+PUSH = frozenset({"push"})
 RESTORE = frozenset({"restore-database"})
 BOTH = DEPLOY | ROLLBACK
 HOLDERS = BOTH | CLEAN_UP
-WHO_TELLS = HOLDERS | OPERATE | RESTORE
+WHO_TELLS = HOLDERS | OPERATE | RESTORE | PUSH
 NO_MACHINE: frozenset[str] = frozenset()
 
 _LONGEST_SECONDS = 900
 """As long as Lambda lets a function take: whole tables are read, from volumes that are filled meanwhile."""
-
-_WHY_THIS_RUNTIME = (
-    "All tests and rehearsals ran with Python up to this version; a newer one comes with a change of them."
-)
 
 
 @dataclass(frozen=True)
@@ -157,7 +164,7 @@ FUNCTIONS = (
         module="release.validate_request",
         description="Says what is wrong with a request before anything is touched.",
         machines=DEPLOY,
-        variables=("MIGRATIONS", "INFRASTRUCTURE"),
+        variables=("MIGRATIONS", "INFRASTRUCTURE", "SKIPPABLE"),
     ),
     FunctionSpec(
         module="release.claim_environment",
@@ -749,6 +756,140 @@ FUNCTIONS = (
         only_with="infrastructure",
     ),
     FunctionSpec(
+        module="gates.check_commit",
+        description="Looks at the gates of a release that are about its commit.",
+        machines=DEPLOY,
+        timeout_seconds=25,
+        variables=("GATES", "GITHUB"),
+        permissions=READ_GATED_COMMITS,
+        drivers=True,
+        only_with="gates",
+    ),
+    FunctionSpec(
+        module="gates.check_infrastructure",
+        description="Looks at the gates of a release that are about what the environment stands on.",
+        machines=DEPLOY,
+        timeout_seconds=25,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "GATES", "ALARMS", "DATABASE", "ROUTES"),
+        permissions=(READ_RELEASE, READ_ALARMS, *READ_FOUNDATIONS),
+        only_with="gates",
+    ),
+    FunctionSpec(
+        module="gates.check_operations",
+        description="Looks at the gates of a release that are about time and people.",
+        machines=DEPLOY,
+        timeout_seconds=25,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "GATES", "TOPIC_ARN"),
+        permissions=(READ_RECORD, READ_CALENDARS, READ_SUBSCRIPTIONS),
+        only_with="gates",
+    ),
+    FunctionSpec(
+        module="gates.decide_gates",
+        description="Decides from all results whether a release goes on, waits or is refused.",
+        machines=DEPLOY,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "GATES"),
+        permissions=(READ_RELEASE, UPDATE_RECORD),
+        only_with="gates",
+    ),
+    FunctionSpec(
+        module="github.take_push",
+        description="Judges a push, and has it wait for its release if it is the newest.",
+        machines=PUSH,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "PUSHES", "GITHUB"),
+        permissions=(
+            READ_RECORD,
+            READ_RELEASE,
+            FIND_IN_RECORD,
+            REPLACE_IN_RECORD,
+            READ_RECORD_BEFORE,
+            READ_PUSHES,
+            READ_TOKEN_OF_GITHUB,
+        ),
+        drivers=True,
+        only_with="pushes",
+    ),
+    FunctionSpec(
+        module="github.start_release",
+        description="Starts the release of the push that waits, when the environment is free for it.",
+        machines=PUSH,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "RELEASE", "PUSHES", "GITHUB", "DEPLOY_MACHINE_ARN"),
+        permissions=(
+            READ_RECORD,
+            READ_RELEASE,
+            FIND_IN_RECORD,
+            REPLACE_IN_RECORD,
+            READ_RECORD_BEFORE,
+            START_RELEASES,
+            READ_TOKEN_OF_GITHUB,
+        ),
+        drivers=True,
+        only_with="pushes",
+    ),
+    FunctionSpec(
+        module="github.check_release",
+        description="Looks whether a release that a push has started has ended, and how.",
+        machines=PUSH,
+        variables=("ENVIRONMENT", "RECORD_TABLE"),
+        permissions=(READ_RECORD, READ_RELEASE, REPLACE_IN_RECORD, READ_RELEASES_OF_PUSHES),
+        only_with="pushes",
+    ),
+    FunctionSpec(
+        module="github.reconcile",
+        description="Every few minutes: finds a push that nobody has told of, or that nobody takes care of.",
+        machines=NO_MACHINE,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "PUSHES", "GITHUB", "PUSH_MACHINE_ARN"),
+        permissions=(
+            READ_RECORD,
+            READ_RELEASE,
+            FIND_IN_RECORD,
+            REPLACE_IN_RECORD,
+            READ_RECORD_BEFORE,
+            READ_PUSHES,
+            START_PUSHES,
+            READ_TOKEN_OF_GITHUB,
+        ),
+        drivers=True,
+        only_with="pushes",
+    ),
+    FunctionSpec(
+        module="github.report_status",
+        description="Tells GitHub where releases stand.",
+        machines=NO_MACHINE,
+        timeout_seconds=60,
+        variables=("ENVIRONMENT", "RECORD_TABLE", "GITHUB", "REPORTS"),
+        permissions=(
+            READ_RECORD,
+            READ_RELEASE,
+            UPDATE_RECORD,
+            REPLACE_IN_RECORD,
+            READ_DEPLOYMENTS,
+            READ_TOKEN_OF_GITHUB,
+        ),
+        reserved_concurrency=1,
+        drivers=True,
+        only_with="github",
+    ),
+    FunctionSpec(
+        module="gates.ask_release_approval",
+        description="Asks people whether a release may begin, and keeps what lets it go on.",
+        machines=DEPLOY,
+        variables=(
+            *("SERVICE", "ENVIRONMENT", "RECORD_TABLE", "RELEASE", "DATABASE", "GITHUB"),
+            *("TOPIC_ARN", "APPROVAL_MINUTES", "APPROVAL_URL"),
+        ),
+        permissions=(READ_RECORD, READ_RELEASE, UPDATE_RECORD, READ_TOKEN_OF_GITHUB, PUBLISH_NOTICES),
+        drivers=True,
+        only_with="release_approval",
+    ),
+    FunctionSpec(
+        module="gates.end_release_approval",
+        description="Writes down that a release does not begin, for want of an approval.",
+        machines=DEPLOY,
+        variables=("ENVIRONMENT", "RECORD_TABLE"),
+        permissions=(READ_RELEASE, UPDATE_RECORD),
+        only_with="release_approval",
+    ),
+    FunctionSpec(
         module="operate.give_order",
         description="Carries out what an operator orders, if it fits what the environment is doing.",
         machines=OPERATE,
@@ -757,14 +898,14 @@ FUNCTIONS = (
     ),
     FunctionSpec(
         module="operate.answer_approval",
-        description="Lets a restore of the database begin that waits for a human, or not.",
+        description="Lets begin what waits for a human, a release or a restore of the database, or not.",
         machines=OPERATE,
         variables=("ENVIRONMENT", "RECORD_TABLE"),
         permissions=(READ_RELEASE, UPDATE_RECORD, READ_EXECUTIONS, ANSWER_TASKS),
     ),
     FunctionSpec(
         module="operate.answer_by_url",
-        description="Takes an approver's signed answer to a restore, but not from who has asked for it.",
+        description="Takes an approver's signed answer, but not from who has asked for what waits for it.",
         machines=NO_MACHINE,
         timeout_seconds=15,
         variables=("SERVICE", "ENVIRONMENT", "RECORD_TABLE", "APPROVERS", "TOPIC_ARN"),
@@ -846,6 +987,22 @@ def _infrastructure(settings: EnvironmentSettings) -> str:
     )
 
 
+def _pushes(settings: EnvironmentSettings) -> str:
+    """Return what the functions that take pushes are told; empty where nothing starts a release by itself."""
+    pushes, github = settings.pushes, settings.github
+    if pushes is None or github is None:
+        return ""
+    after = pushes.after or ""
+    return _json(
+        {
+            **pushes.model_dump(include={"starts", "ref"}),
+            "after": after,
+            "after_table": Names(settings).record_table_of(after) if after else "",
+            "repository_id": github.repository_id,
+        }
+    )
+
+
 def _connections(settings: EnvironmentSettings) -> set[str]:
     """Return the names and ARNs of what tells the application, checks and tools what to connect to."""
     secrets = {settings.database.secret_arn}
@@ -872,6 +1029,9 @@ VARIABLES: Mapping[str, Callable[[EnvironmentSettings], str]] = {
     "RESTORE": _restore,
     "INFRASTRUCTURE": _infrastructure,
     "MIGRATIONS": lambda settings: _json(settings.migrations.model_dump()) if settings.migrations else "",
+    "GITHUB": lambda settings: _json(settings.github.model_dump()) if settings.github else "",
+    "GATES": lambda settings: _json(gates_variable(settings)) if settings.gates else "",
+    "SKIPPABLE": lambda settings: _json(skippable_gates(settings)),
     "RESTORE_MACHINE_ARN": lambda settings: Names(settings).machine_arn("restore-database") if settings.restore else "",
     "CACHE": lambda settings: _json(settings.cache.model_dump()),
     "CHECKS": lambda settings: _json(settings.checks.model_dump(exclude_defaults=True)),
@@ -886,8 +1046,14 @@ VARIABLES: Mapping[str, Callable[[EnvironmentSettings], str]] = {
     "APPROVERS": lambda settings: _json(settings.approval.approver_arns if settings.approval else []),
     # Lambda makes the URL; `cdk/approval.py` puts it here where there is one
     "APPROVAL_URL": lambda _: "",
+    "APPROVAL_MINUTES": lambda settings: str(
+        settings.release_approval.release_minutes if settings.release_approval else 0
+    ),
     "TOPIC_ARN": lambda settings: Names(settings).topic_arn,
     "ROLLBACK_MACHINE_ARN": lambda settings: Names(settings).machine_arn("rollback"),
+    "PUSHES": _pushes,
+    "DEPLOY_MACHINE_ARN": lambda settings: Names(settings).machine_arn("deploy"),
+    "PUSH_MACHINE_ARN": lambda settings: Names(settings).machine_arn("push"),
 }
 
 
@@ -908,9 +1074,12 @@ class Functions(Construct):
         self._settings = settings
         self._names = Names(settings)
         self._code = function_code()
-        self._libraries = self._layer("Libraries", "Powertools for AWS Lambda, for Runback's functions", "layer")
-        self._drivers = self._layer("Drivers", "Clients of HTTP, PostgreSQL and Redis, for Runback's checks", "drivers")
+        self._libraries = libraries(self, "Libraries", "Powertools for AWS Lambda, for Runback's functions", "layer")
+        self._drivers = libraries(
+            self, "Drivers", "Clients of HTTP, PostgreSQL and Redis, for Runback's checks", "drivers"
+        )
         self._specs = [spec for spec in FUNCTIONS if spec.is_part_of(settings)]
+        self._roles: dict[str, iam.Role] = {}
         self._functions = {spec.module: self._function(spec) for spec in self._specs}
 
     def version(self, module: str) -> lambda_.IFunction:
@@ -923,7 +1092,7 @@ class Functions(Construct):
 
     def role(self, module: str) -> iam.IRole:
         """Return the role of the function at a module."""
-        return cast("iam.IRole", self._functions[module].role)
+        return self._roles[module]
 
     def of_machine(self, machine: str) -> dict[str, lambda_.IFunction]:
         """Return the published versions that a machine calls, by module."""
@@ -943,52 +1112,28 @@ class Functions(Construct):
     def allow_simulation(self, machine: str, caller: sfn.StateMachine, *starters: iam.IRole) -> None:
         """Let whoever certifies a machine ask what its role may do, and those of its functions and its starters."""
         (certifier,) = [spec for spec in self._specs if spec.certifies == machine]
-        functions = [self._functions[spec.module].role for spec in certified(self._specs, machine)]
-        roles = [role.role_arn for role in (caller.role, *starters, *functions) if role]
-        self._functions[certifier.module].add_to_role_policy(
+        functions = [self._roles[spec.module] for spec in certified(self._specs, machine)]
+        roles = [role.role_arn for role in (caller.role, *starters, *functions)]
+        self._roles[certifier.module].add_to_policy(
             iam.PolicyStatement(actions=["iam:SimulatePrincipalPolicy"], resources=roles)
         )
 
-    def _layer(self, construct_id: str, description: str, requirements: str) -> lambda_.LayerVersion:
-        return lambda_.LayerVersion(
-            self,
-            construct_id,
-            description=description,
-            code=layer_code(requirements),
-            compatible_runtimes=[lambda_.Runtime.PYTHON_3_13],
-            compatible_architectures=[lambda_.Architecture.ARM_64],
-        )
-
     def _function(self, spec: FunctionSpec) -> lambda_.Function:
-        construct_id = "".join(word.capitalize() for word in spec.name.split("-"))
-        name = self._names.named(spec.name)
-        log_group = logs.LogGroup(
-            self,
-            f"{construct_id}Logs",
-            log_group_name=f"/aws/lambda/{name}",
-            retention=logs.RetentionDays.ONE_YEAR,
-            removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
+        shape = Shape(
+            self._names.named(spec.name), spec.description, spec.module, spec.timeout_seconds, spec.reserved_concurrency
         )
-        function = lambda_.Function(
+        log = make_log(self, shape)
+        self._roles[spec.module] = self._role(f"{shape.construct_id}Role", spec, log)
+        function = make_function(
             self,
-            construct_id,
-            function_name=name,
-            description=spec.description,
-            runtime=lambda_.Runtime.PYTHON_3_13,
-            architecture=lambda_.Architecture.ARM_64,
-            handler=f"lambdas.{spec.module}.lambda_handler",
+            shape,
+            log=log,
+            role=self._roles[spec.module].without_policy_updates(),
             code=self._code_of(spec),
             layers=[self._libraries, *([self._drivers] if spec.drivers else [])],
-            role=self._role(f"{construct_id}Role", spec, log_group),
-            environment=self._environment(spec),
-            timeout=Duration.seconds(spec.timeout_seconds),
-            memory_size=512,
-            reserved_concurrent_executions=spec.reserved_concurrency,
-            tracing=lambda_.Tracing.ACTIVE,
-            log_group=log_group,
-            current_version_options=lambda_.VersionOptions(removal_policy=RemovalPolicy.RETAIN),
+            variables={name: VARIABLES[name](self._settings) for name in spec.variables},
+            called=self._settings.prefix,
         )
-        acknowledge(function, "L1", _WHY_THIS_RUNTIME)
         if spec.in_vpc:
             self._connect_to_network(function)
         return function
@@ -1008,24 +1153,36 @@ class Functions(Construct):
         )
 
     def _role(self, construct_id: str, spec: FunctionSpec, log_group: logs.LogGroup) -> iam.Role:
-        """Make a role that may do what the table says, write its own log, and nothing else."""
+        """
+        Make a role that may do what the table says, write its own log, and nothing else.
+
+        Its rights are a part of it: as policies of their own they would be a fifth of all that a stack may hold.
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
+        """
+        rights = iam.PolicyDocument()
         role = iam.Role(
             self,
             construct_id,
             description=f"{self._names.named(spec.name)}: {spec.description}",
             assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+            inline_policies={"Rights": rights},
         )
-        log_group.grant_write(role)
+        rights.add_statements(
+            iam.PolicyStatement(
+                actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[log_group.log_group_arn]
+            ),
+            iam.PolicyStatement(actions=["xray:PutTelemetryRecords", "xray:PutTraceSegments"], resources=["*"]),
+        )
         acknowledge_tracing(role)
         for permission in spec.permissions:
-            self._grant(role, permission)
+            self._grant(role, rights, permission)
         if spec.in_vpc:
-            role.add_to_policy(self._no_interfaces_for_its_code(spec))
+            rights.add_statements(self._no_interfaces_for_its_code(spec))
         return role
 
-    def _grant(self, role: iam.Role, permission: Permission) -> None:
+    def _grant(self, role: iam.Role, rights: iam.PolicyDocument, permission: Permission) -> None:
         for statement in permission.statements(self._settings):
-            role.add_to_policy(statement)
+            rights.add_statements(statement)
             for resource in (each for each in statement.resources if "*" in each):
                 acknowledge_star(role, resource, permission.why_star)
 
@@ -1038,11 +1195,3 @@ class Functions(Construct):
             resources=["*"],
             conditions={"ArnEquals": {"lambda:SourceFunctionArn": [arn]}},
         )
-
-    def _environment(self, spec: FunctionSpec) -> dict[str, str]:
-        return {
-            **{name: VARIABLES[name](self._settings) for name in spec.variables},
-            "LOG_LEVEL": "INFO",
-            "POWERTOOLS_METRICS_NAMESPACE": "Runback",
-            "POWERTOOLS_SERVICE_NAME": self._settings.prefix,
-        }

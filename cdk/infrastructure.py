@@ -5,13 +5,11 @@ from pathlib import Path
 from aws_cdk import Duration, RemovalPolicy, Tags
 from aws_cdk import aws_codebuild as codebuild
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
-from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from cdk.acknowledgements import acknowledge, acknowledge_star
-from cdk.exports import ADMINISTER
+from cdk.buckets import private_bucket, private_key
 from cdk.names import APPLY, PLAN, Names
 from cdk.settings import EnvironmentSettings, Infrastructure
 from lambdas.infrastructure.rules import QUEUED_SECONDS
@@ -117,46 +115,14 @@ class Builds(Construct):
         return role
 
     def _bucket(self, planner: iam.IRole, applier: iam.IRole, inspector: iam.IRole) -> None:
-        key = kms.Key(
+        key = private_key(
             self,
-            "Key",
-            alias=f"alias/{self._settings.prefix}-plans",
-            description=f"Encrypts the plans of the infrastructure of {self._settings.prefix}.",
-            enable_key_rotation=True,
-            policy=iam.PolicyDocument(
-                statements=[
-                    iam.PolicyStatement(
-                        sid="Administer",
-                        principals=[iam.AccountRootPrincipal()],
-                        actions=list(ADMINISTER),
-                        resources=["*"],
-                    ),
-                    iam.PolicyStatement(
-                        sid="Write", principals=[planner], actions=["kms:GenerateDataKey"], resources=["*"]
-                    ),
-                    iam.PolicyStatement(
-                        sid="Read", principals=[planner, applier, inspector], actions=["kms:Decrypt"], resources=["*"]
-                    ),
-                ]
-            ),
-            removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
+            f"{self._settings.prefix}-plans",
+            f"Encrypts the plans of the infrastructure of {self._settings.prefix}.",
+            writers={"Write": [planner]},
+            readers=[planner, applier, inspector],
         )
-        bucket = s3.Bucket(
-            self,
-            "Bucket",
-            bucket_name=self._settings.plans_bucket,
-            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
-            encryption=s3.BucketEncryption.KMS,
-            encryption_key=key,
-            bucket_key_enabled=True,
-            enforce_ssl=True,
-            versioned=True,
-            lifecycle_rules=[
-                s3.LifecycleRule(id="forget", expiration=_KEPT, noncurrent_version_expiration=Duration.days(1))
-            ],
-            removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
-        )
+        bucket = private_bucket(self, self._settings.plans_bucket, _KEPT, key=key)
         acknowledge(bucket, "S1", "CloudTrail's data events tell who has read a plan, in accounts that want to know.")
 
     def _project(

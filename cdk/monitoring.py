@@ -10,15 +10,16 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from cdk.names import WATCHDOG, WATCHDOG_SILENT, Names
+from cdk.setting_types import Place
 from cdk.settings import EnvironmentSettings
 
 
 class Notices(Construct):
     """The topic that functions and alarms publish to, over TLS only, and that the on-call subscribes to by e-mail."""
 
-    def __init__(self, scope: Construct, construct_id: str, settings: EnvironmentSettings) -> None:
+    def __init__(self, scope: Construct, construct_id: str, settings: Place) -> None:
         super().__init__(scope, construct_id)
-        self.topic = sns.Topic(self, "Topic", topic_name=Names(settings).named("notices"), enforce_ssl=True)
+        self.topic = sns.Topic(self, "Topic", topic_name=f"{settings.prefix}-notices", enforce_ssl=True)
         for email in settings.notifications.emails:
             self.topic.add_subscription(subscriptions.EmailSubscription(email))
         # a topic with a policy of its own no longer lets the account's alarms publish, as the default policy does
@@ -52,7 +53,8 @@ class LostEventsAlarm(Construct):
             alarm_name=name,
             alarm_description=(
                 "EventBridge could not deliver an event to Runback. Read the message in the dead-letter queue: it says"
-                " which rule and why. An execution that ended badly may need its rollback started by hand, with {}."
+                " which rule and why. An execution that ended badly may need its rollback started by hand, with {};"
+                " a push is found again by itself."
             ),
             metric=queue.metric_approximate_number_of_messages_visible(period=Duration.minutes(1), statistic="Maximum"),
             threshold=1,

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from cdk.settings import EnvironmentSettings
 
 UNFINISHED_EXECUTION, CRITICAL_ALARM, WATCHDOG = "unfinished-execution", "critical-alarm", "watchdog"
+PUSHED, VALIDATED, RECONCILE = "pushed", "validated", "reconcile"
+"""The rules and the schedule that start the push machine."""
+TELL_GITHUB, TELL_GITHUB_SOON = "report-status", "report-status-soon"
+"""The schedule and the rule that have GitHub told of releases."""
 CALLER = "caller"
 """The rule on who has started a machine."""
 STARTERS: Mapping[str, tuple[str, ...]] = {"rollback": (UNFINISHED_EXECUTION, CRITICAL_ALARM, WATCHDOG)}
@@ -48,6 +52,19 @@ class Names:
     def record_table(self) -> str:
         """The name of the DynamoDB table with the record."""
         return self.named("record")
+
+    def record_table_of(self, environment: str) -> str:
+        """Return the name of the table with the record of another environment of the same service."""
+        return f"{self.settings.service}-{environment}-record"
+
+    def machine_arn_of(self, environment: str, machine: str) -> str:
+        """Return the ARN of a machine of another environment of the same service."""
+        return self.settings.arn("states", f"stateMachine:{self.settings.service}-{environment}-{machine}")
+
+    @property
+    def github_bus_arn(self) -> str:
+        """The ARN of the bus on which the service's pushes arrive; it is in the stack of the webhook."""
+        return self.settings.arn("events", f"event-bus/{self.settings.service}-github")
 
     @property
     def record_table_arn(self) -> str:

@@ -203,12 +203,24 @@ def _executions_of_holders(settings: EnvironmentSettings) -> list[str]:
     return _executions("deploy", "rollback", "clean-up", *restores)(settings)
 
 
+def _record_before(settings: EnvironmentSettings) -> list[str]:
+    """Return the record of the environment that goes before this one."""
+    after = settings.pushes.after if settings.pushes else None
+    return [settings.arn("dynamodb", f"table/{Names(settings).record_table_of(after)}")] if after else []
+
+
+def _token_of_github(settings: EnvironmentSettings) -> list[str]:
+    return [settings.github.token_secret_arn] if settings.github else []
+
+
 # Nobody may delete from the record: what happened to an environment stays on it.
 READ_RECORD = Permission(("dynamodb:BatchGetItem",), _record)
 READ_RELEASE = Permission(("dynamodb:GetItem",), _record)
 UPDATE_RECORD = Permission(("dynamodb:UpdateItem",), _record)
 REPLACE_IN_RECORD = Permission(("dynamodb:PutItem",), _record)
 CHECK_RECORD = Permission(("dynamodb:ConditionCheckItem",), _record)
+FIND_IN_RECORD = Permission(("dynamodb:Query",), _record)
+READ_RECORD_BEFORE = Permission(("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"), _record_before)
 
 READ_LISTENERS = (
     Permission(
@@ -288,6 +300,13 @@ STOP_DEPLOYMENTS = Permission(
     ("states:DescribeExecution", "states:StopExecution"), _executions("deploy"), why_star=_MADE_LATER
 )
 START_ROLLBACKS = Permission(("states:StartExecution",), lambda settings: [Names(settings).machine_arn("rollback")])
+START_RELEASES = Permission(("states:StartExecution",), lambda settings: [Names(settings).machine_arn("deploy")])
+START_PUSHES = Permission(("states:StartExecution",), lambda settings: [Names(settings).machine_arn("push")])
+READ_RELEASES_OF_PUSHES = Permission(
+    ("states:DescribeExecution", "states:GetExecutionHistory"), _executions("deploy"), why_star=_MADE_LATER
+)
+READ_DEPLOYMENTS = Permission(("states:DescribeExecution",), _executions("deploy"), why_star=_MADE_LATER)
+READ_PUSHES = Permission(("states:DescribeExecution",), _executions("push"), why_star=_MADE_LATER)
 
 WRITE_PARAMETERS = Permission(
     ("ssm:PutParameter",),
@@ -376,6 +395,7 @@ COPY_SHARED_SNAPSHOTS = (
 )
 READ_SNAPSHOTS = Permission(("rds:DescribeDBSnapshots",), _our_snapshots, why_star=_MADE_LATER)
 
+READ_TOKEN_OF_GITHUB = Permission(("secretsmanager:GetSecretValue",), _token_of_github)
 READ_SECRETS_OF_CHECKS = Permission(("secretsmanager:GetSecretValue",), _secrets_of_checks)
 READ_SECRETS_OF_PROBE = Permission(("secretsmanager:GetSecretValue",), _secrets_of_the_probe)
 READ_SECRET_OF_DATABASE = Permission(

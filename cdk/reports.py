@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from aws_cdk import Duration, RemovalPolicy
-from aws_cdk import aws_s3 as s3
+from aws_cdk import Duration
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from cdk.acknowledgements import acknowledge
+from cdk.buckets import private_bucket
 from cdk.settings import EnvironmentSettings
 from cdk.triggers import ENDED, ENDED_EXECUTION, StatusRule, start_on_status
 
@@ -30,25 +30,12 @@ class Reports(Construct):
     A report is written anew whenever an execution of its release ends. The former one is kept for a month, because the
     newer one can know less: metrics that could not be read, a history that Step Functions has forgotten. Reports hold
     no secret, so S3's own key encrypts them: whoever reads one needs rights on the bucket alone. They survive the
-    stack; only a bucket that was made by a deployment that failed goes with it, or the next one could not make it.
+    stack.
     """
 
     def __init__(self, scope: Construct, construct_id: str, settings: EnvironmentSettings) -> None:
         super().__init__(scope, construct_id)
-        self.bucket = s3.Bucket(
-            self,
-            "Bucket",
-            bucket_name=settings.reports_bucket,
-            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
-            encryption=s3.BucketEncryption.S3_MANAGED,
-            enforce_ssl=True,
-            versioned=True,
-            lifecycle_rules=[
-                s3.LifecycleRule(id="forget", expiration=_KEPT, noncurrent_version_expiration=_FORMER_KEPT)
-            ],
-            removal_policy=RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
-        )
+        self.bucket = private_bucket(self, settings.reports_bucket, _KEPT, former_kept=_FORMER_KEPT)
         acknowledge(
             self.bucket,
             "S1",

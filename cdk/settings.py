@@ -6,20 +6,52 @@ least before anything is built. Nothing here asks AWS whether a resource exists:
 """
 
 import json
-import re
 import ssl
-import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeGuard, get_args
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import Field
 
+from cdk.gate_settings import Gates, gates_can_be_looked_at
+from cdk.push_settings import GitHub, Pushes, pushes_fit_together, the_one_before_is_there
+from cdk.setting_types import (
+    ARN,
+    PLACE,
+    Account,
+    BaseUrl,
+    EndpointId,
+    FileName,
+    GroupName,
+    HeaderName,
+    HeaderValue,
+    HostName,
+    InstanceName,
+    LaunchTemplateId,
+    ListenerArn,
+    LogGroupName,
+    MetricName,
+    ParameterName,
+    Place,
+    Port,
+    PrincipalArn,
+    Problem,
+    RoleArn,
+    RuleArn,
+    SecretArn,
+    SecurityGroupId,
+    Service,
+    SettingsError,
+    SubnetId,
+    Table,
+    TargetGroupArn,
+    Url,
+    UrlPath,
+    text,
+)
+from cdk.settings_files import INGRESS, read_table
 from lambdas.infrastructure.rules import longest_build_seconds
 from statemachines.plan import MOST_EVENTS, LongestRelease
 
@@ -35,140 +67,10 @@ _LONGEST_EXPORT_DAYS = 3650
 _LONGEST_BUILD_MINUTES = 120
 
 
-@dataclass(frozen=True)
-class Problem:
-    """One mistake: where it is, such as `routes[0].blue`, and what to do about it."""
-
-    field: str
-    fix: str
-
-
-class SettingsError(Exception):
-    """Settings that cannot be used; the message lists every problem by file, field and fix."""
-
-    def __init__(self, problems: dict[Path, list[Problem]]) -> None:
-        self.problems = problems
-        super().__init__("\n".join(f"{path}: {each.field}: {each.fix}" for path in problems for each in problems[path]))
-
-
-def _without_password(url: str) -> str:
-    """Refuse what would stand in a committed file, without printing it."""
-    if "@" in urlsplit(url).netloc:
-        raise ValueError("must not contain a user or a password: name a secret instead")
-    return url
-
-
-def _with_possible_port(url: str) -> str:
-    try:
-        _ = urlsplit(url).port
-    except ValueError:
-        raise ValueError(f"must have a port of at most 65535, not {url!r}") from None
-    return url
-
-
-def _text(pattern: str, expected: str) -> AfterValidator:
-    """Accept text of this form only, and otherwise say what was expected."""
-
-    def check(value: str) -> str:
-        if not re.fullmatch(pattern, value):
-            raise ValueError(f"must be {expected}, not {value!r}")
-        return value
-
-    return AfterValidator(check)
-
-
-_ARN = r"arn:aws[a-z-]*:"
-_LOAD_BALANCER_ID = r"[A-Za-z0-9-]+/[0-9a-f]{16}"
-_PLACE = r"[a-z0-9-]+:\d{12}"
-
-Service = Annotated[str, _text(r"[a-z][a-z0-9-]*[a-z0-9]", "lower-case letters, digits and hyphens")]
-Account = Annotated[str, _text(r"\d{12}", 'an AWS account of twelve digits, such as "111122223333"')]
-Region = Annotated[str, _text(r"[a-z]{2,3}(-[a-z]+)+-\d", 'an AWS Region, such as "eu-west-1"')]
-ListenerArn = Annotated[
-    str,
-    _text(
-        rf"{_ARN}elasticloadbalancing:{_PLACE}:listener/app/{_LOAD_BALANCER_ID}/[0-9a-f]{{16}}",
-        "the ARN of an Application Load Balancer's listener (…:listener/app/<name>/<id>/<id>)",
-    ),
-]
-RuleArn = Annotated[
-    str,
-    _text(
-        rf"{_ARN}elasticloadbalancing:{_PLACE}:listener-rule/app/{_LOAD_BALANCER_ID}/[0-9a-f]{{16}}/[0-9a-f]{{16}}",
-        "the ARN of a listener's rule (…:listener-rule/app/<name>/<id>/<id>/<id>)",
-    ),
-]
-TargetGroupArn = Annotated[
-    str,
-    _text(
-        rf"{_ARN}elasticloadbalancing:{_PLACE}:targetgroup/{_LOAD_BALANCER_ID}",
-        "the ARN of a target group (…:targetgroup/<name>/<id>)",
-    ),
-]
-InstanceName = Annotated[
-    str,
-    # https://docs.aws.amazon.com/AmazonRDS/latest/APIReference/API_CreateDBInstance.html
-    _text(r"[a-z](?!.*--)[a-z0-9-]{0,61}[a-z0-9]", "the identifier of an RDS instance, in lower case"),
-]
-RoleArn = Annotated[str, _text(rf"{_ARN}iam::\d{{12}}:role/[\w+=,.@/-]+", "the ARN of an IAM role (…:role/<name>)")]
-PrincipalArn = Annotated[
-    str,
-    _text(
-        rf"{_ARN}iam::\d{{12}}:(role|user)/[\w+=,.@/-]+",
-        "the ARN of an IAM role or user (…:role/<name>), not that of a role's session",
-    ),
-]
-GroupName = Annotated[str, _text(r"[\w+=,.@ -]{1,255}", "the name of an Auto Scaling group")]
-LaunchTemplateId = Annotated[str, _text(r"lt-[0-9a-f]{8,17}", 'a launch template id, such as "lt-0a20c965061f64abc"')]
-ParameterName = Annotated[
-    str,
-    _text(r"(/[A-Za-z0-9_.-]+){1,15}", 'the name of an SSM parameter, beginning with "/"'),
-]
-HostName = Annotated[
-    str,
-    _text(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,}", 'a host name in lower case, such as "api.example.com"'),
-]
-Url = Annotated[
-    str,
-    AfterValidator(_without_password),
-    _text(
-        r"https://([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,}(:\d{1,5})?(/[!-~]*)?",
-        'a URL that begins with "https://" and a host name in lower case',
-    ),
-    AfterValidator(_with_possible_port),
-]
-BaseUrl = Annotated[Url, _text(r"[^?#]*", 'a URL without "?" and "#": the path of a check is put behind it')]
-HeaderName = Annotated[str, _text(r"[A-Za-z0-9-]+", 'the name of a header, such as "Accept"')]
-HeaderValue = Annotated[str, _text(r"[!-~]([ -~]*[!-~])?", "printable ASCII text without spaces at its ends")]
-UrlPath = Annotated[str, _text(r"/[!-~]*", 'a path that begins with "/"')]
-Port = Annotated[int, Field(ge=1, le=65535)]
-SecretArn = Annotated[
-    str,
-    _text(
-        rf"{_ARN}secretsmanager:{_PLACE}:secret:[\w/+=.@-]+-[A-Za-z0-9]{{6}}",
-        "the whole ARN of a secret, with the six characters at its end (…:secret:<name>-<6 characters>)",
-    ),
-]
-FileName = Annotated[str, _text(r"[A-Za-z0-9][\w.-]*", "the name of a file in environments/files/")]
-SubnetId = Annotated[str, _text(r"subnet-[0-9a-f]{8,17}", 'a subnet id, such as "subnet-0b6f3c1d2e4a59687"')]
-SecurityGroupId = Annotated[str, _text(r"sg-[0-9a-f]{8,17}", 'a security group id, such as "sg-0a1b2c3d4e5f60718"')]
-EndpointId = Annotated[str, _text(r"vpce-[0-9a-f]{8,17}", 'a VPC endpoint id, such as "vpce-0f1e2d3c4b5a69788"')]
-# https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html
-LogGroupName = Annotated[str, _text(r"[A-Za-z0-9_/.#-]{1,512}", "the name of a log group")]
-MetricName = Annotated[str, _text(r"[A-Za-z0-9_.-]{1,255}", "the name of a metric or of a dimension")]
-Email = Annotated[str, _text(r"[^@\s]+@[^@\s]+\.[^@\s]+", "an e-mail address")]
-
-
-class _Table(BaseModel):
-    """A TOML table: nothing unknown in it, nothing converted behind the writer's back, and constant once read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Route(_Table):
+class Route(Table):
     """One place where traffic is divided: a listener's default action or one rule, and the same for tests."""
 
-    name: Annotated[str, _text(r"[a-z][a-z0-9-]*", "lower-case letters, digits and hyphens")]
+    name: Annotated[str, text(r"[a-z][a-z0-9-]*", "lower-case letters, digits and hyphens")]
     listener_arn: ListenerArn | None = None
     rule_arn: RuleArn | None = None
     test_listener_arn: ListenerArn | None = None
@@ -177,7 +79,7 @@ class Route(_Table):
     green: TargetGroupArn
 
 
-class Color(_Table):
+class Color(Table):
     """The instances of one color."""
 
     auto_scaling_group: GroupName
@@ -185,7 +87,7 @@ class Color(_Table):
     instance_role_arn: RoleArn
 
 
-class Colors(_Table):
+class Colors(Table):
     """Both colors: fixed identities, whatever serves at the moment."""
 
     blue: Color
@@ -201,14 +103,14 @@ class Colors(_Table):
         return dict(zip(COLORS, self.both, strict=True))[color]
 
 
-class Step(_Table):
+class Step(Table):
     """One shift: the share of traffic in percent, and how long it is observed."""
 
     weight: Annotated[int, Field(ge=1, le=_EVERYTHING)]
     bake_seconds: Annotated[int, Field(ge=0)]
 
 
-class Release(_Table):
+class Release(Table):
     """How carefully this environment releases, as in production unless it says otherwise."""
 
     steps: Annotated[tuple[Step, ...], Field(min_length=1, strict=False)]
@@ -218,14 +120,14 @@ class Release(_Table):
     longest_pause_seconds: Annotated[int, Field(ge=60, le=_LONGEST_PAUSE_SECONDS)] = 3600
 
 
-class Parameters(_Table):
+class Parameters(Table):
     """SSM parameters in which Runback tells other tools what is live."""
 
     target_group: ParameterName
     previous_target_group: ParameterName
 
 
-class Database(_Table):
+class Database(Table):
     """
     The RDS instance that every release takes a snapshot of before it changes anything, and how checks connect to it.
 
@@ -238,27 +140,27 @@ class Database(_Table):
     maximum_connections: Annotated[int, Field(ge=1)]
     host: HostName
     port: Port = 5432
-    name: Annotated[str, _text(r"[A-Za-z_][\w$-]{0,62}", "the name of a database")]
+    name: Annotated[str, text(r"[A-Za-z_][\w$-]{0,62}", "the name of a database")]
     secret_arn: SecretArn
     ca_file: FileName
 
 
-class RestoredTable(_Table):
+class RestoredTable(Table):
     """
     A table of which writes are counted that a restore loses, by its primary key.
 
     `changed` is a column that every write sets anew, such as "updated_at"; left out, whole rows are compared.
     """
 
-    name: Annotated[str, _text(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?", "the name of a table, such as public.users")]
-    key: Annotated[str, _text(r"[a-z_][a-z0-9_]*", "the name of a column")]
-    changed: Annotated[str, _text(r"[a-z_][a-z0-9_]*", "the name of a column")] | None = None
+    name: Annotated[str, text(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?", "the name of a table, such as public.users")]
+    key: Annotated[str, text(r"[a-z_][a-z0-9_]*", "the name of a column")]
+    changed: Annotated[str, text(r"[a-z_][a-z0-9_]*", "the name of a column")] | None = None
 
 
-Query = Annotated[str, _text(r"(?i)select\b[^;]*", "one query that begins with SELECT, without a semicolon")]
+Query = Annotated[str, text(r"(?i)select\b[^;]*", "one query that begins with SELECT, without a semicolon")]
 
 
-class CheckQuery(_Table):
+class CheckQuery(Table):
     """A query with one value as its answer, which must be `expected`, or `at_least` so much."""
 
     sql: Query
@@ -266,10 +168,10 @@ class CheckQuery(_Table):
     at_least: int | None = None
 
 
-RoleName = Annotated[str, _text(r"[a-z_][a-z0-9_$]{0,62}", "the name of a role of PostgreSQL")]
+RoleName = Annotated[str, text(r"[a-z_][a-z0-9_$]{0,62}", "the name of a role of PostgreSQL")]
 
 
-class Restore(_Table):
+class Restore(Table):
     """
     How the database is brought back to a former state; without this table there is no machine for that.
 
@@ -295,30 +197,33 @@ class Restore(_Table):
     export_readers: Annotated[tuple[RoleArn, ...], Field(min_length=1, strict=False)]
 
 
-class Approval(_Table):
+class Approval(Table):
     """
-    Who may answer a restore of the database by a signed request; without this table there is no URL for that.
+    Who may answer what waits for approval by a signed request; without this table there is no URL for that.
 
-    People are told apart by the name of their user or session, so whoever may take an approver's role must not be free
-    to choose that name.
+    A restore of the database always waits for approval. With `releases` every release does, too, before it takes the
+    environment, for `release_minutes` at most. People are told apart by the name of their user or session, so whoever
+    may take an approver's role must not be free to choose that name.
     """
 
     approver_arns: Annotated[tuple[PrincipalArn, ...], Field(min_length=1, strict=False)]
+    releases: bool = False
+    release_minutes: Annotated[int, Field(ge=5, le=_LONGEST_APPROVAL_MINUTES)] = 240
 
 
-PolicyArn = Annotated[str, _text(rf"{_ARN}iam::(\d{{12}}|aws):policy/[\w+=,.@/-]+", "the ARN of a managed policy")]
+PolicyArn = Annotated[str, text(rf"{ARN}iam::(\d{{12}}|aws):policy/[\w+=,.@/-]+", "the ARN of a managed policy")]
 # As Terraform takes it after -target: https://developer.hashicorp.com/terraform/cli/state/resource-addressing
 Address = Annotated[
     str,
-    _text(r"[A-Za-z_][\w.-]*(\[[^\s\]]+\][\w.-]*)*", "an address of Terraform without spaces, such as module.compute"),
+    text(r"[A-Za-z_][\w.-]*(\[[^\s\]]+\][\w.-]*)*", "an address of Terraform without spaces, such as module.compute"),
 ]
 RelativePath = Annotated[
     str,
-    _text(r"(?!.*(^|/)\.\.?(/|$))[\w.-]+(/[\w.-]+)*", 'a path inside the repository, such as "terraform/production"'),
+    text(r"(?!.*(^|/)\.\.?(/|$))[\w.-]+(/[\w.-]+)*", 'a path inside the repository, such as "terraform/production"'),
 ]
 
 
-class Infrastructure(_Table):
+class Infrastructure(Table):
     """
     Where the infrastructure of a version is described for Terraform; without this table releases leave it alone.
 
@@ -329,25 +234,25 @@ class Infrastructure(_Table):
     """
 
     repository: Annotated[
-        str, _text(r"https://github\.com/[\w.-]+/[\w.-]+", 'a repository, such as "https://github.com/example/shop"')
+        str, text(r"https://github\.com/[\w.-]+/[\w.-]+", 'a repository, such as "https://github.com/example/shop"')
     ]
     connection_arn: Annotated[
         str,
-        _text(
-            rf"{_ARN}(codeconnections|codestar-connections):{_PLACE}:connection/[0-9a-f-]{{36}}",
+        text(
+            rf"{ARN}(codeconnections|codestar-connections):{PLACE}:connection/[0-9a-f-]{{36}}",
             "the ARN of a connection to GitHub (…:connection/<id>)",
         ),
     ]
     directory: RelativePath
     var_file: RelativePath | None = None
-    terraform_version: Annotated[str, _text(r"1\.\d+\.\d+", 'a version of Terraform, such as "1.11.4"')]
+    terraform_version: Annotated[str, text(r"1\.\d+\.\d+", 'a version of Terraform, such as "1.11.4"')]
     terraform_sha256: Annotated[
-        str, _text(r"[0-9a-f]{64}", "the SHA-256 of terraform_<version>_linux_amd64.zip, as its SHA256SUMS names it")
+        str, text(r"[0-9a-f]{64}", "the SHA-256 of terraform_<version>_linux_amd64.zip, as its SHA256SUMS names it")
     ]
     plan_policy_arns: Annotated[tuple[PolicyArn, ...], Field(min_length=1, max_length=10, strict=False)]
     apply_policy_arns: Annotated[tuple[PolicyArn, ...], Field(min_length=1, max_length=10, strict=False)]
-    state_bucket_arn: Annotated[str, _text(rf"{_ARN}s3:::[a-z0-9][a-z0-9.-]{{1,61}}[a-z0-9]", "the ARN of a bucket")]
-    state_key_arn: Annotated[str, _text(rf"{_ARN}kms:{_PLACE}:key/[\w-]+", "the ARN of a key of KMS")] | None = None
+    state_bucket_arn: Annotated[str, text(rf"{ARN}s3:::[a-z0-9][a-z0-9.-]{{1,61}}[a-z0-9]", "the ARN of a bucket")]
+    state_key_arn: Annotated[str, text(rf"{ARN}kms:{PLACE}:key/[\w-]+", "the ARN of a key of KMS")] | None = None
     may_destroy: Annotated[tuple[Address, ...], Field(strict=False)] = ()
     rollback_targets: Annotated[tuple[Address, ...], Field(strict=False)] = ("module.compute",)
     timeout_minutes: Annotated[int, Field(ge=5, le=_LONGEST_BUILD_MINUTES)] = 30
@@ -355,16 +260,16 @@ class Infrastructure(_Table):
 
 FunctionArn = Annotated[
     str,
-    _text(
-        rf"{_ARN}lambda:{_PLACE}:function:[\w-]{{1,64}}(:[\w$-]+)?",
+    text(
+        rf"{ARN}lambda:{PLACE}:function:[\w-]{{1,64}}(:[\w$-]+)?",
         "the ARN of a function of Lambda (…:function:<name>, or with its alias)",
     ),
 ]
 # https://docs.aws.amazon.com/codebuild/latest/APIReference/API_CreateProject.html
-ProjectName = Annotated[str, _text(r"[A-Za-z0-9][\w-]{1,149}", "the name of a CodeBuild project")]
+ProjectName = Annotated[str, text(r"[A-Za-z0-9][\w-]{1,149}", "the name of a CodeBuild project")]
 
 
-class Migrations(_Table):
+class Migrations(Table):
     """
     What migrates the database for a release that asks for it; without this table no release can.
 
@@ -377,7 +282,7 @@ class Migrations(_Table):
     timeout_minutes: Annotated[int, Field(ge=1, le=_LONGEST_BUILD_MINUTES)] = 10
 
 
-class Cache(_Table):
+class Cache(Table):
     """The Redis-protocol cache. The secret, where the cache wants one, is its AUTH token as plain text."""
 
     host: HostName
@@ -386,7 +291,7 @@ class Cache(_Table):
     secret_arn: SecretArn | None = None
 
 
-class Network(_Table):
+class Network(Table):
     """
     Where the function runs that asks database and cache.
 
@@ -399,7 +304,7 @@ class Network(_Table):
     secrets_manager_endpoint_id: EndpointId | None = None
 
 
-class Logs(_Table):
+class Logs(Table):
     """
     The application's log, and how errors in it are counted for one version: `{version}` in a pattern is its commit.
 
@@ -416,7 +321,7 @@ class Logs(_Table):
     window_seconds: Annotated[int, Field(ge=60, le=3600)] = 600
 
 
-class _Check(_Table):
+class _Check(Table):
     """
     One request, and what its answer must be.
 
@@ -426,15 +331,15 @@ class _Check(_Table):
 
     name: Service
     method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] = "GET"
-    headers: dict[HeaderName, HeaderValue] = {}
+    headers: Annotated[dict[HeaderName, HeaderValue], Field(default_factory=dict)]
     body: str | None = None
     body_secret_arn: SecretArn | None = None
     file: FileName | None = None
-    form: dict[str, str] = {}
+    form: Annotated[dict[str, str], Field(default_factory=dict)]
     token_secret_arn: SecretArn | None = None
     expected_status: Annotated[int, Field(ge=200, le=599)] = 200
     maximum_seconds: Annotated[float, Field(gt=0, le=30)] = 5
-    metric: Annotated[str, _text(r"\S+", "a name without spaces")] | None = None
+    metric: Annotated[str, text(r"\S+", "a name without spaces")] | None = None
     at_most: Annotated[float, Field(allow_inf_nan=False)] | None = None
 
 
@@ -450,7 +355,7 @@ class SmokeCheck(_Check):
     path: UrlPath
 
 
-class Checks(_Table):
+class Checks(Table):
     """
     What is asked of the system and of a version. Nothing is asked of a host that is not in `allowed_hosts`.
 
@@ -470,14 +375,14 @@ class Checks(_Table):
         return tuple(check for check in self.smoke if self.probe is None or check.name in self.probe)
 
 
-class Thresholds(_Table):
+class Thresholds(Table):
     """Above which value a warning is sent, and above which something is critical."""
 
     warning: Annotated[float, Field(gt=0)]
     critical: Annotated[float, Field(gt=0)]
 
 
-class Alarms(_Table):
+class Alarms(Table):
     """
     The thresholds of the alarms; as they are here, those of the runbook.
 
@@ -500,7 +405,7 @@ class Alarms(_Table):
     login_success_percent: Annotated[float, Field(gt=0, le=100)] = 99
 
 
-class ApplicationMetrics(_Table):
+class ApplicationMetrics(Table):
     """
     What the application, or an agent beside it, publishes of itself in high resolution, by color.
 
@@ -510,7 +415,7 @@ class ApplicationMetrics(_Table):
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_MetricStat.html
     """
 
-    namespace: Annotated[str, _text(r"(?!AWS/)[A-Za-z0-9._/#:-]{1,255}", "a namespace of CloudWatch, not one of AWS")]
+    namespace: Annotated[str, text(r"(?!AWS/)[A-Za-z0-9._/#:-]{1,255}", "a namespace of CloudWatch, not one of AWS")]
     dimension: MetricName = "AutoScalingGroupName"
     requests: MetricName = "Requests"
     errors: MetricName = "Errors"
@@ -518,7 +423,7 @@ class ApplicationMetrics(_Table):
     period_seconds: Literal[1, 5, 10, 30] = 5
 
 
-class Judge(_Table):
+class Judge(Table):
     """
     What a release is judged by at every look at its bake, and how strictly.
 
@@ -538,7 +443,7 @@ class Judge(_Table):
     when_inconclusive: Literal["hold", "proceed"] = "hold"
 
 
-class Certificate(_Table):
+class Certificate(Table):
     """
     Whether a release may begin without proof that it could be rolled back.
 
@@ -548,19 +453,9 @@ class Certificate(_Table):
     enforce: bool = True
 
 
-class Notifications(_Table):
-    """Who hears about releases and rollbacks."""
-
-    emails: Annotated[tuple[Email, ...], Field(min_length=1, strict=False)]
-
-
-class EnvironmentSettings(_Table):
+class EnvironmentSettings(Place):
     """One environment of one service, and the names and ARNs that follow from it."""
 
-    service: Service
-    environment: Service
-    account: Account
-    region: Region
     routes: Annotated[tuple[Route, ...], Field(min_length=1, strict=False)]
     colors: Colors
     release: Release
@@ -569,6 +464,9 @@ class EnvironmentSettings(_Table):
     infrastructure: Infrastructure | None = None
     migrations: Migrations | None = None
     approval: Approval | None = None
+    github: GitHub | None = None
+    pushes: Pushes | None = None
+    gates: Gates | None = None
     cache: Cache
     network: Network
     logs: Logs
@@ -577,7 +475,6 @@ class EnvironmentSettings(_Table):
     judge: Judge
     certificate: Certificate = Certificate()
     parameters: Parameters
-    notifications: Notifications
 
     @property
     def longest_release(self) -> LongestRelease:
@@ -585,6 +482,8 @@ class EnvironmentSettings(_Table):
         waits_for_window = self.release.next_release_in_window == "wait"
         return LongestRelease(
             window_seconds=self.release.rollback_window_seconds if waits_for_window else 0,
+            approval_seconds=60 * self.release_approval.release_minutes if self.release_approval else 0,
+            gates_seconds=self._longest_gates_seconds,
             snapshot_seconds=self.database.snapshot_timeout_seconds,
             prepare_seconds=self.release.prepare_timeout_seconds,
             builds_seconds=2 * self.longest_build_seconds,
@@ -596,19 +495,20 @@ class EnvironmentSettings(_Table):
         )
 
     @property
+    def release_approval(self) -> Approval | None:
+        """Who approves releases; None where nobody has to."""
+        return self.approval if self.approval and self.approval.releases else None
+
+    @property
+    def _longest_gates_seconds(self) -> int:
+        """A release comes to its gates once more after an approval."""
+        rounds = 2 if self.release_approval else 1
+        return rounds * 60 * self.gates.wait_minutes if self.gates else 0
+
+    @property
     def longest_build_seconds(self) -> int:
         """How long a build of Terraform takes at most; 0 where there are none."""
         return longest_build_seconds(self.infrastructure.timeout_minutes * 60) if self.infrastructure else 0
-
-    @property
-    def prefix(self) -> str:
-        """What the name of everything in this environment begins with."""
-        return f"{self.service}-{self.environment}"
-
-    @property
-    def partition(self) -> str:
-        """The part of AWS that the Region belongs to."""
-        return {"cn": "aws-cn", "us-gov": "aws-us-gov"}.get(self.region.rpartition("-")[0].rpartition("-")[0], "aws")
 
     @property
     def way_back_parameter(self) -> str:
@@ -630,10 +530,6 @@ class EnvironmentSettings(_Table):
         """The bucket with the writes that restores have lost. It is no longer than that of the reports."""
         return f"{self.prefix}-exports-{self.account}-{self.region}"
 
-    def arn(self, service: str, resource: str) -> str:
-        """Build the ARN of something in this environment's account and Region, known by its name alone."""
-        return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
-
 
 def load_settings(directory: Path, names: tuple[str, ...] | None = None) -> tuple[EnvironmentSettings, ...]:
     """
@@ -641,7 +537,7 @@ def load_settings(directory: Path, names: tuple[str, ...] | None = None) -> tupl
 
     Raises SettingsError with the problems of all of them.
     """
-    known = {path.stem: path for path in sorted(directory.glob("*.toml"))}
+    known = {path.stem: path for path in sorted(directory.glob("*.toml")) if path.stem != INGRESS}
     unknown = [name for name in names or () if name not in known]
     if unknown or not known:
         raise SettingsError({directory: [_unknown_environment(name, known) for name in unknown or ["*"]]})
@@ -664,58 +560,8 @@ def _unknown_environment(name: str, known: dict[str, Path]) -> Problem:
 
 
 def _read(path: Path) -> EnvironmentSettings | list[Problem]:
-    try:
-        settings = EnvironmentSettings.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except tomllib.TOMLDecodeError as error:
-        return [Problem("TOML syntax", str(error))]
-    except ValidationError as error:
-        return [_explain(details) for details in error.errors()]
-    return list(_contradictions(settings, path)) or settings
-
-
-def _explain(details: ErrorDetails) -> Problem:
-    """Put a pydantic error into words that fit the file that it is about."""
-    location = details["loc"]
-    match details["type"]:
-        case "missing":
-            fix = "is missing: add it"
-        case "extra_forbidden":
-            fix = "is not a setting of Runback: remove it" + _suggestion(location)
-        case "value_error":
-            fix = str(details["ctx"]["error"])
-        case "string_type":
-            fix = f"must be text in quotes, not {details['input']!r}"
-        case "tuple_type":
-            fix = f"must be a list: [ … ], or a table [[{_field(location)}]] for each entry"
-        case "too_short":
-            fix = "must have at least one entry"
-        case _:
-            fix = f"{details['msg'].replace('Input should be', 'must be')}, not {details['input']!r}"
-    return Problem(_field(location), fix)
-
-
-def _field(location: tuple[int | str, ...]) -> str:
-    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in location if part != "[key]")
-    return "".join(parts).removeprefix(".")
-
-
-def _suggestion(location: tuple[int | str, ...]) -> str:
-    close = get_close_matches(str(location[-1]), _fields_beside(location), n=1)
-    return f", or did you mean {close[0]!r}?" if close else ""
-
-
-def _fields_beside(location: tuple[int | str, ...]) -> list[str]:
-    """Return the names that the table of a misspelt field knows."""
-    table: type[BaseModel] = EnvironmentSettings
-    for part in location[:-1]:
-        if isinstance(part, str):
-            annotation = table.model_fields[part].annotation
-            table = next((each for each in (annotation, *get_args(annotation)) if _is_table(each)), table)
-    return list(table.model_fields)
-
-
-def _is_table(annotation: Any) -> TypeGuard[type[BaseModel]]:  # noqa: ANN401  an annotation can be any object
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    found = read_table(path, EnvironmentSettings)
+    return list(_contradictions(found, path)) or found if isinstance(found, EnvironmentSettings) else found
 
 
 def _contradictions(settings: EnvironmentSettings, path: Path) -> Iterator[Problem]:
@@ -724,6 +570,7 @@ def _contradictions(settings: EnvironmentSettings, path: Path) -> Iterator[Probl
         yield from rule(settings)
     if settings.environment != path.stem:
         yield Problem("environment", f'must be the name of its file, "{path.stem}", not {settings.environment!r}')
+    yield from the_one_before_is_there(settings, path)
     for field, name in _file_names(settings):
         if not (path.parent / "files" / name).is_file():
             yield Problem(field, f"names {name!r}, which is not in {path.parent / 'files'}: put it there")
@@ -804,6 +651,7 @@ def _a_release_fits_into_its_history(settings: EnvironmentSettings) -> Iterator[
     if longest.events > MOST_EVENTS:
         parts = {
             "release.rollback_window_seconds": longest.window_seconds,
+            "gates.wait_minutes, before and after an approval": longest.gates_seconds,
             "database.snapshot_timeout_seconds": longest.snapshot_seconds,
             "release.prepare_timeout_seconds": longest.prepare_seconds,
             "infrastructure.timeout_minutes, twice": longest.builds_seconds,
@@ -852,12 +700,15 @@ def _arns_are_of_this_environment(settings: EnvironmentSettings) -> Iterator[Pro
         )
 
 
-def _approvals_have_their_restores(settings: EnvironmentSettings) -> Iterator[Problem]:
+def _approvals_are_of_something(settings: EnvironmentSettings) -> Iterator[Problem]:
     """Refuse approvers of nothing, and those of another account, who would need rights there, too."""
     if settings.approval is None:
         return
-    if settings.restore is None:
-        yield Problem("approval", "goes with [restore], whose restores are approved: add that table, or remove this")
+    if settings.restore is None and not settings.approval.releases:
+        yield Problem(
+            "approval",
+            "goes with [restore], whose restores are approved: add that table, or set releases = true, or remove this",
+        )
     for index, approver in enumerate(settings.approval.approver_arns):
         account = approver.split(":")[4]
         if account != settings.account:
@@ -1005,6 +856,8 @@ def _secret_arns(settings: EnvironmentSettings) -> Iterator[tuple[str, str]]:
         yield "restore.administrator_secret_arn", settings.restore.administrator_secret_arn
     if settings.cache.secret_arn:
         yield "cache.secret_arn", settings.cache.secret_arn
+    if settings.github:
+        yield "github.token_secret_arn", settings.github.token_secret_arn
     for field, check in _all_checks(settings):
         for name in ("body_secret_arn", "token_secret_arn"):
             if arn := getattr(check, name):
@@ -1145,7 +998,9 @@ _RULES: tuple[Callable[[EnvironmentSettings], Iterator[Problem]], ...] = (
     _parameters_are_apart,
     _a_restore_is_complete,
     _migrations_have_one_hook,
-    _approvals_have_their_restores,
+    _approvals_are_of_something,
     _a_freeze_spares_tests,
     _a_plan_is_told_whole,
+    pushes_fit_together,
+    gates_can_be_looked_at,
 )

@@ -9,21 +9,27 @@ from cdk.approval import ApprovalUrl, NoteCallers
 from cdk.dashboard import Dashboard
 from cdk.exports import Exports
 from cdk.functions import Functions
+from cdk.gate_settings import skippable_gates
 from cdk.infrastructure import Builds
 from cdk.machines import Machine
 from cdk.monitoring import LostEventsAlarm, Notices, WatchdogAlarm
 from cdk.names import LOST_EVENTS, Names
 from cdk.probes import PROBES, Probes
+from cdk.push_settings import Pushes
+from cdk.pushes import Reconcile, ReleasePushes
 from cdk.record import Record
+from cdk.reporting import TellGitHub
 from cdk.reports import ReportOnEndedExecution, Reports
 from cdk.settings import EnvironmentSettings, Restore
 from cdk.triggers import LostEvents, RollbackOnAlarm, RollbackOnUnfinishedExecution, Watchdog
 from cdk.warning_notices import TellWarnings
 from lambdas.database.instance_rules import RESTORE_WITHIN_SECONDS
+from lambdas.github.push_rules import LONGEST_RUN_SECONDS
 from statemachines.clean_up import clean_up_definition
 from statemachines.deploy import deploy_definition
 from statemachines.operate import operate_definition
 from statemachines.plan import ReleasePlan, RestorePlan, ShiftStep
+from statemachines.push import push_definition
 from statemachines.report import report_definition
 from statemachines.restore_database import restore_database_definition
 from statemachines.rollback import rollback_definition
@@ -36,6 +42,8 @@ How long a clean-up keeps out of the way of others after the window. Looking eve
 events that an execution may have: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
 """
 _OPERATE_TIMEOUT = Duration.minutes(15)
+_PUSH_TIMEOUT = Duration.seconds(LONGEST_RUN_SECONDS).plus(Duration.hours(1))
+"""An execution that takes pushes hands over by itself before; with more, something hangs, and the next one goes on."""
 _REPORT_TIMEOUT = Duration.minutes(15)
 """Both steps with all their attempts, and the wait between them, take less."""
 _COUNTING_SECONDS = 2 * 3600
@@ -58,6 +66,7 @@ class EnvironmentStack(Stack):
             description=f"Runback: releases and rollbacks of {settings.service} in {settings.environment}",
             env=Environment(account=settings.account, region=settings.region),
             termination_protection=True,
+            suppress_template_indentation=True,  # CloudFormation takes a template of 1 MB
             tags={"runback:service": settings.service, "runback:environment": settings.environment},
         )
         Record(self, "Record", settings)
@@ -89,6 +98,7 @@ class EnvironmentStack(Stack):
                 restores[0] if restores else None,
                 can_migrate=settings.migrations is not None,
                 deploy=self._deploy_machine(settings) if settings.infrastructure else None,
+                skips=skippable_gates(settings),
             ),
             timeout=_ROLLBACK_TIMEOUT.plus(_longest_migrations(settings)).plus(_longest_infrastructure(settings)),
         )
@@ -138,16 +148,40 @@ class EnvironmentStack(Stack):
         for restore in restores:
             functions.allow_simulation("restore-database", restore)
         ReportOnEndedExecution(self, "ReportOnEndedExecution", settings, holders, report.state_machine)
+        if settings.github:
+            watched = [deploy.state_machine, rollback.state_machine]
+            TellGitHub(self, "TellGitHub", settings, watched, functions.version("github.report_status"))
         alarms = Alarms(self, "Alarms", settings)
         Dashboard(self, "Dashboard", settings, alarms)
         TellWarnings(self, "TellWarnings", settings, functions.version("notices.tell_alarm"))
         Probes(self, "Probes", settings, {module: functions.version(module) for module in PROBES})
         Watchdog(self, "Watchdog", settings, functions.version("rollback.watchdog"), lost_events.queue)
         WatchdogAlarm(self, "WatchdogAlarm", settings, notices.topic)
+        if settings.pushes:
+            self._release_pushes(settings, settings.pushes, functions, lost_events)
         LostEventsAlarm(self, "LostEventsAlarm", lost_events.queue, notices.topic, Names(settings).named(LOST_EVENTS))
         if settings.approval:
             ApprovalUrl(self, "ApprovalUrl", settings.approval, functions)
             NoteCallers(self, "NoteCallers", settings, functions.version("operate.note_caller"))
+
+    def _release_pushes(
+        self, settings: EnvironmentSettings, pushes: Pushes, functions: Functions, lost_events: LostEvents
+    ) -> None:
+        """Make what a push becomes a release with, where settings say that it may."""
+        machine = Machine(
+            self,
+            "Push",
+            settings,
+            functions,
+            "push",
+            lambda scope, versions: push_definition(Steps(scope, versions)),
+            timeout=_PUSH_TIMEOUT,
+        ).state_machine
+        if settings.github:
+            ReleasePushes(
+                self, "ReleasePushes", settings, pushes, settings.github, machine, lost_events=lost_events.queue
+            )
+        Reconcile(self, "Reconcile", settings, pushes, functions.version("github.reconcile"))
 
     def _deploy_machine(self, settings: EnvironmentSettings) -> sfn.IStateMachine:
         """Name the machine that a complete rollback starts, and that itself starts rollbacks: no circle."""
@@ -191,4 +225,6 @@ def _plan(settings: EnvironmentSettings) -> ReleasePlan:
         can_restore=settings.restore is not None,
         can_migrate=settings.migrations is not None,
         can_apply=settings.infrastructure is not None,
+        has_gates=settings.gates is not None,
+        approval_minutes=settings.release_approval.release_minutes if settings.release_approval else None,
     )

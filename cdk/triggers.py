@@ -101,9 +101,15 @@ def start_on_event(
     pattern: events.EventPattern,
     machine: sfn.IStateMachine,
     lost_events: sqs.IQueue | None = None,
+    bus: events.IEventBus | None = None,
 ) -> iam.IRole:
-    """Make the rule, and return its role, which may start this one machine. Without a queue, events can be lost."""
+    """
+    Make the rule, and return its role, which may start this one machine. Without a queue, events can be lost.
+
+    Without a `bus` of its own the rule is on the account's, on which AWS itself tells what happens.
+    """
     rule_name = Names(settings).named(rule.name)
+    path = f"{bus.event_bus_name}/{rule_name}" if bus else rule_name
     role = iam.Role(
         scope,
         "Role",
@@ -111,7 +117,7 @@ def start_on_event(
         assumed_by=iam.ServicePrincipal(
             "events.amazonaws.com",
             conditions={
-                "ArnEquals": {"aws:SourceArn": settings.arn("events", f"rule/{rule_name}")},
+                "ArnEquals": {"aws:SourceArn": settings.arn("events", f"rule/{path}")},
                 "StringEquals": {"aws:SourceAccount": settings.account},
             },
         ),
@@ -121,6 +127,7 @@ def start_on_event(
         "Rule",
         rule_name=rule_name,
         description=rule.description,
+        event_bus=bus,
         event_pattern=pattern,
         targets=[
             targets.SfnStateMachine(

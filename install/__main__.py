@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from cdk.assembly import SETTINGS_FOLDER
+from cdk.ingress_settings import IngressSettings, load_ingress
 from cdk.settings import EnvironmentSettings, SettingsError, load_settings
+from cdk.settings_files import INGRESS
 from install.account import Account, clients_in
 from install.cdk_cli import CliMissing, run_cdk
 from install.deploy import Deployment, Refused, deploy, show_difference
 from install.doctor import as_json, examine, is_healthy, show, summary
 from install.identity import WrongCredentials, require_account
+
+Settings = EnvironmentSettings | IngressSettings
 
 DONE, NOT_READY, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -25,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        (settings,) = load_settings(SETTINGS_FOLDER, (options.environment,))
+        settings = _settings(options.environment)
         return _commanded(options, settings, Account(clients_in(settings.region)))
     except (SettingsError, WrongCredentials) as error:
         return _failed(error, USAGE)
@@ -33,6 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(error, NOT_READY)
     except KeyboardInterrupt:
         return _failed("Interrupted. What CloudFormation had begun goes on: look into its console.", INTERRUPTED)
+
+
+def _settings(name: str) -> Settings:
+    """Read what is named on the command line: an environment, or "ingress" where there is one."""
+    ingress = load_ingress(SETTINGS_FOLDER) if name == INGRESS else None
+    return ingress or load_settings(SETTINGS_FOLDER, (name,))[0]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -47,11 +57,11 @@ def _parser() -> argparse.ArgumentParser:
         "--force-with-reason", default="", metavar="REASON", help="go on although the record cannot be read"
     )
     for command in (doctor, diff, deployment):
-        command.add_argument("--environment", required=True, metavar="NAME", help="a file in environments/")
+        command.add_argument("--environment", required=True, metavar="NAME", help="a file in environments/, or ingress")
     return parser
 
 
-def _commanded(options: argparse.Namespace, settings: EnvironmentSettings, account: Account) -> int:
+def _commanded(options: argparse.Namespace, settings: Settings, account: Account) -> int:
     if options.command == "doctor":
         return _doctor(settings, account, for_programs=options.json)
     deployment = Deployment(settings, account, run_cdk, _say, _ask)
@@ -62,7 +72,7 @@ def _commanded(options: argparse.Namespace, settings: EnvironmentSettings, accou
     return DONE
 
 
-def _doctor(settings: EnvironmentSettings, account: Account, *, for_programs: bool) -> int:
+def _doctor(settings: Settings, account: Account, *, for_programs: bool) -> int:
     caller = require_account(settings, account)
     if for_programs:
         sections = list(examine(settings, account))

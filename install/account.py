@@ -110,4 +110,4 @@ def iam_action(service: str, operation: str) -> str:
     """Return the name of a read as IAM policies have it: "elasticloadbalancing:DescribeRules"."""
     prefix = {"elbv2": "elasticloadbalancing"}.get(service, service)
     name = "".join(word.capitalize() for word in operation.split("_"))
-    return f"{prefix}:{name.replace('Db', 'DB')}"
+    return f"{prefix}:{name.replace('Db', 'DB').replace('OpenId', 'OpenID')}"

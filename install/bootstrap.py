@@ -1,6 +1,6 @@
 """The CDK's own resources in an account and Region, without which nothing can be deployed there."""
 
-from cdk.settings import EnvironmentSettings
+from cdk.setting_types import Place
 from install.account import Account
 
 PARAMETER = "/cdk-bootstrap/hnb659fds/version"
@@ -13,6 +13,6 @@ def bootstrap_version(account: Account) -> int:
     return int(account.read("ssm", "get_parameter", Name=PARAMETER)["Parameter"]["Value"])
 
 
-def bootstrap_command(settings: EnvironmentSettings) -> str:
+def bootstrap_command(settings: Place) -> str:
     """Return what somebody with administrator's rights runs once per account and Region."""
     return f"scripts/npm.sh exec -- cdk bootstrap aws://{settings.account}/{settings.region}"

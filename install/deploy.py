@@ -4,11 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from cdk.ingress_settings import IngressSettings
 from cdk.settings import EnvironmentSettings
 from install.account import Account, NotThere, Unreadable
 from install.bootstrap import NEEDED_VERSION, bootstrap_command, bootstrap_version
 from install.cdk_cli import ROOT, Run
 from install.checks.foundations import check_concurrency
+from install.checks.ingress import why_no_bus
 from install.findings import Level
 from install.identity import require_account
 from install.lease import RecordUnreadable, describe, read_work
@@ -23,13 +25,13 @@ class Refused(Exception):
 @dataclass(frozen=True)
 class Deployment:
     """
-    One environment, the account that it goes to, and how to speak with the user.
+    One environment, or where pushes arrive, the account that it goes to, and how to speak with the user.
 
     `run` is the CDK's command line, `ask` puts a question and returns the answer, `say` prints. `assemblies` is where
     templates are put: what is shown and what is deployed are the same files, whatever is edited in between.
     """
 
-    settings: EnvironmentSettings
+    settings: EnvironmentSettings | IngressSettings
     account: Account
     run: Run
     say: Callable[[str], None]
@@ -76,6 +78,7 @@ def deploy(deployment: Deployment, *, may_ask: bool, yes: bool = False, reason: 
     deployment.say(f"{deployment.stack} goes to {deployment.place}, as {caller}.")
     _require_bootstrap(deployment)
     _require_concurrency(deployment)
+    _require_bus(deployment)
     _refuse_while_held(deployment, reason)
     _synthesize(deployment)
     _diff(deployment)
@@ -111,7 +114,17 @@ def _require_concurrency(deployment: Deployment) -> None:
             raise Refused(f"The account {finding.says}. So {finding.fix}.")
 
 
+def _require_bus(deployment: Deployment) -> None:
+    """Refuse before CloudFormation does, half-way: it makes no rule on a bus that is not there."""
+    if isinstance(deployment.settings, EnvironmentSettings):
+        problem = why_no_bus(deployment.settings, deployment.account)
+        if problem:
+            raise Refused(problem)
+
+
 def _refuse_while_held(deployment: Deployment, reason: str) -> None:
+    if isinstance(deployment.settings, IngressSettings):
+        return  # nobody holds it: a push that comes meanwhile is found by the environments
     try:
         work = read_work(deployment.settings, deployment.account)
     except RecordUnreadable as unreadable:
@@ -171,7 +184,15 @@ def _run(deployment: Deployment, *arguments: str, failure: str) -> None:
         raise Refused(f"{failure} The CDK ended with {code}; its message is above.")
 
 
-def _what_next(settings: EnvironmentSettings) -> str:
+def _what_next(settings: EnvironmentSettings | IngressSettings) -> str:
+    if isinstance(settings, IngressSettings):
+        return (
+            f"\nPushes to {settings.repository} arrive in {settings.account}/{settings.region}. What is left:\n"
+            f"  1. {', '.join(settings.notifications.emails)}: confirm the e-mail from AWS, or nobody hears anything.\n"
+            "  2. Give GitHub the stack's output WebhookUrl, or its GitHubActionsRole to the workflow:"
+            " docs/deploying.md shows both.\n"
+            "  3. make deploy ENV=… for each environment with [pushes]: they listen on the bus that is there now."
+        )
     return (
         f"\nRunback is in {settings.account}/{settings.region}. What is left:\n"
         f"  1. {', '.join(settings.notifications.emails)}: confirm the e-mail from AWS, or nobody hears anything.\n"

@@ -7,17 +7,19 @@ from dataclasses import asdict, dataclass
 from rich.console import Console
 from rich.markup import escape
 
+from cdk.ingress_settings import IngressSettings
 from cdk.settings import EnvironmentSettings
 from install.account import Account
 from install.checks.approval import check_approval
 from install.checks.colors import check_colors
 from install.checks.foundations import check_foundations
 from install.checks.infrastructure import check_infrastructure
+from install.checks.ingress import check_actions, check_bus, check_webhook_secrets
 from install.checks.names import check_logs, check_parameters, check_secrets
 from install.checks.network import check_network
 from install.checks.rights import check_rights
 from install.checks.routes import check_routes
-from install.checks.runback import check_runback
+from install.checks.runback import check_runback, check_stack
 from install.checks.stores import check_cache, check_database
 from install.findings import HARMLESS, Finding, Level
 
@@ -35,8 +37,16 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("parameters", check_parameters),
     ("infrastructure", check_infrastructure),
     ("approval", check_approval),
+    ("pushes", check_bus),
     ("Runback", check_runback),
     ("rights", check_rights),
+)
+
+INGRESS_CHECKS: tuple[tuple[str, Callable[[IngressSettings, Account], Iterator[Finding]]], ...] = (
+    ("account and Region", check_foundations),
+    ("secrets", check_webhook_secrets),
+    ("GitHub Actions", check_actions),
+    ("Runback", check_stack),
 )
 
 _STYLES = {
@@ -56,8 +66,12 @@ class Section:
     findings: tuple[Finding, ...]
 
 
-def examine(settings: EnvironmentSettings, account: Account) -> Iterator[Section]:
+def examine(settings: EnvironmentSettings | IngressSettings, account: Account) -> Iterator[Section]:
     """Yield every part's findings as soon as they are known; what two checks came upon is said once."""
+    if isinstance(settings, IngressSettings):
+        for title, check_ingress in INGRESS_CHECKS:
+            yield Section(title, tuple(dict.fromkeys(check_ingress(settings, account))))
+        return
     for title, check in CHECKS:
         yield Section(title, tuple(dict.fromkeys(check(settings, account))))
 

@@ -2,7 +2,7 @@
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from cdk.settings import EnvironmentSettings
+from cdk.setting_types import Place
 from install.account import Account
 
 
@@ -10,7 +10,7 @@ class WrongCredentials(Exception):
     """There are no credentials that AWS accepts, or they are of another account; the message says which."""
 
 
-def require_account(settings: EnvironmentSettings, account: Account) -> str:
+def require_account(settings: Place, account: Account) -> str:
     """Return the ARN of whoever asks. Raises WrongCredentials unless it is somebody of the account of settings."""
     try:
         caller = account.client("sts").get_caller_identity()

@@ -32,6 +32,8 @@ Everything that a step may refuse or fail with.
     ├── ReleaseUnhealthy       a release that is observed is worse than it may be
     ├── NotTheRelease          something is wrong, and the release is not to blame, or not alone
     ├── PauseExpired           a release was paused, and nobody let it go on in time
+    ├── GitHubUnavailable      GitHub did not answer, or not now
+    ├── GitHubRefused          GitHub answered, and will not do what it is asked
     └── AwsCallFailed          an AWS request failed, and trying again may help
 
 A class's name is its error name in the state machines: import the class there, never type the name. The docstring of
@@ -166,6 +168,24 @@ class NotTheRelease(RunbackError):
 
 class PauseExpired(RunbackError):
     """Nobody let a paused release go on before its deadline, so it was brought to an end. Release the version again."""
+
+
+class GitHubUnavailable(RunbackError):
+    """GitHub did not answer, or asks to be left alone for a while. No release waits for it; what is missed follows."""
+
+    def __init__(self, message: str, retry_after: int = 0) -> None:
+        """Take the message, and for how many seconds GitHub wants to be left alone, as far as it said."""
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class GitHubRefused(RunbackError):
+    """GitHub will not do what it is asked. The message says which right the token needs, or which name is wrong."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        """Take the message, and the HTTP status alone as `status`: 404 for what is not there, or not to be seen."""
+        super().__init__(message)
+        self.status = status
 
 
 class AwsCallFailed(RunbackError):

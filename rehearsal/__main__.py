@@ -10,7 +10,7 @@ from rich.console import Console
 from rehearsal.assembly import NotBuilt, assembly_of
 from rehearsal.modelled import InVirtualTime
 from rehearsal.packaged import Packaged
-from rehearsal.play import Conclude, play
+from rehearsal.play import Conclude, beside, play
 from rehearsal.plot import plot
 from rehearsal.report import PAGE, Report
 from rehearsal.scenarios import SCENARIOS, Scenario
@@ -60,6 +60,7 @@ def _run(name: str, environment: str, seed: int | None, *, show_page: bool) -> i
         return USAGE
     try:
         settings = Settings.read(scenario.environment or environment)
+        beside(scenario, settings)
         assembly = assembly_of(settings.environment, REPORTS)
     except (UnknownEnvironment, NotBuilt) as impossible:
         print(impossible, file=sys.stderr)

@@ -10,6 +10,9 @@ from rehearsal.world.migrations import MigrationPlan
 from rehearsal.world.restores import RestorePlan
 from rehearsal.world.terraform import Values
 
+LATER_VERSIONS = ("5d6e7f8", "9c8b7a6")
+"""What scenarios release, one after the other."""
+
 
 @dataclass(frozen=True)
 class Circumstances:
@@ -22,6 +25,7 @@ class Circumstances:
     send in a simulated second while a release is judged; None: what the staging is made for. With `real_database` even
     a rehearsal of models has PostgreSQL for its instances, where a model would have no rows that could come back.
     `migration` is what the customer's function does, for a release that has it called.
+    `later_versions` are those that GitHub knows beside the one that is live, each upon the one before, on no branch.
     `commits` says what Terraform's configuration of a version has else than the one before; see `Terraform`.
     """
 
@@ -34,4 +38,5 @@ class Circumstances:
     restore: RestorePlan = field(default_factory=RestorePlan)
     real_database: bool = False
     migration: MigrationPlan = field(default_factory=MigrationPlan)
+    later_versions: tuple[str, ...] = LATER_VERSIONS
     commits: Mapping[str, Mapping[str, Values | None]] = field(default_factory=dict)

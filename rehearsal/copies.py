@@ -39,7 +39,7 @@ from rehearsal.engine.calls import service_model
 from rehearsal.engine.needs import TABLE
 from rehearsal.modelled import InVirtualTime
 from rehearsal.permissions import judge_for
-from rehearsal.play import perform
+from rehearsal.play import beside, perform
 from rehearsal.scenarios import OLD_VERSION, Scenario
 from rehearsal.settings import Settings
 from rehearsal.stage import Stage
@@ -150,7 +150,8 @@ class Original:
         logs.mkdir(parents=True)
         self.staging.begin_anew(seed, logs)
         self.account.functions.log_to(logs)
-        return replace(self.account, folder=folder)
+        others = {name: replace(each, folder=folder) for name, each in self.account.beside.items()}
+        return replace(self.account, folder=folder, beside=others)
 
 
 @contextmanager
@@ -168,7 +169,13 @@ def built(scenario: Scenario, settings: Settings, assembly: Path, folder: Path) 
     states_log.setLevel(logging.CRITICAL)  # it prints every state that fails
     try:
         with pretend_account(
-            settings, assembly, folder / "original", staging, version=OLD_VERSION, circumstances=scenario.circumstances
+            settings,
+            assembly,
+            folder / "original",
+            staging,
+            version=OLD_VERSION,
+            circumstances=scenario.circumstances,
+            beside=beside(scenario, settings),
         ) as account:
             _warm_up(account)
             yield Original(account, staging, folder)

@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from moto.events.models import events_backends
+
 from rehearsal.account import Account
 from rehearsal.engine.calls import ROLE_KEY, Call, Refusal
 from rehearsal.engine.functions import Moment
@@ -202,6 +204,26 @@ def _deliver(account: Account, is_meant: Callable[[Mapping[str, Any]], bool]) ->
     events = {str(delivery.event["id"]): delivery.event for delivery in list(account.events.deliveries)}
     for event in filter(is_meant, events.values()):
         account.events.put(dict(event))
+
+
+def replay_pushes(account: Account) -> None:
+    """Put every push that was on the bus there once more, as an archive does that somebody replays."""
+    events = account.client("events")
+    archives = events_backends[account.settings.account][account.settings.region].archives
+    for archive in list(archives.values()):
+        for event in list(archive.events):
+            entry = {"Source": event["source"], "DetailType": event["detail-type"]}
+            detail = {"Detail": json.dumps(event["detail"]), "EventBusName": archive.event_bus_name}
+            events.put_events(Entries=[{**entry, **detail}])
+
+
+def forget_deliveries(account: Account) -> None:
+    """Let nobody remember any more which webhooks came, as it is days later."""
+    if account.ingress is None:
+        raise LookupError("nobody waits for webhooks here")
+    dynamodb, table = account.client("dynamodb"), account.ingress.table()
+    for item in dynamodb.scan(TableName=table)["Items"]:
+        dynamodb.delete_item(TableName=table, Key={"delivery": item["delivery"]})
 
 
 def shorten(account: Account, machine: str, seconds: int) -> None:

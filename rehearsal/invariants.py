@@ -73,7 +73,8 @@ class Invariants:
         self._applied = 0
         self._late_since: dict[str, tuple[float, Call]] = {}
         self._shown = self._forwards()
-        self._rules = load_balancer.rules()
+        self._listeners = {_listener_of(arn) for route in settings.routes for arn in (route.arn, route.test_arn)}
+        self._rules = self._own_rules()
         self._seen_healthy: dict[str, int] = {}
         for route in settings.routes:
             self._healthy(route)
@@ -100,7 +101,7 @@ class Invariants:
         lease = self._record.lease
         if "holder" in lease:
             self._violated(LET_GO, f"{lease['holder']} still holds it", None)
-        frozen = [arn for arn, tags in self._load_balancer.rules().items() if _FREEZE_TAG in tags]
+        frozen = [arn for arn, tags in self._own_rules().items() if _FREEZE_TAG in tags]
         if frozen and lease.get("phase") != _ESCALATED:
             self._violated(LET_IN, f"{', '.join(sorted(frozen))} still there", None)
         self._check_applied(None)
@@ -109,12 +110,21 @@ class Invariants:
         for name, (since, call) in self._late_since.items():
             self._violated(ONE_HOLDER, f"route {name}: a late write at {since:.0f} s was never undone", call)
 
+    def add(self, other: "Invariants") -> None:
+        """Take over what was found in another environment of the account."""
+        self.checked += other.checked
+        self.violations += other.violations
+
     def as_json(self) -> dict[str, Any]:
         """Return the report's form."""
         return {"checked": self.checked, "violated": [asdict(violation) for violation in self.violations]}
 
     def _forwards(self) -> dict[str, dict[str, int]]:
         return self._load_balancer.forwards()
+
+    def _own_rules(self) -> dict[str, dict[str, str]]:
+        """Return the rules of this environment's listeners: those of another one are no concern of this lease."""
+        return {arn: tags for arn, tags in self._load_balancer.rules().items() if _listener_of(arn) in self._listeners}
 
     def _healthy(self, route: Route) -> dict[str, int]:
         """
@@ -170,7 +180,7 @@ class Invariants:
 
     def _check_rules(self, lease: Mapping[str, Any], call: Call) -> None:
         """A human may do as he likes with the rules of his listeners."""
-        before, now = self._rules, self._load_balancer.rules()
+        before, now = self._rules, self._own_rules()
         self._rules = now
         if call.caller is None or before == now:
             return
@@ -191,10 +201,15 @@ class Invariants:
         applying = [each.build_id for each in self._builds.running() if each.project == self._apply]
         if applying and "holder" not in lease:
             self._violated(ONE_APPLY, f"{applying[0]} still works, and nobody holds the lease any more", call)
-        if applying and call.action == "UpdateAutoScalingGroup" and call.parameters.get("DesiredCapacity") == 0:
+        if applying and self._scales_in(call):
             self._violated(
                 ONE_APPLY, f"{applying[0]} still works, and {call.parameters['AutoScalingGroupName']} goes", call
             )
+
+    def _scales_in(self, call: Call) -> bool:
+        groups = {color.auto_scaling_group for color in self._settings.colors.values()}
+        to_nothing = call.action == "UpdateAutoScalingGroup" and call.parameters.get("DesiredCapacity") == 0
+        return to_nothing and call.parameters["AutoScalingGroupName"] in groups
 
     def _check_applied(self, call: Call | None) -> None:
         applied = self._terraform.applied[self._applied :]

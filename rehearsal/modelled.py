@@ -1,9 +1,9 @@
 """Modelled staging: the same functions, but in this process, on models of everything that is a process otherwise."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from copy import copy
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -33,7 +33,7 @@ from rehearsal.world.database import Database
 from rehearsal.world.fleet import Fleet
 from rehearsal.world.load_balancer import LoadBalancer
 from rehearsal.world.names import Names
-from rehearsal.world.terraform_builds import building
+from rehearsal.world.terraform_builds import building, terraform_of
 
 
 class Modelled:
@@ -64,11 +64,18 @@ class Modelled:
 
     @contextmanager
     def world(
-        self, settings: Settings, clock: Clock, calls: Calls, folder: Path, circumstances: Circumstances
+        self,
+        settings: Settings,
+        clock: Clock,
+        calls: Calls,
+        folder: Path,
+        circumstances: Circumstances,
+        beside: Sequence[Settings] = (),
     ) -> Iterator[World]:
         """Make the models of the customer's part; nothing listens before functions look for it."""
         place, self._logs = (settings.account, settings.region), folder / "logs"
-        certificate = certificates.issue(customer.host_names(settings), folder / "tls")
+        environments = {"": settings, **{each.environment: each for each in beside}}
+        certificate = certificates.issue(customer.host_names_of(environments.values()), folder / "tls")
         with ExitStack() as stack:
             make_servers = RealServers if circumstances.real_database else ModelServers
             servers: Servers = make_servers(certificate, self._logs)
@@ -94,12 +101,21 @@ class Modelled:
                     commits=circumstances.commits,
                 )
             )
-            cache = stack.enter_context(ModelCache(customer.CACHE_TOKEN if settings.cache.secret_arn else None))
-            request_logs = stack.enter_context(
-                ModelRequestLogs(clock, *place, account_lock=calls.lock, group=settings.log_group)
-            )
+            caches = {
+                name: stack.enter_context(ModelCache(customer.CACHE_TOKEN if each.cache.secret_arn else None))
+                for name, each in environments.items()
+            }
+            sessions = {each.cache.host: SessionsInModel(caches[name].is_up) for name, each in environments.items()}
+            request_logs = {
+                name: stack.enter_context(
+                    ModelRequestLogs(clock, *place, account_lock=calls.lock, group=each.log_group)
+                )
+                for name, each in environments.items()
+            }
             applications = ModelApplications(
-                lambda asked: servers.receipts(asked, database.local), SessionsInModel(cache.is_up), request_logs.log_of
+                lambda asked: servers.receipts(asked, database.local),
+                sessions.__getitem__,
+                lambda identity: request_logs[identity.environment].log_of(identity),
             )
             data_plane = ModelDataPlane(clock, applications, seed=self.seed)
             stack.callback(data_plane.stop)
@@ -115,10 +131,13 @@ class Modelled:
                     *place,
                     account_lock=calls.lock,
                     log_directory=self._logs,
-                    colors={color.auto_scaling_group: name for name, color in settings.colors.items()},
+                    colors=customer.colors_of(environments.values()),
+                    environments=customer.environments_of(beside),
                     behaviours=circumstances.behaviours,
                     refresh_patience_seconds=circumstances.refresh_patience_seconds,
-                    services=lambda: customer.services(customer.application_url(settings), "a model"),
+                    services=lambda name: customer.services(
+                        customer.application_url(environments[name]), environments[name].cache.host
+                    ),
                     start=lambda port, who, behaviour, services, _: applications.start(
                         port, who, behaviour, services, self._logs
                     ),
@@ -128,10 +147,15 @@ class Modelled:
             def open_database(name: str) -> int:
                 return servers.open(database.server(name))
 
-            def open_doors() -> StorePorts:
-                data_plane.listen()
-                port = cache.listen(certificate if settings.cache.tls else None)
-                return StorePorts(open_database(settings.database_instance), port)
+            def doors(name: str) -> Callable[[], StorePorts]:
+                of = environments[name]
+
+                def open_doors() -> StorePorts:
+                    data_plane.listen()
+                    port = caches[name].listen(certificate if of.cache.tls else None)
+                    return StorePorts(open_database(of.database_instance), port)
+
+                return open_doors
 
             def travel(caller: str | None, service: str, action: str) -> None:
                 del service, action
@@ -142,20 +166,30 @@ class Modelled:
             calls.add_observer(fleet.observe)
             calls.add_observer(load_balancer.observe)
             self._data_plane, self._builds = data_plane, builds
-            yield World(
+            world = World(
                 load_balancer,
                 data_plane,
                 fleet,
                 database,
-                cache,
+                caches[""],
                 certificate,
                 builds,
                 terraform,
-                open_doors,
+                doors(""),
                 open_database,
                 Names(),
                 Names(),
             )
+            neighbours = {
+                each.environment: replace(
+                    world,
+                    cache=caches[each.environment],
+                    terraform=terraform_of(each, builds, clock, circumstances.commits),
+                    open_doors=doors(each.environment),
+                )
+                for each in beside
+            }
+            yield replace(world, beside=neighbours)
 
     @contextmanager
     def runtime(self, session: boto3.Session, world: World) -> Iterator[Runtime]:

@@ -1,7 +1,7 @@
 """Packaged staging: real processes under real load, as `make rehearse` shows them."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from rehearsal.world.load_balancer import LoadBalancer
 from rehearsal.world.names import Names
 from rehearsal.world.network import Network
 from rehearsal.world.request_logs import LogShipper
-from rehearsal.world.terraform_builds import building
+from rehearsal.world.terraform_builds import building, terraform_of
 from rehearsal.world.tls_front import TlsFronts
 from rehearsal.world.traffic import Traffic
 
@@ -70,11 +70,19 @@ class Packaged:
 
     @contextmanager
     def world(
-        self, settings: Settings, clock: Clock, calls: Calls, folder: Path, circumstances: Circumstances
+        self,
+        settings: Settings,
+        clock: Clock,
+        calls: Calls,
+        folder: Path,
+        circumstances: Circumstances,
+        beside: Sequence[Settings] = (),
     ) -> Iterator[World]:
         """Start the processes of the customer's part."""
-        place, logs, instance = (settings.account, settings.region), folder / "logs", settings.database_instance
-        certificate = certificates.issue(customer.host_names(settings), folder / "tls")
+        place, logs = (settings.account, settings.region), folder / "logs"
+        environments = {"": settings, **{each.environment: each for each in beside}}
+        containers = folder / "builds"
+        certificate = certificates.issue(customer.host_names_of(environments.values()), folder / "tls")
         with ExitStack() as stack:
             network, data_plane = Network(), DataPlane(logs)
             stack.callback(data_plane.stop)
@@ -98,13 +106,21 @@ class Packaged:
                     account_lock=calls.lock,
                     log_directory=logs,
                     commits=circumstances.commits,
-                    containers=(folder / "builds").resolve(),  # whose commands go to other folders
+                    containers=containers,
                 )
             )
-            cache = stack.enter_context(Cache(logs))
-            stack.enter_context(
-                LogShipper(clock, *place, account_lock=calls.lock, group=settings.log_group, directory=logs)
-            )
+            caches = {name: stack.enter_context(Cache(logs, name)) for name in environments}
+            for name, each in environments.items():
+                stack.enter_context(
+                    LogShipper(
+                        clock,
+                        *place,
+                        account_lock=calls.lock,
+                        group=each.log_group,
+                        directory=logs,
+                        environment=name,
+                    )
+                )
             load_balancer = stack.enter_context(LoadBalancer(clock, network, data_plane, *place, certificate))
             fleet = stack.enter_context(
                 Fleet(
@@ -114,11 +130,12 @@ class Packaged:
                     *place,
                     account_lock=calls.lock,
                     log_directory=logs,
-                    colors={color.auto_scaling_group: name for name, color in settings.colors.items()},
+                    colors=customer.colors_of(environments.values()),
+                    environments=customer.environments_of(beside),
                     behaviours=circumstances.behaviours,
                     refresh_patience_seconds=circumstances.refresh_patience_seconds,
-                    services=lambda: customer.services(
-                        database.local(customer.application_url(settings)), cache.address
+                    services=lambda name: customer.services(
+                        database.local(customer.application_url(environments[name])), caches[name].address
                     ),
                 )
             )
@@ -126,27 +143,42 @@ class Packaged:
             def open_database(name: str) -> int:
                 return tls_fronts.open("postgresql", database.port(name))
 
-            def open_doors() -> StorePorts:
-                port = tls_fronts.open("redis", cache.port) if settings.cache.tls else cache.port
-                return StorePorts(open_database(instance), port)
+            def doors(name: str) -> Callable[[], StorePorts]:
+                of, cache = environments[name], caches[name]
+
+                def open_doors() -> StorePorts:
+                    port = tls_fronts.open("redis", cache.port) if of.cache.tls else cache.port
+                    return StorePorts(open_database(of.database_instance), port)
+
+                return open_doors
 
             calls.add_observer(fleet.observe)
             calls.add_observer(load_balancer.observe)
             internet, vpc = (Names(folder / "names" / f"{network}.json") for network in ("internet", "vpc"))
-            yield World(
+            world = World(
                 load_balancer,
                 data_plane,
                 fleet,
                 database,
-                cache,
+                caches[""],
                 certificate,
                 builds,
                 terraform,
-                open_doors,
+                doors(""),
                 open_database,
                 internet,
                 vpc,
             )
+            neighbours = {
+                each.environment: replace(
+                    world,
+                    cache=caches[each.environment],
+                    terraform=terraform_of(each, builds, clock, circumstances.commits, containers),
+                    open_doors=doors(each.environment),
+                )
+                for each in beside
+            }
+            yield replace(world, beside=neighbours)
 
     @contextmanager
     def runtime(self, session: boto3.Session, world: World) -> Iterator[Runtime]:

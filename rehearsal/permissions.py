@@ -39,8 +39,9 @@ class Judgement:
 def judge_for(account: Account) -> "Judge":
     """Read the policies of the account's stack. Raises UnsupportedTemplate where they cannot be understood."""
     settings = account.settings
-    prefix = f"{settings.service}-{settings.environment}-"
-    return Judge(principals(account.stack), _Described(account), settings.endpoints, prefix)
+    prefix = f"{settings.prefix}-"
+    others = {f"{each.settings.prefix}-": each.settings.endpoints for each in account.beside.values()}
+    return Judge(principals(account.whole), _Described(account), settings.endpoints, prefix, others)
 
 
 @dataclass(frozen=True)
@@ -48,13 +49,15 @@ class Judge:
     """
     Knows who may do what. `endpoints` are the VPC's, id by service: a function in the VPC comes through them.
 
-    `prefix` is what all names in the environment begin with.
+    `prefix` is what all names in the environment begin with; `others` are the endpoints of other environments, by
+    theirs.
     """
 
     principals: Mapping[str, Principal]
     account: needs.Account
     endpoints: Mapping[str, str]
     prefix: str = ""
+    others: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     _refusals: dict[tuple[Any, ...], str] = field(default_factory=dict, init=False, repr=False, compare=False)
     """What was asked before, because most requests of a rehearsal repeat an earlier one."""
 
@@ -106,7 +109,8 @@ class Judge:
             return unknown
 
     def _context(self, call: Call, principal: Principal) -> dict[str, str]:
-        endpoint = self.endpoints.get(call.service) if principal.in_vpc else None
+        others = (endpoints for prefix, endpoints in self.others.items() if principal.name.startswith(prefix))
+        endpoint = next(others, self.endpoints).get(call.service) if principal.in_vpc else None
         return {_ENDPOINT: endpoint} if endpoint else {}
 
     def _who(self, call: Call) -> str:

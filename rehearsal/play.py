@@ -12,7 +12,7 @@ from rehearsal.permissions import judge_for
 from rehearsal.report import Report, make_report
 from rehearsal.scenarios import OLD_VERSION, Scenario
 from rehearsal.secrecy import told
-from rehearsal.settings import Settings
+from rehearsal.settings import Settings, UnknownEnvironment
 from rehearsal.stage import Stage, Stuck
 from rehearsal.staging import Staging
 from rehearsal.world import customer
@@ -50,9 +50,23 @@ def play(
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     with pretend_account(
-        settings, assembly, folder, staging, version=OLD_VERSION, circumstances=scenario.circumstances
+        settings,
+        assembly,
+        folder,
+        staging,
+        version=OLD_VERSION,
+        circumstances=scenario.circumstances,
+        beside=beside(scenario, settings),
     ) as account:
         return perform(scenario, account, staging, show, started, conclude)
+
+
+def beside(scenario: Scenario, settings: Settings) -> list[Settings]:
+    """Return the settings of the environments that a scenario needs beside the one that it is rehearsed on."""
+    named = [scenario.beside] if scenario.beside else []
+    if settings.environment in named:
+        raise UnknownEnvironment(f"{scenario.name} has {scenario.beside} beside it: rehearse it on another environment")
+    return [Settings.read(each) for each in named]
 
 
 def perform(
@@ -64,24 +78,18 @@ def perform(
     conclude: Conclude = _nothing_more,
 ) -> Report:
     """Play a scenario in an account that was built for it, once. `started` is when that began, `time.monotonic`."""
-    customer.open_to_functions(account.settings, account.world)
-    _until_served(account)
+    for each in (account, *account.beside.values()):
+        customer.open_to_functions(each.settings, each.world)
+    for each in (account, *account.beside.values()):
+        _until_served(each)
     listener, samples = account.settings.routes[0].arn, account.folder / "samples.jsonl"
     staging = staging.with_users(scenario.circumstances.requests_per_second)
     sticky_share = scenario.circumstances.sticky_share
     with staging.traffic(account.clock, account.world, listener, samples, sticky_share) as traffic:
         stage = Stage(account, traffic, staging)
         stage.until_answered(lambda samples: len(samples) >= _USERS_FIRST, "the users got no answers")
-        invariants = Invariants(
-            account.settings,
-            account.clock,
-            account.load_balancer,
-            account.fleet,
-            stage.record,
-            account.builds,
-            account.terraform,
-        )
-        account.calls.add_observer(invariants.observe)
+        invariants = _invariants(stage)
+        others = [_invariants(each) for each in stage.beside.values()]
         judge = judge_for(account)
         with show(stage):
             scenario.play(stage)
@@ -90,6 +98,9 @@ def perform(
             raise Stuck("The users were gone before the end; samples.log says why")
         traffic.stop()
         invariants.conclude(told(account))
+        for each in others:
+            each.conclude([])
+            invariants.add(each)
         judgement = judge.of(list(account.calls.log))
         report = make_report(
             scenario.name, scenario.expected, stage, invariants, judgement, staging, time.monotonic() - started
@@ -97,6 +108,22 @@ def perform(
         conclude(report, stage)
     report.write(account.folder)
     return report
+
+
+def _invariants(stage: Stage) -> Invariants:
+    """Begin to watch the environment of a stage."""
+    account = stage.account
+    invariants = Invariants(
+        account.settings,
+        account.clock,
+        account.load_balancer,
+        account.fleet,
+        stage.record,
+        account.builds,
+        account.terraform,
+    )
+    account.calls.add_observer(invariants.observe)
+    return invariants
 
 
 def _until_served(account: Account) -> None:

@@ -38,6 +38,16 @@ class RecordView:
         """Which release serves."""
         return self.item("live")
 
+    def request(self, execution_arn: str) -> dict[str, Any]:
+        """Read what is kept of the release that an execution asks for; empty when nothing is."""
+        with self.lock:
+            kept = [each.to_regular_json() for each in self._table().all_items()]
+        asked = (each for each in kept if each["item"].startswith("request#"))
+        return next((each for each in asked if each.get("execution") == execution_arn), {})
+
+    def _table(self) -> Any:
+        return dynamodb_backends[self.account][self.region].get_table(self.table)
+
     def release(self, release_id: str) -> dict[str, Any]:
         """Read the history of one release."""
         return self.item(f"release#{release_id}")

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from rehearsal.permissions import Judgement
 from rehearsal.settings import Route
 from rehearsal.stage import Execution, Stage
 from rehearsal.staging import Staging
+from rehearsal.told_github import ToldGitHub, read_github
 from rehearsal.world.forwarding import weights
 from rehearsal.world.traffic import Sample, Share, summarise
 
@@ -54,6 +55,30 @@ class Move:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """What became of another environment of the account; each field as it is in the report of the one rehearsed."""
+
+    environment: str
+    outcome: str
+    weights: dict[str, int]
+    phase: str | None
+    lease_holder: str | None
+    versions: dict[str, str | None]
+    executions: Sequence[Execution]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report's form, which has no versions: a color without instances has none."""
+        return {
+            "environment": self.environment,
+            "outcome": self.outcome,
+            "weights": self.weights,
+            "executions": [
+                {"machine": each.machine, "status": each.status, "states": each.states} for each in self.executions
+            ],
+        }
+
+
+@dataclass(frozen=True)
 class Report:
     """The contents of report.json, and what scenarios check their promises against."""
 
@@ -88,6 +113,11 @@ class Report:
     """The statuses of what signed requests to function URLs were answered with."""
     approved_by: str = ""
     """The ARN of who has answered the last restore, if the record knows it by the end."""
+    github: ToldGitHub = field(default_factory=ToldGitHub)
+    waiting_push: str = ""
+    """The commit that waits for its release by the end; "" if none does."""
+    beside: Sequence[Beside] = ()
+    """The account's other environments."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the documented form: `seconds` are wall seconds, and what does not apply is null."""
@@ -115,10 +145,12 @@ class Report:
             "executions": [
                 {"machine": each.machine, "status": each.status, "states": each.states} for each in self.executions
             ],
+            "beside": [each.as_json() for each in self.beside],
             "invariants": self.invariants,
             "api_calls": {"rollback_critical_path": self.switch.calls if self.switch else None},
             "databases": self.databases.as_json(),
             "infrastructure": self.infrastructure.as_json(),
+            "github": self.github.as_json(),
             "messages": list(self.messages),
             "release_reports": sorted(self.release_reports),
             "unsupported_calls": list(self.unsupported),
@@ -188,6 +220,22 @@ def make_report(
         template_sha256=account.stack.sha256,
         answers=[each.status for each in stage.answers],
         approved_by=stage.record.item("restore").get("approval", {}).get("caller", ""),
+        github=read_github(account),
+        waiting_push=stage.record.item("pushes").get("pending", {}).get("commit", ""),
+        beside=[_beside(each) for each in stage.beside.values()],
+    )
+
+
+def _beside(stage: Stage) -> Beside:
+    lease = stage.record.lease
+    return Beside(
+        environment=stage.account.settings.environment,
+        outcome=_outcome(stage),
+        weights=shown_weights(stage.account),
+        phase=lease.get("phase"),
+        lease_holder=lease.get("holder"),
+        versions=_versions(stage.account),
+        executions=list(stage.executions.values()),
     )
 
 
@@ -201,13 +249,17 @@ def _release_reports(account: Account) -> dict[str, str]:
 
 
 def _outcome(stage: Stage) -> str:
-    """What became of the release, by its own history; a release that was refused has none."""
+    """What became of the release, by its own history; a release that never began has none, but perhaps a request."""
     deployments = stage.of_machine("deploy")
     release_id = stage.record.lease.get("release_id")
     recorded = stage.record.release(release_id).get("outcome") if release_id else None
     if recorded:
         return str(recorded)
-    return "refused" if deployments and deployments[0].status == "FAILED" else "unknown"
+    if not deployments:
+        return "untouched"
+    if deployments[0].status != "FAILED":
+        return "unknown"
+    return str(stage.record.request(deployments[0].arn).get("outcome", "refused"))
 
 
 def shown_weights(account: Account) -> dict[str, int]:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 
 from rehearsal.account import Account
-from rehearsal.world import customer, customer_infrastructure
+from rehearsal.world import customer, customer_infrastructure, github
 
 SECRETS = {
     "the password of the database": customer.CHECK_PASSWORD,
@@ -14,6 +14,8 @@ SECRETS = {
     "the password of the log-in check": customer.SMOKE_PASSWORD,
     "the token of the upload check": customer.SERVICE_TOKEN,
     "the token of the cache": customer.CACHE_TOKEN,
+    "the token of GitHub": github.TOKEN,
+    "the secret of the webhook": github.WEBHOOK_SECRET,
     "a password in Terraform's state": customer_infrastructure.STATE_PASSWORD,
 }
 
@@ -38,8 +40,12 @@ def _places(account: Account) -> Iterator[tuple[str, str]]:
         yield f"the history of {execution.exec_arn}", json.dumps(history, default=str)
     for path in sorted((account.folder / "logs").iterdir()):
         yield path.name, path.read_text(encoding="utf-8", errors="replace")
-    items = account.client("dynamodb").scan(TableName=account.stack.table())["Items"]
-    yield "the record", json.dumps(items)
+    for each in (account, *account.beside.values()):
+        items = account.client("dynamodb").scan(TableName=each.stack.table())["Items"]
+        yield f"the record of {each.settings.environment}", json.dumps(items)
+    if account.ingress:
+        items = account.client("dynamodb").scan(TableName=account.ingress.table())["Items"]
+        yield "what is remembered of webhooks", json.dumps(items)
     for call in list(account.calls.log):
         if call.action == "Publish":
             yield "a message", json.dumps(dict(call.parameters), default=str)

@@ -7,6 +7,8 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 FOLDER = Path("environments")
+INGRESS = "ingress"
+"""The one file there that is no environment."""
 OWN_FOLDER = Path("rehearsal/environments")
 """Settings that nobody ships, for scenarios that need others than the shipped ones."""
 
@@ -102,6 +104,48 @@ class ApplicationMetrics:
 
 
 @dataclass(frozen=True)
+class GitHub:
+    """
+    The repository, by name and number, the host that is asked about it, and the secret of the token for that.
+
+    `checks` are the names of those that a commit has to have.
+    """
+
+    repository: str
+    repository_id: int
+    host: str
+    token_secret_arn: str
+    checks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ingress:
+    """Where pushes arrive: the stack of that, and the secrets of the webhook, the one that is used first."""
+
+    stack_name: str
+    secret_arns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DnsRecord:
+    """A name that users ask for, in a hosted zone; where `distribution` is given it leads there."""
+
+    zone_id: str
+    name: str
+    distribution: str = ""
+
+
+@dataclass(frozen=True)
+class Gates:
+    """What gates look at that is none of the environment's own. `artifact` says where a version is."""
+
+    artifact: str
+    dns_records: tuple[DnsRecord, ...]
+    distributions: tuple[str, ...]
+    calendars: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Settings:
     """One environment's resources, and where Runback's stack for it is."""
 
@@ -127,6 +171,17 @@ class Settings:
     """None where releases leave the infrastructure alone."""
     migration_function: str = ""
     """The name of the function that migrates the database; "" where none does."""
+    github: GitHub | None = None
+    """None where GitHub is asked nothing."""
+    ingress: Ingress | None = None
+    """None where no push starts anything."""
+
+    gates: Gates | None = None
+    """None where nobody looks before a release begins."""
+    after: str = ""
+    """The environment that goes before; "" where none does."""
+    validated_in: str = ""
+    """The environment that has to have validated a version, if it is another one than that."""
 
     @property
     def database_instance(self) -> str:
@@ -149,8 +204,8 @@ class Settings:
         path = folder / f"{environment}.toml"
         if not path.exists():
             path = OWN_FOLDER / f"{environment}.toml"
-        if not path.exists():
-            known = ", ".join(sorted(each.stem for each in folder.glob("*.toml")))
+        if not path.exists() or environment == INGRESS:
+            known = ", ".join(sorted(each.stem for each in folder.glob("*.toml") if each.stem != INGRESS))
             raise UnknownEnvironment(f"There is no environment {environment!r}; {folder}/ has: {known}")
         given = tomllib.loads(path.read_text(encoding="utf-8"))
         return cls(
@@ -170,6 +225,11 @@ class Settings:
             approver_role=_approver_role(given.get("approval", {})),
             infrastructure=_infrastructure(given.get("infrastructure")),
             migration_function=given.get("migrations", {}).get("function_arn", "").rpartition(":")[2],
+            github=_github(given.get("github"), given.get("gates", {})),
+            ingress=_ingress(path.parent / f"{INGRESS}.toml") if "pushes" in given else None,
+            gates=_gates(given.get("gates")),
+            after=given.get("pushes", {}).get("after", ""),
+            validated_in=given.get("gates", {}).get("validated_in", ""),
         )
 
 
@@ -206,6 +266,37 @@ def _infrastructure(given: dict[str, Any] | None) -> Infrastructure | None:
     return Infrastructure(
         tuple(dict.fromkeys((*given["plan_policy_arns"], *given["apply_policy_arns"]))),
         tuple(given.get("rollback_targets", ("module.compute",))),
+    )
+
+
+def _github(given: dict[str, Any] | None, gates: dict[str, Any]) -> GitHub | None:
+    if given is None:
+        return None
+    host, _ = _host_and_port(given.get("api_url", "https://api.github.com"))
+    checks = [
+        *gates.get("commit_checks", {}),
+        *(gates[name] for name in ("coverage_check", "plan_check") if name in gates),
+    ]
+    return GitHub(
+        given["repository"], given["repository_id"], host, given["token_secret_arn"], tuple(dict.fromkeys(checks))
+    )
+
+
+def _ingress(path: Path) -> Ingress | None:
+    if not path.exists():
+        return None
+    given = tomllib.loads(path.read_text(encoding="utf-8"))
+    return Ingress(f"Runback-{given['service']}-ingress", tuple(given["webhook_secret_arns"]))
+
+
+def _gates(given: dict[str, Any] | None) -> Gates | None:
+    if given is None:
+        return None
+    return Gates(
+        artifact=given.get("artifact_location", ""),
+        dns_records=tuple(DnsRecord(**each) for each in given.get("dns_records", [])),
+        distributions=tuple(given.get("distributions", [])),
+        calendars=tuple(given.get("calendars", [])),
     )
 
 

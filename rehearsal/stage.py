@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,17 +12,24 @@ from rehearsal.engine.function_urls import Answer
 from rehearsal.engine.people import Person
 from rehearsal.record import RecordView
 from rehearsal.staging import Staging, Traffic
+from rehearsal.world.github import Webhook
+from rehearsal.world.github_repository import MAIN
 from rehearsal.world.traffic import Sample
 
 _LOOK_EVERY_WALL_SECONDS = 0.05
 _LOOK_EVERY_SECONDS = 5.0
 _TERMINAL = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"})
-_WAIT_FOR_TIME = frozenset({"clean-up", "report"})
-"""Machines in whose waits nothing happens: for the end of the window, and for the metrics."""
-_ONLY_TELL = frozenset({"report"})
-"""Machines that only tell what others did: a bake is a bake, whatever they do meanwhile."""
+_WAIT_FOR_TIME = frozenset({"clean-up", "push", "report"})
+"""Machines in whose waits nothing happens: for the end of the window, for other machines, and for the metrics."""
+_ONLY_LOOK_ON = frozenset({"push", "report"})
+"""Machines that only look what others do, or tell of it: a bake is a bake, whatever they do meanwhile."""
 
 _BAKE = "Bake at "
+_APPROVAL = "Wait for approval"
+"""In which a deployment waits for a human's yes."""
+_THINKS_SECONDS = 60.0
+_MOST_ANSWERS = 30
+"""How often an approver gives the same answer: nobody can approve before it is known who has asked."""
 
 
 class Stuck(Exception):
@@ -58,7 +65,11 @@ class Execution:
 
 
 class Stage:
-    """One account with traffic on it. Remembers every execution and every state that one entered."""
+    """
+    One environment of an account with traffic on it. Remembers every execution, and every state that one entered.
+
+    `beside` are the stages of the account's other environments, by name, in which nobody is but who acts there.
+    """
 
     def __init__(self, account: Account, traffic: Traffic, staging: Staging) -> None:
         self.account = account
@@ -70,9 +81,15 @@ class Stage:
         self.executions: dict[str, Execution] = {}
         self.fault_at: datetime | None = None
         """When something turned bad that the release must be judged by."""
+        self.approves = True
+        """Whether an approver says yes to each release that waits for it, after a minute. To be said in advance."""
         self.answers: list[Answer] = []
         """What signed requests to function URLs were answered with."""
         self._listeners: list[Callable[[Step], None]] = []
+        self.beside: Mapping[str, Stage] = {
+            name: Stage(other, traffic, staging) for name, other in account.beside.items()
+        }
+        self._prefix = f"{settings.prefix}-"
         self._speeds = staging.speeds
         self._patience_seconds = staging.patience_seconds
         self._played = False
@@ -102,9 +119,30 @@ class Stage:
     def post(self, person: Person, function: str, body: Any) -> Answer:
         """Send a signed request to the URL of a function, and remember what came back."""
         urls = self.account.urls
-        answer = urls.post(person, urls.url_of(function), body)
+        answer = urls.post(person, urls.url_of(self.account.stack.function(function)), body)
         self.answers.append(answer)
         return answer
+
+    def push(self, commit: str, ref: str = MAIN, **more: Any) -> Answer:
+        """Push a commit, see GitHub.push, and let GitHub tell of it; remember what it was answered."""
+        return self.deliver(self.account.github.push(commit, ref, **more))
+
+    def deliver(self, webhook: Webhook) -> Answer:
+        """Let a webhook reach the function URL that waits for such, whoever sends it, and remember the answer."""
+        ingress = self.account.ingress
+        if ingress is None:
+            raise Stuck("nobody waits for webhooks here: the settings name no ingress")
+        urls = self.account.urls
+        answer = urls.send(urls.url_of(ingress.function("receive-webhook")), webhook.headers, webhook.body)
+        self.answers.append(answer)
+        return answer
+
+    def answer_release(self, execution: Execution, action: str, by: Person | None = None) -> Answer:
+        """Approve or reject the release that a deployment asks for by a signed request, as the approver does."""
+        account, release_id = self.account, self.record.request(execution.arn)["release_id"]
+        body = {"action": action, "release_id": release_id, "reason": f"rehearsing {action}"}
+        url = account.urls.url_of(account.stack.function("answer-by-url"))
+        return account.urls.post(by or account.people.approver, url, body)
 
     def give_order(self, action: str, *, by: Person | None = None, **more: Any) -> Execution:
         """Start the operate machine as the console does, and wait for its end."""
@@ -168,15 +206,16 @@ class Stage:
 
     def until_all_ended(self) -> None:
         """
-        Wait until nothing runs any more, and nothing that has ended is still about to start something.
+        Wait until nothing runs any more, in any environment, and nothing that has ended is about to start something.
 
         The scenario is over by now, so nobody has to see how a clean-up waits for the end of the window.
         """
         with self._lock:
             self._played = True
             self._pace()
+        stages = (self, *self.beside.values())
         try:
-            self.until(self._all_is_over, "executions still run")
+            self.until(lambda: all(each._all_is_over() for each in stages), "executions still run")
         finally:
             self._played = False
 
@@ -220,7 +259,7 @@ class Stage:
         return (
             all(each.ended for each in known)
             and self._all_followed_up(known)
-            and len(known) == len(self.account.interpreter.executions)
+            and len(known) == sum(self._is_own(each.exec_arn) for each in self.account.interpreter.executions)
         )
 
     def _all_followed_up(self, ended: Sequence[Execution]) -> bool:
@@ -244,7 +283,7 @@ class Stage:
         return {name: self._is_for(detail) for name, detail in details.items() if "stateMachineArn" in detail}
 
     def _is_for(self, detail: dict[str, Any]) -> Callable[[Execution], bool]:
-        machines = {arn.rpartition(f"-{self.account.settings.environment}-")[2] for arn in detail["stateMachineArn"]}
+        machines = {self._name_of(arn) for arn in detail["stateMachineArn"]}
         statuses = detail.get("status", _TERMINAL)
         return lambda execution: execution.machine in machines and execution.status in statuses
 
@@ -263,9 +302,17 @@ class Stage:
 
     def _machine(self, execution_arn: str) -> str:
         """Return the machine's name without service and environment: `deploy`, `clean-up`."""
-        return execution_arn.split(":")[6].rpartition(f"-{self.account.settings.environment}-")[2]
+        return self._name_of(execution_arn)
+
+    def _name_of(self, arn: str) -> str:
+        return arn.split(":")[6].removeprefix(self._prefix)
+
+    def _is_own(self, execution_arn: str | None) -> bool:
+        return str(execution_arn).split(":")[6].startswith(self._prefix)
 
     def _entered(self, execution_arn: str, state: str, state_type: str, at: datetime) -> None:
+        if not self._is_own(execution_arn):
+            return
         step = Step(execution_arn, self._machine(execution_arn), state, state_type, at)
         with self._lock:
             execution = self._execution(execution_arn)
@@ -274,11 +321,25 @@ class Stage:
             self.steps.append(step)
             self._pace()
         self._changed.set()
+        if self.approves and (step.machine, step.state) == ("deploy", _APPROVAL):
+            clock = self.account.clock
+            clock.thread(self._approve, (execution,), name=f"approver of {execution_arn}", daemon=True).start()
         for listener in self._listeners:
             listener(step)
 
+    def _approve(self, execution: Execution) -> None:
+        """Approve a release as it is done by hand: again and again, until the answer is taken."""
+        for _ in range(_MOST_ANSWERS):
+            self.account.clock.sleep(_THINKS_SECONDS)
+            if execution.ended or execution.states[-1:] != [_APPROVAL]:
+                return
+            self.answer_release(execution, "approve")
+
     def _status_changed(self, detail: dict[str, Any]) -> None:
         """Statuses and states come on threads of their own: what an execution did is complete when it has ended."""
+        if not self._is_own(detail["executionArn"]):
+            self._changed.set()
+            return
         has_ended = detail["status"] in _TERMINAL
         states = self.account.interpreter.states_entered(detail["executionArn"]) if has_ended else None
         with self._lock:
@@ -291,7 +352,7 @@ class Stage:
 
     def _pace(self) -> None:
         """Bakes have speeds of their own: there traffic is what is waited for."""
-        state = next((step.state for step in reversed(self.steps) if step.machine not in _ONLY_TELL), "")
+        state = next((step.state for step in reversed(self.steps) if step.machine not in _ONLY_LOOK_ON), "")
         if self._played and self._only_time_is_missing():
             self.account.clock.pace(self._speeds.idle)
         elif state.startswith(_BAKE):

@@ -8,6 +8,7 @@ Modelled: the same functions in this process, and models of everything else behi
 clock, or in virtual time, in which nothing sleeps and a seed decides who goes next.
 """
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,9 +91,19 @@ class Staging(Protocol):
         ...
 
     def world(
-        self, settings: Settings, clock: Clock, calls: Calls, folder: Path, circumstances: Circumstances
+        self,
+        settings: Settings,
+        clock: Clock,
+        calls: Calls,
+        folder: Path,
+        circumstances: Circumstances,
+        beside: Sequence[Settings] = (),
     ) -> AbstractContextManager[World]:
-        """Start what the customer's part of the account stands on; `customer.build` then makes the resources."""
+        """
+        Start what the customer's part of the account stands on; `customer.build` then makes the resources.
+
+        `beside` are other environments in the same account, for which the world has its `beside`.
+        """
         ...
 
     def runtime(self, session: boto3.Session, world: World) -> AbstractContextManager[Runtime]:

@@ -12,6 +12,7 @@ _ENDINGS = {
     "rolled_back": "The release was rolled back: the old version has all traffic again.",
     "aborted": "The release was given up before traffic moved.",
     "refused": "The release was refused, and nothing was changed.",
+    "untouched": "No release was begun.",
     "escalated": "Runback stopped and told a human.",
 }
 

@@ -7,7 +7,9 @@ from aws_cdk import aws_stepfunctions as sfn
 from lambdas.checks.rules import Scope
 from lambdas.errors import EnvironmentBusy, LeaseLost, ListenerDrifted, NotTheRelease, RollbackWindowOpen
 from lambdas.release.rules import Migrations
+from statemachines.approval import ask_for_approval
 from statemachines.clean_up import start_clean_up
+from statemachines.gates import Gates
 from statemachines.infrastructure import (
     apply_infrastructure,
     await_apply,
@@ -75,8 +77,10 @@ def deploy_definition(
     certified = _certify_restore(steps, endings, then=prepared) if plan.can_restore else prepared
     saved = _save_database(steps, endings, then=certified)
     claimed = _claim(steps, endings, then=saved)
-    planned = plan_infrastructure(steps, _RELEASE_ID, then=claimed) if plan.can_apply else claimed
-    return _validate(steps, plan, then=planned)
+    gates = Gates(steps, plan) if plan.has_gates else None
+    begun = _approve(steps, plan, gates, then=claimed)
+    planned = plan_infrastructure(steps, _RELEASE_ID, then=begun) if plan.can_apply else begun
+    return _validate(steps, plan, then=gates.first(then=planned) if gates else planned)
 
 
 def _validate(steps: Steps, plan: ReleasePlan, then: sfn.IChainable) -> sfn.IChainable:
@@ -90,6 +94,11 @@ def _validate(steps: Steps, plan: ReleasePlan, then: sfn.IChainable) -> sfn.ICha
             *("version", "release_id", "problem", "despite_alarms"),
             *(("migrations", "no_automatic_rollback") if plan.can_migrate else ()),
             *(("infrastructure",) if plan.can_apply else ()),
+            *(
+                ("pushed_by", "emergency", "skip_gates", "skips_approval")
+                if plan.has_gates or plan.approval_minutes
+                else ()
+            ),
         ),
         into="request",
         starts_anew=True,
@@ -105,6 +114,13 @@ def _validate(steps: Steps, plan: ReleasePlan, then: sfn.IChainable) -> sfn.ICha
     question = steps.ask("Is the request valid?", "Goes on only with a request that was understood.")
     question.when(valid, then).otherwise(steps.reject("$.request.problem"))
     return validate.next(question)
+
+
+def _approve(steps: Steps, plan: ReleasePlan, gates: Gates | None, then: sfn.IChainable) -> sfn.IChainable:
+    """A human takes his time: what the gates said before may not be so any more."""
+    if plan.approval_minutes is None:
+        return then
+    return ask_for_approval(steps, plan.approval_minutes, then=gates.again(then=then) if gates else then, unasked=then)
 
 
 def _claim(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChainable:

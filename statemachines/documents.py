@@ -22,7 +22,7 @@ States = dict[str, State]
 ROOT = Path(__file__).parents[1]
 GUIDE = ROOT / "docs" / "operating.md"
 PAGES = ROOT / "docs" / "machines"
-MACHINES = ("deploy", "rollback", "clean-up", "operate", "report", "restore-database")
+MACHINES = ("deploy", "rollback", "clean-up", "operate", "report", "push", "restore-database")
 
 _LEASE_LOST = LeaseLost.__name__
 _ANY_ERROR = "States.ALL"
@@ -131,9 +131,17 @@ def _promise(machine: str) -> str:
 def _states_table(states: States) -> str:
     rows = (
         (name, _kind(state), state["Comment"], _and_then(state), _when_it_fails(state))
-        for name, state in states.items()
+        for name, state in _with_branches(states)
     )
     return _table(("state", "is", "what it does", "then", "if it fails"), rows)
+
+
+def _with_branches(states: States) -> Iterator[tuple[str, State]]:
+    """Yield every state by its name, and behind one that does several things at once what these are."""
+    for name, state in states.items():
+        yield name, state
+        for branch in state.get("Branches", []):
+            yield from _with_branches(branch["States"])
 
 
 def _kind(state: State) -> str:
@@ -147,7 +155,12 @@ def _kind(state: State) -> str:
         case "Fail":
             return f"end, `{state['Error']}`"
         case kind:
-            return {"Choice": "question", "Pass": "note", "Succeed": "end, succeeded"}[kind]
+            return {
+                "Choice": "question",
+                "Parallel": "several at once",
+                "Pass": "note",
+                "Succeed": "end, succeeded",
+            }[kind]
 
 
 def _and_then(state: State) -> str:
@@ -176,7 +189,8 @@ def _ways(state: State) -> list[tuple[str, str]]:
 
 
 def _case(rule: State) -> str:
-    """Name a case by the text that is asked for, or by what is true."""
+    """Name a case by the text that is asked for, or by what is true, or there at all."""
+    rule = rule.get("Not", rule)
     return str(rule.get("StringEquals") or rule["Variable"].rpartition(".")[2])
 
 

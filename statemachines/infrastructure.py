@@ -5,6 +5,7 @@ A plan is made with rights to read, and inspected, before anything else may be c
 no other. Nothing is undone while somebody applies still.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aws_cdk import aws_stepfunctions as sfn
@@ -252,14 +253,25 @@ def roll_infrastructure_back(
     return _plan(steps, words, CLAIM, _ROLLED_BACK, failed, lease_lost, question)
 
 
-def release_again(steps: Steps, deploy: sfn.IStateMachine, then: sfn.IChainable) -> sfn.IChainable:
-    """Have the deploy machine release the previous version anew, on the infrastructure that is its own again."""
+def release_again(
+    steps: Steps, deploy: sfn.IStateMachine, skips: Sequence[str], then: sfn.IChainable
+) -> sfn.IChainable:
+    """
+    Have the deploy machine release the previous version anew, on the infrastructure that is its own again.
+
+    It serves already: neither a gate nor an approval has to let it pass once more (`skips`).
+    """
+    reason = sfn.JsonPath.format(
+        "The infrastructure of release {} was taken back. The version that serves is released anew on its own.",
+        at("$.claim.release_id"),
+    )
+    without: Given = {"emergency": reason, "skip_gates": list(skips)} if skips else {}
     start = steps.start(
         "Start release of old version",
         "Starts the deploy machine with the version that serves again. It leaves the infrastructure alone.",
         deploy,
         execution=sfn.JsonPath.format("after-rollback-{}", at("$.claim.release_id")),
-        given={"version": at("$.claim.version"), "infrastructure": False},
+        given={"version": at("$.claim.version"), "infrastructure": False, **without},
     )
     tell = steps.tell(
         "Tell that nothing is released",

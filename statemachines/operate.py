@@ -14,9 +14,9 @@ def operate_definition(steps: Steps, rollback: sfn.IStateMachine) -> sfn.IChaina
     Carry out one order of a human, or say why not and what is possible instead.
 
     This machine never holds the environment. It leaves an order where the holder finds it at its next look, starts the
-    rollback machine for an abort, answers a restore of the database that waits for it, and takes the lease only from
-    an execution that is dead. An order that changed something is told to everybody; one that is fulfilled already is
-    not told again. Whoever stops this machine stops no release.
+    rollback machine for an abort, answers a release or a restore of the database that waits for it, and takes the lease
+    only from an execution that is dead. An order that changed something is told to everybody; one that is fulfilled
+    already is not told again. Whoever stops this machine stops no release.
     """
     order = steps.task(
         "Give order",
@@ -92,9 +92,10 @@ def _answer(
     steps: Steps, failed: sfn.Fail, refused: sfn.Fail, already_so: sfn.Succeed, then: sfn.IChainable
 ) -> sfn.IChainable:
     answer = steps.task(
-        "Answer restore",
+        "Give the answer",
         "operate.answer_approval",
-        "Lets a restore of the database begin that waits for approval, or not. The first answer counts, and only once.",
+        "Lets begin what waits for approval, a release or a restore of the database, or not. The first answer counts,"
+        " and only once.",
         given={
             "action": at("$.order.action"),
             "release_id": at("$.order.release_id"),

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from lambdas.gates.gate_rules import LOOK_AGAIN_SECONDS
 from lambdas.release.bake_rules import most_looks
 from lambdas.release.rules import WINDOW_PAUSE_SECONDS
 
@@ -12,7 +13,9 @@ MOST_EVENTS = 20_000
 """Of the 25,000 that an execution may have: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
 _EVENTS_OF_A_LOOK = 9
 """A Task is entered, scheduled, started, ended and exited; a Choice and a Wait are entered and exited."""
-_EVENTS_WITHOUT_LOOPS = 1100
+_EVENTS_OF_GATES = 30
+"""Three Tasks in a Parallel, which itself is entered, started, ended and exited; one that decides, a Choice, a Wait."""
+_EVENTS_WITHOUT_LOOPS = 1200
 """More than all states of the deploy machine have, each entered once, and each Task tried as often as it may be."""
 
 
@@ -31,13 +34,16 @@ class ReleasePlan:
 
     `can_restore`: settings say how the database is brought back, so that it has to be proven that it could be.
     `can_migrate`: settings name what migrates the database. `can_apply`: settings say where the infrastructure is
-    described.
+    described. `has_gates`: settings say what has to be so before a release begins. `approval_minutes` is how long it
+    waits for a human's approval, where settings ask for one.
     """
 
     steps: tuple[ShiftStep, ...]
     can_restore: bool = False
     can_migrate: bool = False
     can_apply: bool = False
+    has_gates: bool = False
+    approval_minutes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -61,12 +67,17 @@ class LongestRelease:
     """A plan and its apply. An abort waits for the rest of that apply, and not for another one."""
     migrations_seconds: int = 0
     """Migrations, and what an abort waits for them."""
+    approval_seconds: int = 0
+    """What a human may take to approve the release: one state waits for it, without looking."""
+    gates_seconds: int = 0
+    """What a release may wait at its gates, all times that it comes to them."""
 
     @property
     def seconds(self) -> int:
         """All of it, one after the other."""
         waits = self.window_seconds + self.snapshot_seconds + self.prepare_seconds + self.pause_seconds
-        return waits + self.builds_seconds + self.migrations_seconds + sum(self.bakes_seconds)
+        waits += self.builds_seconds + self.migrations_seconds + self.approval_seconds + self.gates_seconds
+        return waits + sum(self.bakes_seconds)
 
     @property
     def events(self) -> int:
@@ -77,4 +88,5 @@ class LongestRelease:
             // CHECK_EVERY_SECONDS
             + sum(map(most_looks, (*self.bakes_seconds, self.pause_seconds)))
         )
-        return _EVENTS_WITHOUT_LOOPS + _EVENTS_OF_A_LOOK * looks
+        at_gates = _EVENTS_OF_GATES * (self.gates_seconds // LOOK_AGAIN_SECONDS)
+        return _EVENTS_WITHOUT_LOOPS + _EVENTS_OF_A_LOOK * looks + at_gates

@@ -1,5 +1,6 @@
 """The rollback machine: traffic on the old color again in seconds; everything slow comes after."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aws_cdk import aws_stepfunctions as sfn
@@ -52,6 +53,7 @@ def rollback_definition(
     *,
     can_migrate: bool = False,
     deploy: sfn.IStateMachine | None = None,
+    skips: Sequence[str] = (),
 ) -> sfn.IChainable:
     """
     Claim, switch, and only then everything else.
@@ -62,7 +64,8 @@ def rollback_definition(
     stays frozen, whoever asks. Where there is such a machine, {"database": true} starts it at the end: it asks a human.
 
     Where settings describe the infrastructure, {"infrastructure": true} takes it back, too, once the traffic is safe,
-    and `deploy` then releases the old version anew. What fails there never undoes the traffic.
+    and `deploy` then releases the old version anew, without its gates and approval (`skips`). What fails there never
+    undoes the traffic.
     """
     endings = _endings(steps)
     also = ("infrastructure", "ended_as") if deploy else ()
@@ -84,7 +87,7 @@ def rollback_definition(
     )
     on_error(claim, _record_unreachable(steps, endings.told, again), result_path="$")
     question = steps.ask("What is there to roll back?", "Follows the decision of the claim.")
-    told = _told(steps, restore, deploy)
+    told = _told(steps, restore, deploy, skips)
     switched = _record(steps, endings, at("$.claim.reason"), then=told)
     infrastructure = _take_infrastructure_back(steps, endings, told, then=switched) if deploy else None
     question.when(_decided(Action.SWITCH), _switch(steps, endings, then=infrastructure or switched))
@@ -201,13 +204,15 @@ def _record(steps: Steps, endings: _Endings, reason: str, then: sfn.IChainable, 
     return record.next(then)
 
 
-def _told(steps: Steps, restore: sfn.IStateMachine | None, deploy: sfn.IStateMachine | None) -> sfn.IChainable:
+def _told(
+    steps: Steps, restore: sfn.IStateMachine | None, deploy: sfn.IStateMachine | None, skips: Sequence[str]
+) -> sfn.IChainable:
     """Tell that the old version serves, and begin what a human has asked for besides."""
     tell = _tell(steps, "Tell about the rollback", "rolled_back", at("$.claim.reason"), concern=at("$.switch.concern"))
     rolled_back = steps.succeed("Rolled back", "The old version has all traffic again.")
     ending: sfn.IChainable = _restore_after(steps, restore, then=rolled_back) if restore else rolled_back
     if deploy:
-        ending = _release_after(steps, deploy, then=ending)
+        ending = _release_after(steps, deploy, skips, then=ending)
     on_error(tell, ending, result_path=sfn.JsonPath.DISCARD)
     return tell.next(ending)
 
@@ -271,9 +276,11 @@ def _alone(steps: Steps, endings: _Endings) -> tuple[sfn.IChainable, sfn.IChaina
     return well, otherwise
 
 
-def _release_after(steps: Steps, deploy: sfn.IStateMachine, then: sfn.IChainable) -> sfn.IChainable:
+def _release_after(
+    steps: Steps, deploy: sfn.IStateMachine, skips: Sequence[str], then: sfn.IChainable
+) -> sfn.IChainable:
     """Release the old version anew on its own infrastructure; if nobody asked for it back, page what was left."""
-    again = release_again(steps, deploy, then)
+    again = release_again(steps, deploy, skips, then)
     left = page_infrastructure(steps, at("$.claim.release_id"), then)
     question = steps.ask("Is the old version to be released anew?", "It is, once its infrastructure is back.")
     done = sfn.Condition.is_present("$.back.done")

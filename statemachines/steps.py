@@ -220,6 +220,17 @@ class Steps:
         """Work a value out of the machine's data, and keep it below `$.<into>`."""
         return sfn.Pass(self._scope, name, comment=comment, parameters=dict(facts), result_path=f"$.{into}")
 
+    def answer(self, name: str, comment: str, facts: Given) -> sfn.Pass:
+        """Put the answer of a branch together, in place of its data."""
+        return sfn.Pass(self._scope, name, comment=comment, parameters=dict(facts))
+
+    def at_once(self, name: str, comment: str, into: str, branches: Iterable[State]) -> sfn.Parallel:
+        """Go several ways at the same time. What each answers is kept below `$.<into>`, in their order."""
+        parallel = sfn.Parallel(self._scope, name, comment=comment, result_path=f"$.{into}")
+        for branch in branches:
+            parallel.branch(branch)
+        return parallel
+
     def start(
         self, name: str, comment: str, machine: sfn.IStateMachine, execution: str, given: Given
     ) -> tasks.StepFunctionsStartExecution:

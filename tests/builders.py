@@ -5,9 +5,32 @@ from typing import Any
 ENVIRONMENT = "test"
 TABLE = "receipts-test-record"
 TOPIC_ARN = "arn:aws:sns:eu-west-1:123456789012:receipts-test-notices"
+DEPLOY_MACHINE_ARN = "arn:aws:states:eu-west-1:123456789012:stateMachine:receipts-test-deploy"
+PUSH_MACHINE_ARN = "arn:aws:states:eu-west-1:123456789012:stateMachine:receipts-test-push"
 ROLLBACK_MACHINE_ARN = "arn:aws:states:eu-west-1:123456789012:stateMachine:receipts-test-rollback"
+INGRESS = {
+    "repository_id": 412906233,
+    "refs": ["refs/heads/main", "refs/tags/v*"],
+    "secret_arns": ["github-webhook", "github-webhook-next"],
+    "bus": "receipts-github",
+    "table": "receipts-github-deliveries",
+}
 RESTORE_MACHINE_ARN = "arn:aws:states:eu-west-1:123456789012:stateMachine:receipts-test-restore-database"
 APPROVERS = ["arn:aws:iam::123456789012:role/teams/approver", "arn:aws:iam::123456789012:user/zoe"]
+PUSHES = {
+    "starts": "push",
+    "ref": "refs/heads/main",
+    "after": "",
+    "after_table": "",
+    "repository_id": 412906233,
+}
+GITHUB = {
+    "repository": "your-org/receipts",
+    "repository_id": 412906233,
+    "token_secret_arn": "github-token",
+    "api_url": "https://api.github.com",
+    "after_rollback": "comment",
+}
 APPROVAL_URL = "https://abcdefghijklmnopqrstuvwxyz012345.lambda-url.eu-west-1.on.aws/"
 REPORTS = {
     "bucket": "receipts-test-reports-123456789012-eu-west-1",
@@ -93,6 +116,45 @@ CACHE = {
     "tls": True,
     "secret_arn": f"{_SECRETS}/cache-GhIjKl",
 }
+GATES: dict[str, Any] = {
+    "levels": {
+        "commit_checks.tests": "required",
+        "commit_checks.benchmarks": "warn",
+        "coverage": "required",
+        "artifact": "required",
+        "validated": "required",
+        "plan_reviewed": "required",
+        "backup": "required",
+        "alarms": "required",
+        "certificate": "required",
+        "dns": "required",
+        "cdn": "warn",
+        "change_window": "required",
+        "maintenance": "required",
+        "on_call": "required",
+    },
+    "wait_seconds": 3600,
+    "coverage_check": "coverage",
+    "coverage_pattern": r"(\d+(?:\.\d+)?) ?%",
+    "coverage_percent": 80,
+    "artifact": "s3://receipts-releases/{version}.tar.gz",
+    "validated_in": "staging",
+    "validated_table": "receipts-staging-record",
+    "plan_check": "terraform-plan",
+    "backup_hours": 26,
+    "certificate_days": 21,
+    "dns_records": [
+        {"zone_id": "Z0412987RECEIPTS", "name": "api.receipts.example"},
+        {"zone_id": "Z0412987RECEIPTS", "name": "receipts.example", "distribution": "E2QWRUHAPOMQZL"},
+    ],
+    "distributions": ["E2QWRUHAPOMQZL"],
+    "time_zone": "Europe/Zurich",
+    "zone_rule": "CET-1CEST,M3.5.0,M10.5.0/3",
+    "windows": [{"days": [0, 1, 2, 3, 6], "begins": "09:00", "ends": "16:00"}],
+    "calendars": ["arn:aws:ssm:eu-west-1:123456789012:document/receipts-changes"],
+    "notification_targets": 1,
+}
+SKIPPABLE = ["commit_checks", *GATES["levels"], "approval"]
 LOGS = {
     "group": "/receipts/test/application",
     "request_pattern": '{ $.version = "{version}" }',

@@ -65,7 +65,7 @@ def assembly(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
 
 @pytest.fixture(scope="session")
 def templates(assembly: Path) -> Mapping[str, dict[str, Any]]:
-    """Return the template of each environment, by the environment's name."""
+    """Return the template of each environment, by its name, and that of the ingress, which is called so."""
     found = assembly.glob("*.template.json")
     read = {path.name.split(".")[0].rpartition("-")[2]: json.loads(path.read_text(encoding="utf-8")) for path in found}
     return dict(sorted(read.items()))

@@ -1,4 +1,4 @@
-"""Who approves restores by URL: whether they are there, who they are, and whether anybody tells who has asked."""
+"""Who approves releases and restores by URL: whether they are there, and whether anybody tells who has asked for it."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -55,7 +55,7 @@ def _trails(region: str, account: Account) -> Iterator[Finding]:
     here = [each["TrailARN"] for each in trails if each.get("IsMultiRegionTrail") or each.get("HomeRegion") == region]
     telling = [arn for arn in here if _is_logging(arn, account) and _logs_writes(arn, account)]
     if telling:
-        yield ok("approval", f"CloudTrail tells who has asked for a restore: {telling[0].rpartition('/')[2]}")
+        yield ok("approval", f"CloudTrail tells who has asked for what waits: {telling[0].rpartition('/')[2]}")
     else:
         yield missing(
             "approval",

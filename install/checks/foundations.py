@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from cdk.functions import FUNCTIONS
-from cdk.names import Names
+from cdk.ingress import MOST_AT_ONCE, RECEIVE
+from cdk.setting_types import Place
 from cdk.settings import EnvironmentSettings
 from install.account import Account, NotThere
 from install.bootstrap import NEEDED_VERSION, PARAMETER, bootstrap_command, bootstrap_version
@@ -14,18 +15,18 @@ UNRESERVED_FLOOR = 100
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html"""
 
 
-def check_foundations(settings: EnvironmentSettings, account: Account) -> Iterator[Finding]:
+def check_foundations(settings: Place, account: Account) -> Iterator[Finding]:
     """Look at the CDK's bootstrap stack and at Lambda's concurrency."""
     yield from attempt("region", _bootstrap(settings, account), otherwise="bootstrap the Region")
     yield from check_concurrency(settings, account)
 
 
-def check_concurrency(settings: EnvironmentSettings, account: Account) -> Iterator[Finding]:
-    """Look whether the functions of the way back can have concurrency of their own."""
+def check_concurrency(settings: Place, account: Account) -> Iterator[Finding]:
+    """Look whether the functions of the way back, or the one that anybody can call, can have their own concurrency."""
     yield from attempt("account", _concurrency(settings, account), otherwise="ask AWS about Lambda in this Region")
 
 
-def _bootstrap(settings: EnvironmentSettings, account: Account) -> Iterator[Finding]:
+def _bootstrap(settings: Place, account: Account) -> Iterator[Finding]:
     command = f"once, with administrator's rights: {bootstrap_command(settings)}"
     try:
         version = bootstrap_version(account)
@@ -38,9 +39,9 @@ def _bootstrap(settings: EnvironmentSettings, account: Account) -> Iterator[Find
         yield ok("region", f"is bootstrapped for the CDK, version {version}")
 
 
-def _concurrency(settings: EnvironmentSettings, account: Account) -> Iterator[Finding]:
+def _concurrency(settings: Place, account: Account) -> Iterator[Finding]:
     limits = account.read("lambda", "get_account_settings")["AccountLimit"]
-    wanted = {spec.name: spec.reserved_concurrency for spec in FUNCTIONS if spec.reserved_concurrency}
+    wanted = _wanted(settings)
     lacking = sum(wanted.values()) - sum(_reserved(settings, account, name) for name in wanted)
     left = limits["UnreservedConcurrentExecutions"] - lacking
     said = (
@@ -57,10 +58,17 @@ def _concurrency(settings: EnvironmentSettings, account: Account) -> Iterator[Fi
         yield ok("account", said)
 
 
-def _reserved(settings: EnvironmentSettings, account: Account, name: str) -> int:
-    function = Names(settings).named(name)
+def _wanted(settings: Place) -> dict[str, int]:
+    """Return how many executions a stack of ours reserves, by function."""
+    if not isinstance(settings, EnvironmentSettings):
+        return {RECEIVE: MOST_AT_ONCE}
+    specs = (spec for spec in FUNCTIONS if spec.is_part_of(settings))
+    return {spec.name: spec.reserved_concurrency for spec in specs if spec.reserved_concurrency}
+
+
+def _reserved(settings: Place, account: Account, name: str) -> int:
     try:
-        answer = account.read("lambda", "get_function_concurrency", FunctionName=function)
+        answer = account.read("lambda", "get_function_concurrency", FunctionName=f"{settings.prefix}-{name}")
     except NotThere:
         return 0
     return int(answer.get("ReservedConcurrentExecutions", 0))

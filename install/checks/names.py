@@ -15,8 +15,12 @@ def check_logs(settings: EnvironmentSettings, account: Account) -> Iterator[Find
 def check_secrets(settings: EnvironmentSettings, account: Account) -> Iterator[Finding]:
     """Look at every secret, and never at what is in it."""
     for arn, fields in _secrets(settings).items():
-        where = ", ".join(fields)
-        yield from attempt(where, _secret(where, arn, account), otherwise="make it, and write its whole ARN here")
+        yield from check_secret(", ".join(fields), arn, account)
+
+
+def check_secret(where: str, arn: str, account: Account) -> Iterator[Finding]:
+    """Look at one secret, and never at what is in it."""
+    yield from attempt(where, _secret(where, arn, account), otherwise="make it, and write its whole ARN here")
 
 
 def check_parameters(settings: EnvironmentSettings, account: Account) -> Iterator[Finding]:
@@ -42,6 +46,7 @@ def _log_group(name: str, account: Account) -> Iterator[Finding]:
 def _secrets(settings: EnvironmentSettings) -> dict[str, list[str]]:
     """Return ARN → the fields that name it: one secret may serve several checks."""
     named = [("database.secret_arn", settings.database.secret_arn), ("cache.secret_arn", settings.cache.secret_arn)]
+    named.append(("github.token_secret_arn", settings.github.token_secret_arn if settings.github else None))
     for kind, checks in (("health", settings.checks.health), ("smoke", settings.checks.smoke)):
         for index, check in enumerate(checks):
             named.append((f"checks.{kind}[{index}].body_secret_arn", check.body_secret_arn))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from cdk.names import Names
+from cdk.setting_types import Place
 from cdk.settings import EnvironmentSettings
 from install.account import Account, NotThere
 from install.findings import Finding, Level, attempt, note, ok, wrong
@@ -14,12 +14,17 @@ _TABLE_FIX = "allow dynamodb:BatchGetItem on the record's table"
 
 def check_runback(settings: EnvironmentSettings, account: Account) -> Iterator[Finding]:
     """Look at the environment's stack, the subscriptions to its messages, and the lease."""
-    yield from attempt("environment", _stack(settings, account), otherwise="deploy it")
-    yield from attempt("notifications.emails", _subscriptions(settings, account), otherwise="deploy it")
+    yield from check_stack(settings, account)
     yield from _lease(settings, account)
 
 
-def _stack(settings: EnvironmentSettings, account: Account) -> Iterator[Finding]:
+def check_stack(settings: Place, account: Account) -> Iterator[Finding]:
+    """Look at a stack of ours, and at the subscriptions to its messages."""
+    yield from attempt("environment", _stack(settings, account), otherwise="deploy it")
+    yield from attempt("notifications.emails", _subscriptions(settings, account), otherwise="deploy it")
+
+
+def _stack(settings: Place, account: Account) -> Iterator[Finding]:
     name = f"Runback-{settings.prefix}"
     try:
         stack = account.read("cloudformation", "describe_stacks", StackName=name)["Stacks"][0]
@@ -37,9 +42,10 @@ def _stack(settings: EnvironmentSettings, account: Account) -> Iterator[Finding]
         )
 
 
-def _subscriptions(settings: EnvironmentSettings, account: Account) -> Iterator[Finding]:
+def _subscriptions(settings: Place, account: Account) -> Iterator[Finding]:
     try:
-        answer = account.read("sns", "list_subscriptions_by_topic", TopicArn=Names(settings).topic_arn)
+        topic = settings.arn("sns", f"{settings.prefix}-notices")
+        answer = account.read("sns", "list_subscriptions_by_topic", TopicArn=topic)
     except NotThere:
         return  # of a stack that is not deployed it has been said already
     confirmed = {each["Endpoint"] for each in answer["Subscriptions"] if each["SubscriptionArn"].startswith("arn:")}

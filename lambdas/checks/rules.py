@@ -104,12 +104,17 @@ def _below(url: str, checks: Sequence[Check]) -> tuple[Check, ...]:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back. Without a response the status is 0, and `failure` says in words what happened instead."""
+    """
+    What came back. Without a response the status is 0, and `failure` says in words what happened instead.
+
+    The names of `headers` are in lower case.
+    """
 
     status: int
     seconds: float
     text: str = ""
     failure: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

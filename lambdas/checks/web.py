@@ -37,8 +37,10 @@ def form_body(fields: Mapping[str, str], file_name: str, content: bytes) -> tupl
 class Web:
     """Sends requests. TLS verifies the certificate against the system's authorities."""
 
-    def __init__(self, allowed_hosts: frozenset[str]) -> None:
+    def __init__(self, allowed_hosts: frozenset[str], most_bytes: int = 0) -> None:
+        """Take the hosts, and how much of an answer is read where that is not as much as the product says of itself."""
         self._allowed_hosts = allowed_hosts
+        self._most_bytes = most_bytes
         self._pool = PoolManager(cert_reqs="CERT_REQUIRED")
 
     def ask(self, request: Request, maximum_seconds: float) -> Answer:
@@ -82,19 +84,20 @@ class Web:
                 retries=False,
                 preload_content=False,
             )
-            text = _read(response, started + maximum_seconds)
+            text = _read(response, started + maximum_seconds, self._most_bytes or _MOST_BYTES)
         except (HTTPError, ValueError) as error:
             return Answer(0, monotonic() - started, failure=_explain(error, maximum_seconds))
         if text is None:
             return Answer(0, maximum_seconds, failure=_too_late(maximum_seconds))
-        return Answer(response.status, monotonic() - started, text=text)
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(response.status, monotonic() - started, text=text, headers=headers)
 
 
-def _read(response: BaseHTTPResponse, deadline: float) -> str | None:
+def _read(response: BaseHTTPResponse, deadline: float, most_bytes: int) -> str | None:
     """Read what is of interest, in whole lines; None when the deadline comes first."""
     content = b""
     with response:
-        while len(content) < _MOST_BYTES:
+        while len(content) < most_bytes:
             if monotonic() >= deadline:
                 return None
             chunk = response.read1(_CHUNK_BYTES)

@@ -47,6 +47,15 @@ class Kind(StrEnum):
     RESTORE_GIVEN_UP = "restore_given_up"
     RESTORE_FROZEN = "restore_frozen"
     CAPACITY_HELD = "capacity_held"
+    PUSH_FAILED = "push_failed"
+    GATES_FAILED = "gates_failed"
+    GATES_WARNED = "gates_warned"
+    EMERGENCY = "emergency"
+    RELEASE_ASKED = "release_asked"
+    RELEASE_APPROVED = "release_approved"
+    RELEASE_REJECTED = "release_rejected"
+    RELEASE_EXPIRED = "release_expired"
+    RELEASE_OWN_APPROVAL = "release_own_approval"
 
 
 @dataclass(frozen=True)
@@ -94,6 +103,15 @@ _HEADLINES: Mapping[Kind, str] = {
     Kind.RESTORE_GIVEN_UP: "The restore before {release_id} was given up, traffic flows",
     Kind.RESTORE_FROZEN: "ACTION NEEDED: TRAFFIC IS FROZEN, restore of {release_id}",
     Kind.CAPACITY_HELD: "ACTION NEEDED: capacity is held after a restore ({release_id})",
+    Kind.PUSH_FAILED: "ACTION NEEDED: pushes are not released",
+    Kind.GATES_FAILED: "Release {release_id} did not pass its gates, nothing changed",
+    Kind.GATES_WARNED: "Release {release_id} goes on in spite of warnings",
+    Kind.EMERGENCY: "EMERGENCY: release {release_id} goes without some gates",
+    Kind.RELEASE_ASKED: "ACTION NEEDED: approve or reject release {release_id}",
+    Kind.RELEASE_APPROVED: "Release {release_id} is approved",
+    Kind.RELEASE_REJECTED: "Release {release_id} is rejected, nothing changed",
+    Kind.RELEASE_EXPIRED: "Nobody approved release {release_id}, nothing changed",
+    Kind.RELEASE_OWN_APPROVAL: "ACTION NEEDED: {release_id} approved by who asked",
 }
 
 _ADVICE: Mapping[Kind, str] = {
@@ -231,6 +249,36 @@ _ADVICE: Mapping[Kind, str] = {
         " each its bounds back with aws autoscaling update-auto-scaling-group, and let it go on with aws autoscaling"
         " resume-processes --scaling-processes ScheduledActions."
     ),
+    Kind.PUSH_FAILED: (
+        "What serves is not affected, and what waits is written down. Once the cause above is removed, start"
+        " {push_machine} with the input {{}}, or push again; every half hour it is tried again anyway."
+    ),
+    Kind.GATES_FAILED: (
+        "No environment was held. All results are in the record, in the item request#{release_id}. Once the reasons"
+        " are removed, start {deploy_machine} again."
+    ),
+    Kind.GATES_WARNED: (
+        "Settings only warn about these gates. All results are in the record, in the item request#{release_id}. To"
+        ' give the release up, start {operate_machine} with the input {{"action": "abort", "release_id":'
+        ' "{release_id}", "reason": "…"}} once it holds the environment.'
+    ),
+    Kind.EMERGENCY: (
+        "Whoever started the release has skipped these gates, and the reason is in the record, in the item"
+        " request#{release_id}, and in the release's report. Ask the person who did it if you did not expect this."
+    ),
+    Kind.RELEASE_ASKED: (
+        "Nothing is changed before somebody approves, and nobody else is kept from releasing meanwhile. To approve,"
+        ' start {operate_machine} with the input {{"action": "approve", "release_id": "{release_id}", "reason": "…"}};'
+        ' to reject, with {{"action": "reject", "release_id": "{release_id}", "reason": "…"}}.'
+    ),
+    Kind.RELEASE_APPROVED: "Watch {deploy_machine}: its own message says how it ended.",
+    Kind.RELEASE_REJECTED: "Nothing was changed. To ask again, start {deploy_machine} with the same version.",
+    Kind.RELEASE_EXPIRED: "Nothing was changed. If it is wanted still, start {deploy_machine} with the same version.",
+    Kind.RELEASE_OWN_APPROVAL: (
+        "The release goes on, and nothing stops it for this: ask both why. To give it up, start {operate_machine} with"
+        ' the input {{"action": "abort", "release_id": "{release_id}", "reason": "…"}}. So that this cannot happen,'
+        " take the right to start {operate_machine} from who starts releases; approvers do not need it."
+    ),
 }
 
 
@@ -288,6 +336,7 @@ def compose(notice: Notice, service: str, environment: str) -> Message:
         "rollback_machine": f"{service}-{environment}-rollback",
         "clean_up_machine": f"{service}-{environment}-clean-up",
         "operate_machine": f"{service}-{environment}-operate",
+        "push_machine": f"{service}-{environment}-push",
         "restore_machine": f"{service}-{environment}-restore-database",
         "commands": notice.commands or "(their copy in SSM cannot be read either: see the runbook, Quick Rollback)",
     }
@@ -308,7 +357,7 @@ def compose(notice: Notice, service: str, environment: str) -> Message:
 
 def _by_url(notice: Notice) -> str:
     """Tell approvers what to send where: there the caller is known at once, and must be another one than who asks."""
-    if notice.kind is not Kind.RESTORE_ASKED or not notice.approval_url:
+    if notice.kind not in (Kind.RESTORE_ASKED, Kind.RELEASE_ASKED) or not notice.approval_url:
         return ""
     return (
         "Approvers who have not asked for it themselves can send the same JSON, signed with their own credentials, as"

@@ -1,4 +1,4 @@
-"""Give a human's answer to a restore of the database that waits for it, once."""
+"""Give a human's answer to a release, or a restore of the database, that waits for it, once."""
 
 from dataclasses import dataclass
 from os import environ
@@ -10,10 +10,13 @@ from lambdas.clients import client
 from lambdas.observability import step
 from lambdas.operate.answer_rules import Answer
 from lambdas.operate.answers import Answers
-from lambdas.operate.rules import KINDS, Decision
+from lambdas.operate.rules import Decision
 from lambdas.operate.task_tokens import TaskTokens
+from lambdas.operate.waiting_rules import KINDS, Subject, Waiting
+from lambdas.operate.waits import Waits
 from lambdas.release.callers import Callers
 from lambdas.release.record import ReleaseRecord
+from lambdas.release.release_approvals import ReleaseApprovals
 from lambdas.release.restores import Restores
 from lambdas.release.rules import OrderAction
 from lambdas.rollback.executions import Executions
@@ -31,7 +34,7 @@ settings = Settings(environ["ENVIRONMENT"], environ["RECORD_TABLE"])
 tokens = TaskTokens(client("stepfunctions"))
 executions = Executions(client("stepfunctions"))
 record = ReleaseRecord(client("dynamodb"), settings.table, settings.environment)
-restores = Restores(record)
+restores, releases = Restores(record), ReleaseApprovals(record)
 callers = Callers(record)
 
 
@@ -53,16 +56,19 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
         accept_unaccounted=event["accept_unaccounted"],
         caller=caller.arn if caller and caller.is_human else "",
     )
-    decision = answer_approval(answer, event["now"])
+    decision, about = answer_approval(answer, event["now"])
+    subject = about.subject if about else Subject.RESTORE
     return {
         "verdict": decision.verdict.value,
         "reason": decision.reason,
         "asked": answer.reason,
         "release_id": answer.release_id,
-        "kind": KINDS[action].value,
+        "kind": KINDS[subject, answer.is_approval].value,
     }
 
 
-def answer_approval(answer: Answer, now: str) -> Decision:
-    """Give it to the latest restore. Safe to repeat."""
-    return Answers(restores, tokens, executions).give(answer, restores.latest(), now)
+def answer_approval(answer: Answer, now: str) -> tuple[Decision, Waiting | None]:
+    """Give it to what waits; return what became of it, and what it is about. Safe to repeat."""
+    answers = Answers(Waits(restores, releases), tokens, executions)
+    about = answers.about(answer, now)
+    return answers.give(answer, about, now), about

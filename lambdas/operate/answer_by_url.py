@@ -1,4 +1,4 @@
-"""Give an approver's answer to a restore of the database: one who has signed it, and has not asked for the restore."""
+"""Give an approver's answer to a release or a restore: one who has signed it, and has not asked for it."""
 
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -15,12 +15,14 @@ from lambdas.observability import FAILED_REQUEST, describe, logger, step
 from lambdas.operate.answer_rules import Answer, decide_answer
 from lambdas.operate.answers import Answers
 from lambdas.operate.requesters import Requesters
-from lambdas.operate.rules import KINDS, Verdict
+from lambdas.operate.rules import Verdict
 from lambdas.operate.task_tokens import TaskTokens
 from lambdas.operate.url_rules import Reply, UrlRequest, read_answer, reply, told, why_not_approved_by
+from lambdas.operate.waiting_rules import KINDS, Waiting
+from lambdas.operate.waits import Waits
 from lambdas.release.callers import Callers
 from lambdas.release.record import ReleaseRecord
-from lambdas.release.restore_rules import Restore
+from lambdas.release.release_approvals import ReleaseApprovals
 from lambdas.release.restores import Restores
 from lambdas.rollback.executions import Executions
 
@@ -41,7 +43,7 @@ settings = Settings(
 tokens = TaskTokens(client("stepfunctions"))
 executions = Executions(client("stepfunctions"))
 record = ReleaseRecord(client("dynamodb"), settings.table, settings.environment)
-restores = Restores(record)
+restores, releases = Restores(record), ReleaseApprovals(record)
 requesters = Requesters(Callers(record))
 topic = Topic(client("sns"), environ["TOPIC_ARN"])
 
@@ -52,7 +54,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Reply:  # n
     Read a request to the function URL: a POST of {"action", "release_id", "reason", "accept_unaccounted": optional}.
 
     Return the HTTP answer {"verdict", "reason"}: 200 when it was given, or was before; 400 when it is not understood;
-    403 to who may not give it; 409 when nothing waits for it, or nobody knows yet who has asked for the restore; 503
+    403 to who may not give it; 409 when nothing waits for it, or nobody knows yet who has asked for it; 503
     when AWS does not answer, and the same request may be sent again.
     """
     request = UrlRequest.from_event(event)
@@ -70,25 +72,26 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Reply:  # n
 
 def answer_by_url(answer: Answer, now: str) -> Reply:
     """
-    Give the answer, and tell everybody. Only to let a restore begin takes another human than who has asked for it.
+    Give the answer, and tell everybody. Only to let something begin takes another human than who has asked for it.
 
     Safe to repeat: the same answer of the same caller is found, and handed over if it was not.
     """
-    restore = restores.latest()
-    if restore and decide_answer(answer, restore, now).verdict is Verdict.ANSWER and answer.is_approval:
-        refusal = why_not_approved_by(answer.caller, requesters.of(restore))
+    answers = Answers(Waits(restores, releases), tokens, executions)
+    about = answers.about(answer, now)
+    if about and decide_answer(answer, about, now).verdict is Verdict.ANSWER and answer.is_approval:
+        refusal = why_not_approved_by(answer.caller, requesters.of(about), about.subject)
         if refusal:
             return refusal
-    decision = Answers(restores, tokens, executions).give(answer, restore, now)
-    if decision.verdict is Verdict.CARRIED_OUT and restore and restore.task_token:
-        _tell(answer, restore, decision.reason)
+    decision = answers.give(answer, about, now)
+    if decision.verdict is Verdict.CARRIED_OUT and about and about.task_token:
+        _tell(answer, about, decision.reason)
     return told(decision)
 
 
-def _tell(answer: Answer, restore: Restore, consequence: str) -> None:
+def _tell(answer: Answer, about: Waiting, consequence: str) -> None:
     """Say what the operate machine says. The answer is given by now: a message that cannot be sent is only logged."""
     reason = f"{answer.reason} ({answer.caller})\n\n{consequence}"
-    notice = Notice(KINDS[answer.action], answer.release_id, reason, restore.requested_by)
+    notice = Notice(KINDS[about.subject, answer.is_approval], answer.release_id, reason, about.requested_by)
     try:
         topic.publish(compose(notice, settings.service, settings.environment))
     except FAILED_REQUEST:

@@ -1,16 +1,17 @@
-"""Whether a restore of the database waits for an answer, and what an answer means. All pure."""
+"""Whether something waits for an answer, and what an answer means. All pure."""
 
 from dataclasses import dataclass
 
 from lambdas.operate.rules import Decision, Verdict
-from lambdas.release.restore_rules import Approval, Restore, RestoreStatus
+from lambdas.operate.waiting_rules import Subject, Waiting
+from lambdas.release.approval_rules import Approval
 from lambdas.release.rules import OrderAction
 
 
 @dataclass(frozen=True)
 class Answer:
     """
-    What a human says to the restore of one release.
+    What a human says to a release, or to the restore of one.
 
     `by` is the execution of the operate machine, or the ARN of who called the URL, which is then the `caller`, too.
     """
@@ -35,40 +36,40 @@ class Answer:
 
     @property
     def is_approval(self) -> bool:
-        """Say whether it lets the restore begin."""
+        """Say whether it lets begin what waits."""
         return self.action is OrderAction.APPROVE
 
 
-def decide_answer(answer: Answer, restore: Restore | None, now: str) -> Decision:
+def decide_answer(answer: Answer, waiting: Waiting | None, now: str) -> Decision:
     """
     Decide what becomes of an answer: the first one counts, and it counts once.
 
     The same answer of the same human or execution, whose first one was lost, is found again.
     """
-    if restore is None or restore.release_id != answer.release_id:
-        waits = f"; that of release {restore.release_id} does" if restore and restore.waits(now) else ""
-        return Decision(Verdict.REFUSED, f"No restore of release {answer.release_id} waits for approval{waits}.")
-    if restore.approval and (restore.approval.by, restore.approval.approved) == (answer.by, answer.is_approval):
-        return Decision(Verdict.CARRIED_OUT, _consequence(restore, answer))
-    if restore.status is RestoreStatus.WAITING and not restore.waits(now):
-        reason = f"Restore {restore.restore_id} waited until {restore.expires_at}. Start it again, and approve that."
+    if waiting is None or waiting.release_id != answer.release_id:
+        waits = f"; a restore of release {waiting.release_id} does" if waiting and waiting.waits(now) else ""
+        reason = f"Neither release {answer.release_id} nor a restore of it waits for approval{waits}."
         return Decision(Verdict.REFUSED, reason)
-    if restore.status is not RestoreStatus.WAITING:
-        return _decide_over_answered(answer, restore)
-    if not restore.task_token:
-        return Decision(Verdict.REFUSED, f"Restore {restore.restore_id} is not ready for an answer yet: give it again.")
-    return Decision(Verdict.ANSWER, _consequence(restore, answer))
+    if waiting.is_answered_by(answer.by, approved=answer.is_approval):
+        return Decision(Verdict.CARRIED_OUT, waiting.consequence(approved=answer.is_approval))
+    if not waiting.is_unanswered:
+        return _decide_over_answered(answer, waiting)
+    if reason := _why_no_answer(answer, waiting, now):
+        return Decision(Verdict.REFUSED, reason)
+    return Decision(Verdict.ANSWER, waiting.consequence(approved=answer.is_approval))
 
 
-def _decide_over_answered(answer: Answer, restore: Restore) -> Decision:
-    is_rejection = answer.action is OrderAction.REJECT
-    so = {RestoreStatus.REJECTED} if is_rejection else {RestoreStatus.APPROVED, RestoreStatus.RESTORING}
-    if restore.status in so:
-        return Decision(Verdict.ALREADY_SO, f"Restore {restore.restore_id} is {restore.status} already.")
-    return Decision(Verdict.REFUSED, f"Restore {restore.restore_id} is {restore.status}, and waits for no answer.")
+def _why_no_answer(answer: Answer, waiting: Waiting, now: str) -> str:
+    if not waiting.waits(now):
+        return f"{waiting.name} waited until {waiting.expires_at}. Start it again, and approve that."
+    if not waiting.task_token:
+        return f"{waiting.name} is not ready for an answer yet: give it again."
+    if answer.accept_unaccounted and waiting.subject is Subject.RELEASE:
+        return f"{waiting.name} loses no writes, so 'accept_unaccounted' has no meaning: answer without that field."
+    return ""
 
 
-def _consequence(restore: Restore, answer: Answer) -> str:
-    if answer.action is OrderAction.REJECT:
-        return f"Restore {restore.restore_id} does not begin. Nothing was changed."
-    return f"Restore {restore.restore_id} begins now: traffic is frozen first, and users get 503.\n{restore.summary}"
+def _decide_over_answered(answer: Answer, waiting: Waiting) -> Decision:
+    if waiting.is_so(approved=answer.is_approval):
+        return Decision(Verdict.ALREADY_SO, f"{waiting.name} is {waiting.status} already.")
+    return Decision(Verdict.REFUSED, f"{waiting.name} is {waiting.status}, and waits for no answer.")

@@ -1,10 +1,10 @@
-"""Who has asked for a restore, as far as the record knows by now."""
+"""Who has asked for what waits for an answer, as far as the record knows by now."""
 
 from dataclasses import dataclass
 
 from lambdas.operate.trail_rules import Requester, who_asked
+from lambdas.operate.waiting_rules import Waiting
 from lambdas.release.callers import Callers
-from lambdas.release.restore_rules import Restore
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class Requesters:
 
     callers: Callers
 
-    def of(self, restore: Restore) -> Requester:
-        """Return who has started a restore, or the rollback that did."""
-        asked_by = self.callers.of(restore.asked_by) if restore.asked_by else None
-        return who_asked(restore, self.callers.of(restore.requested_by), asked_by)
+    def of(self, waiting: Waiting) -> Requester:
+        """Return who has started a release or a restore, or the rollback that did."""
+        asked_by = self.callers.of(waiting.asked_by) if waiting.asked_by else None
+        return who_asked(waiting, self.callers.of(waiting.requested_by), asked_by)

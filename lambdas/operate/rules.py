@@ -36,7 +36,7 @@ _MINUTE = 60
 _FIELDS = ("accept_unaccounted", "action", "minutes", "reason", "release_id")
 _KINDS_OF_FIELDS = {"accept_unaccounted": bool, "minutes": object}
 ANSWERS = frozenset({OrderAction.APPROVE, OrderAction.REJECT})
-"""Orders that answer whether a restore of the database may begin."""
+"""Orders that answer whether a release, or a restore of the database, may begin."""
 _LONGEST_REASON = 1000
 _REMEMBERED = 20
 """How many orders a release's history keeps: an item of DynamoDB has a size, and an operator patience."""
@@ -68,7 +68,7 @@ class Verdict(StrEnum):
     ABORT = "abort"
     """The order is recorded, and the rollback machine has to be started."""
     ANSWER = "answer"
-    """A restore may be waiting for this answer; to give it is another function's work."""
+    """Something may be waiting for this answer; to give it is another function's work."""
     FREE = "free"
     """The lease may be taken from its holder; that is another function's work."""
     REFUSED = "refused"
@@ -102,7 +102,7 @@ class Decision:
     maintenance: Maintenance | None = None
 
 
-_ANSWER = Decision(Verdict.ANSWER, "Whether a restore waits for this answer is decided from its plan.")
+_ANSWER = Decision(Verdict.ANSWER, "Whether something waits for this answer is decided from the record.")
 _DECIDED_LATER = {
     OrderAction.RELEASE_ENVIRONMENT: Decision(
         Verdict.FREE, "Whether the environment can be freed is decided from its holder and listener."
@@ -205,8 +205,8 @@ def _problem_of_minutes(given: Mapping[str, Any], longest_minutes: int) -> str:
 def _problem_of_answer(given: Mapping[str, Any]) -> str:
     if given["action"] in ANSWERS and not given.get("release_id", "").strip():
         return (
-            f"Field 'release_id' is missing: {given['action']} is about the restore of one release, which its message"
-            f" names."
+            f"Field 'release_id' is missing: {given['action']} is about one release, or the restore of one, which its"
+            f" message names."
         )
     if "accept_unaccounted" in given and given["action"] != OrderAction.APPROVE:
         return f"Field 'accept_unaccounted' goes with {OrderAction.APPROVE} only."

@@ -12,6 +12,7 @@ from typing import Any, Self
 from lambdas.operate.answer_rules import Answer
 from lambdas.operate.rules import ANSWERS, Decision, Verdict, read_order
 from lambdas.operate.trail_rules import Requester
+from lambdas.operate.waiting_rules import Subject
 from lambdas.release.caller_rules import is_same_person, may_approve
 
 _EXAMPLE = '{"action": "approve", "release_id": "4f2c1e9-0a1b2c3d", "reason": "the loss is known and accepted"}'
@@ -98,14 +99,16 @@ def _parsed(body: str) -> object:
         return body[:100]
 
 
-def why_not_approved_by(caller: str, requester: Requester) -> Reply | None:
-    """Say why this caller may not let the restore begin that somebody has asked for; None when he may."""
+def why_not_approved_by(caller: str, requester: Requester, subject: Subject) -> Reply | None:
+    """Say why this caller may not let begin what somebody has asked for; None when he may."""
+    if requester.is_machine:
+        return None
     if not requester.arn:
         operate = "To approve without that proof, use the operate machine."
         return reply(HTTPStatus.CONFLICT, f"{requester.why_unknown} {operate} Nothing was changed.")
     if is_same_person(caller, requester.arn):
         reason = (
-            f"{requester.arn} has asked for this restore, and so cannot approve it as {caller}: somebody else has to."
+            f"{requester.arn} has asked for this {subject}, and so cannot approve it as {caller}: somebody else has to."
             f" Nothing was changed."
         )
         return reply(HTTPStatus.FORBIDDEN, reason)

@@ -26,7 +26,12 @@ class Caller:
 
         CloudFormation begins the name of each role with that of its stack, which begins so in every environment.
         """
-        return bool(self.arn) and not self.invoked_by and _OUR_ROLES not in self.arn
+        return bool(self.arn) and not self.invoked_by and not self.is_ours
+
+    @property
+    def is_ours(self) -> bool:
+        """Say whether it is a function or a machine of ours, and so for sure no human."""
+        return _OUR_ROLES in self.arn
 
     @classmethod
     def from_item(cls, item: Mapping[str, Any]) -> Self:

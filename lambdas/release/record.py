@@ -11,7 +11,8 @@ The release record in DynamoDB: one partition per environment.
 | `color#<color>` | the version that was last brought up on a color |
 
 `restores.py` keeps two more items: a restore of the database, and which instance serves since then; `callers.py` one
-for each execution of which it is known who started it.
+for each execution of which it is known who started it; `requests.py` and `release_approvals.py` what was asked for, and
+what humans answered. The room `github` keeps which pushes wait, and what GitHub was told.
 
 Every write that follows a claim is conditional on the token of that claim, so an execution that lost the environment
 cannot change the record any more.

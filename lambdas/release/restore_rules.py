@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Self
 
+from lambdas.release.approval_rules import Approval
 from lambdas.release.rules import seconds_since
 
 
@@ -25,22 +26,6 @@ class RestoreStatus(StrEnum):
     """The restored instance serves. This is written before traffic flows, so that nobody turns back once it does."""
     FAILED = "failed"
     """What served before serves again; likewise."""
-
-
-@dataclass(frozen=True)
-class Approval:
-    """
-    A human's answer. `by` is the execution of the operate machine that gave it, or the ARN of who called the URL.
-
-    `caller` is that ARN in both cases. Who has started an execution is told minutes later, so it can be "".
-    """
-
-    approved: bool
-    by: str
-    at: str
-    reason: str
-    accept_unaccounted: bool = False
-    caller: str = ""
 
 
 @dataclass(frozen=True)

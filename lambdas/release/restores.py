@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from lambdas.errors import EnvironmentBusy
+from lambdas.release.approval_rules import Approval
 from lambdas.release.record import ReleaseRecord, from_dynamodb, raise_unless_condition_failed, to_dynamodb
-from lambdas.release.restore_rules import Approval, Restore, RestoreStatus, ServingDatabase
+from lambdas.release.restore_rules import Restore, RestoreStatus, ServingDatabase
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef

@@ -1,6 +1,6 @@
 """Who may work on an environment, what a request must look like, and the shape of the record. All pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -78,7 +78,7 @@ class OrderAction(StrEnum):
     ABORT = "abort"
     """Give the release up: aborted before the first shift, rolled back from then on."""
     APPROVE = "approve"
-    """Let a restore of the database begin, which loses what was written since its recovery point."""
+    """Let a release begin, or a restore of the database, which loses what was written since its recovery point."""
     REJECT = "reject"
     """Let it not begin."""
     END_WINDOW = "end-window"
@@ -283,7 +283,15 @@ VERSION_FORM = r"[0-9a-f]{7,40}"
 _LONGEST_REASON = 1000
 _LONGEST_CAUSE = 4000
 """A step's own words can name many things that are missing, each with its remedy; all of them are what helps."""
-_REQUEST_FIELDS = frozenset({"version", "despite_alarms", "infrastructure", "migrations", "no_automatic_rollback"})
+_LONGEST_LOGIN = 100
+_REQUEST_FIELDS = frozenset(
+    {
+        *("version", "despite_alarms", "infrastructure", "migrations", "no_automatic_rollback"),
+        *("pushed_by", "emergency", "skip_gates"),
+    }
+)
+SKIPS_APPROVAL = "approval"
+"""What an emergency names in `skip_gates` to begin without the approval of another human."""
 _REQUEST_EXAMPLE = '{"version": "4f2c1e9"}'
 
 
@@ -314,6 +322,13 @@ class ReleaseRequest:
     no_automatic_rollback: str = ""
     infrastructure: bool = False
     """Whether Terraform is to apply what the version says of its infrastructure."""
+    pushed_by: str = ""
+    """Who pushed the commit, as GitHub calls them; empty when a human has started the release."""
+    emergency: str = ""
+    """Why the release goes without the gates in `skip_gates`; empty when it does not."""
+    skip_gates: tuple[str, ...] = ()
+    skips_approval: bool = False
+    """Whether the approval of the release by another human is among them."""
 
 
 def read_request(
@@ -322,33 +337,52 @@ def read_request(
     *,
     can_migrate: bool = True,
     can_apply: bool = False,
+    skippable: Sequence[str] = (),
 ) -> ReleaseRequest:
     """
     Check what an operator or an event asked for.
 
     `can_migrate`: the environment has a hook for migrations. `can_apply`: its settings say where the infrastructure of
-    a version is described, which is then applied unless the request says otherwise.
-
-    The release id is the short version plus eight hexadecimal digits of the execution's name: the same for a repeated
-    step, another one for another execution of the same version, and short enough to be part of AWS names.
+    a version is described, which is then applied unless the request says otherwise. `skippable` is what an emergency
+    may go without: the environment's gates, and its approval.
     """
     problem = (
         _problem_of(given)
         or _problem_of_migrations(given, can_migrate=can_migrate)
         or _problem_of_infrastructure(given, can_apply=can_apply)
+        or _problem_of_emergency(given, skippable)
     )
     if problem:
         return ReleaseRequest(problem=f"{problem} Example of a valid input: {_REQUEST_EXAMPLE}")
     version = given["version"]
-    digest = sha256(execution_name.encode()).hexdigest()[:8]
     return ReleaseRequest(
         version=version,
-        release_id=f"{version[:12]}-{digest}",
+        release_id=release_id_of(version, execution_name),
         despite_alarms=given.get("despite_alarms", "").strip(),
         migrations=Migrations(given.get("migrations", Migrations.NONE)),
         no_automatic_rollback=given.get("no_automatic_rollback", "").strip(),
         infrastructure=given.get("infrastructure", can_apply),
+        pushed_by=given.get("pushed_by", ""),
+        emergency=given.get("emergency", "").strip(),
+        skip_gates=tuple(given.get("skip_gates", ())),
+        skips_approval=SKIPS_APPROVAL in given.get("skip_gates", ()),
     )
+
+
+def release_id_of(version: str, execution_name: str) -> str:
+    """
+    Return the id of the release that an execution of the deploy machine makes.
+
+    It is the short version plus eight hexadecimal digits of the execution's name: the same for a repeated step, another
+    one for another execution of the same version, and short enough to be part of AWS names.
+    """
+    return f"{version[:12]}-{sha256(execution_name.encode()).hexdigest()[:8]}"
+
+
+def read_version(given: Any) -> str:  # noqa: ANN401
+    """Return the version in the input of the deploy machine, whatever else is wrong with it; "" where there is none."""
+    version = given.get("version") if isinstance(given, dict) else None
+    return version if isinstance(version, str) and fullmatch(VERSION_FORM, version) else ""
 
 
 def _problem_of(given: Any) -> str:  # noqa: ANN401
@@ -365,7 +399,39 @@ def _problem_of(given: Any) -> str:  # noqa: ANN401
             f"Field 'version' must be a git commit of 7 to 40 lower-case hexadecimal digits,"
             f" but it is {describe_json(version)}."
         )
+    pushed_by = given.get("pushed_by", "")
+    if not isinstance(pushed_by, str) or len(pushed_by) > _LONGEST_LOGIN:
+        return f"Field 'pushed_by' must be the name of who pushed the commit, but it is {describe_json(pushed_by)}."
     return _problem_of_reason(given["despite_alarms"]) if "despite_alarms" in given else ""
+
+
+def _problem_of_emergency(given: Mapping[str, Any], skippable: Sequence[str]) -> str:
+    """Both or neither: nobody skips a gate without a reason, nor gives a reason that skips nothing."""
+    if "emergency" not in given and "skip_gates" not in given:
+        return ""
+    if not skippable:
+        return (
+            "Fields 'emergency' and 'skip_gates' are for environments with gates or approvals of releases, and this one"
+            " has neither: remove them."
+        )
+    reason, gates = given.get("emergency"), given.get("skip_gates")
+    if not isinstance(reason, str) or not reason.strip() or len(reason) > _LONGEST_REASON:
+        return (
+            f"Field 'emergency' must be the reason, in 1 to {_LONGEST_REASON} characters, to release without the gates"
+            f" in 'skip_gates', but it is {describe_json(reason)}."
+        )
+    if not isinstance(gates, list) or not gates or not all(isinstance(gate, str) for gate in gates):
+        return (
+            f"Field 'skip_gates' must be a list of what the emergency goes without, out of {', '.join(skippable)},"
+            f" but it is {describe_json(gates) if gates else 'empty'}."
+        )
+    unknown = next((gate for gate in gates if gate not in skippable), None)
+    if unknown is not None:
+        return (
+            f"Field 'skip_gates' names {describe_json(unknown)}, which is no gate of this environment; it has"
+            f" {', '.join(skippable)}."
+        )
+    return ""
 
 
 def _problem_of_reason(reason: Any) -> str:  # noqa: ANN401

@@ -1,6 +1,7 @@
 """Look at what an operator or an event asked for, before anything else happens."""
 
 from dataclasses import asdict, dataclass
+from json import loads
 from os import environ
 from typing import Any
 
@@ -16,9 +17,14 @@ class Settings:
 
     can_migrate: bool
     can_apply: bool
+    skippable: tuple[str, ...]
 
 
-settings = Settings(can_migrate=bool(environ["MIGRATIONS"]), can_apply=bool(environ["INFRASTRUCTURE"]))
+settings = Settings(
+    can_migrate=bool(environ["MIGRATIONS"]),
+    can_apply=bool(environ["INFRASTRUCTURE"]),
+    skippable=tuple(loads(environ["SKIPPABLE"])),
+)
 
 
 @step
@@ -27,9 +33,13 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     Read {"input": anything, "execution_name"}.
 
     Return {"version", "release_id", "problem": text or "", "despite_alarms", "migrations", "no_automatic_rollback",
-    "infrastructure": bool}.
+    "infrastructure": bool, "pushed_by", "emergency", "skip_gates", "skips_approval": bool}.
     """
     request = read_request(
-        event["input"], event["execution_name"], can_migrate=settings.can_migrate, can_apply=settings.can_apply
+        event["input"],
+        event["execution_name"],
+        can_migrate=settings.can_migrate,
+        can_apply=settings.can_apply,
+        skippable=settings.skippable,
     )
     return asdict(request)

@@ -9,7 +9,7 @@ from typing import Any
 from lambdas.release.rules import Migrations, explain_failure, other_color, parse_moment
 from lambdas.reports.history_rules import History, Visit, plain
 from lambdas.reports.infrastructure_event_rules import INFRASTRUCTURE_PARTS, INFRASTRUCTURE_SENTENCES
-from lambdas.reports.restore_event_rules import FREEZE, RESTORE_PARTS, RESTORE_SENTENCES, THAW
+from lambdas.reports.restore_event_rules import FREEZE, RESTORE_PARTS, RESTORE_SENTENCES, THAW, answered
 from lambdas.reports.story import Decision, Event, Stretch, Tone, Weights
 
 SWITCH = "switch-listener"
@@ -38,6 +38,9 @@ _CHECKED: Mapping[str, str] = {
     "rolled_back": "Checks of the old version passed",
     "restored": "Checks of the restarted application passed",
 }
+AGAIN = ("", " after approval")
+"""What tells the names of the states of both looks at the gates apart."""
+
 _PART_OF: Mapping[str, str] = {
     "Wait for snapshot": "Take snapshot",
     "Check snapshot": "Take snapshot",
@@ -48,6 +51,7 @@ _PART_OF: Mapping[str, str] = {
     "Wait for their end": "Look at migrations",
     "Check for hold": "Hold before shift",
     "Wait for load balancer": "Validate live version",
+    **{f"{name}{again}": f"Check gates{again}" for name in ("Decide gates", "Wait for gates") for again in AGAIN},
     "Check live database and cache": "Validate live version",
     "Wait for late writes": "Settle listener",
     "Wait for its last step": "Stop preparation",
@@ -60,7 +64,7 @@ _PART_OF: Mapping[str, str] = {
 
 def stretches_of(history: History) -> list[Stretch]:
     """Return what the machine was doing for how long; states in a row that mean one thing are one."""
-    busy = [visit for visit in history.visits if visit.kind in ("Task", "Wait") and visit.function != TELL]
+    busy = [visit for visit in history.visits if visit.kind in ("Task", "Wait", "Parallel") and visit.function != TELL]
     return [_stretch(history, name, list(visits)) for name, visits in groupby(busy, key=_name)]
 
 
@@ -311,6 +315,15 @@ def _promoted(visit: Visit) -> str:
     return f"Promoted: the release is live, and can be rolled back until {ends_at:%Y-%m-%d %H:%M:%S} UTC."
 
 
+def _gates(visit: Visit) -> str:
+    """Say what was decided; each result stands in the report's table of gates."""
+    warnings = str(visit.answer["warnings"]).replace("\n", "; ")
+    skipped = ", ".join(visit.given["emergency_skips"])
+    emergency = f" An emergency goes without {skipped}: {visit.given['emergency']}." if skipped else ""
+    reason = str(visit.answer["reason"]).partition("\nRemove the reasons")[0].replace("\n- ", " ")
+    return f"{reason}{emergency}{f' In spite of: {warnings}' if warnings else ''}"
+
+
 def _decided_by_claim(visit: Visit) -> str:
     return str(visit.answer["reason"])
 
@@ -334,6 +347,9 @@ def _count(number: Any, noun: str) -> str:  # noqa: ANN401  a number of JSON
 _SENTENCES: Mapping[str, Sentence] = {
     **INFRASTRUCTURE_SENTENCES,
     **RESTORE_SENTENCES,
+    "decide-gates": _gates,
+    "ask-release-approval": answered,
+    "end-release-approval": lambda visit: str(visit.answer["reason"]),
     "claim-environment": _claimed,
     "record-rollback-point": _way_back,
     "run-smoke-checks": _checked,

@@ -147,15 +147,21 @@ def read_history(execution: Execution, events: Iterable[Event], now: datetime) -
     Read the events, from the first one on, each once; None when there are none.
 
     An execution may have 25,000 of them, each with the machine's whole data: nothing of an event is kept but what is
-    told. What AWS has left out because it was too large is not known.
+    told. What AWS has left out because it was too large is not known. What happens inside a Parallel is one visit:
+    its branches' events are mixed, and what they have found the next step says.
     """
     began: datetime | None = None
     given: Mapping[str, Any] = {}
     last: Event = {}
     visits: list[Visit] = []
     visit: _OpenVisit | None = None
+    within = 0
     for event in events:
         kind, at = event["type"], event["timestamp"]
+        within += (kind == "ParallelStateEntered") - (kind == "ParallelStateExited")
+        if within > (kind == "ParallelStateEntered") and kind not in _ENDS:
+            last = event
+            continue
         if kind == "ExecutionStarted":
             began, given = at, _object(_details(event).get("input"))
         if visit and (kind.endswith(("StateExited", "StateEntered")) or kind in _ENDS):

@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element
 from lambdas.reports.chart import has_plot, plots
 from lambdas.reports.chart_plan import color_class, color_name, in_order
 from lambdas.reports.markup import Child, document, element, sign, sign_shapes
-from lambdas.reports.story import Event, Figure, Story, Told, Tone
+from lambdas.reports.story import Event, Figure, Gate, Story, Told, Tone
 from lambdas.reports.style import STYLE
 
 _NOTHING_FROM_OUTSIDE = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -24,7 +24,15 @@ _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Su
 
 def render(story: Story) -> str:
     """Return a story's page. The same story gives the same bytes."""
-    parts = (_facts(story), _over_time(story), _figures(story), _events(story), _told(story), _notes(story))
+    parts = (
+        _facts(story),
+        _over_time(story),
+        _gates(story),
+        _figures(story),
+        _events(story),
+        _told(story),
+        _notes(story),
+    )
     main = element("main", sign_shapes(), _head(story), *parts)
     return document(element("html", _meta(story), element("body", main), lang="en"))
 
@@ -132,6 +140,23 @@ def _counted(count: int, what: str) -> str:
 def _table(class_: str, columns: Sequence[str], *bodies: Element) -> Element:
     head = element("tr", *(element("th", column, scope="col") for column in columns))
     return element("table", element("thead", head), *bodies, class_=class_)
+
+
+def _gates(story: Story) -> Element | None:
+    if not story.gates:
+        return None
+    rows = element("tbody", *(_gate(each) for each in story.gates))
+    return _section("Gates", _table("gates", ("Gate", "Level", "Result", "What was found"), rows))
+
+
+def _gate(gate: Gate) -> Element:
+    return element(
+        "tr",
+        element("th", gate.name, scope="row"),
+        element("td", gate.level),
+        element("td", element("span", _silent_sign(gate.tone), gate.result, class_=f"verdict {gate.tone}")),
+        element("td", gate.detail or _NONE),
+    )
 
 
 def _figures(story: Story) -> Element | None:

@@ -77,7 +77,8 @@ def _planned(visit: Visit) -> str:
     )
 
 
-def _answered(visit: Visit) -> str:
+def answered(visit: Visit) -> str:
+    """Say how a human has answered."""
     verb = "approved" if visit.answer["approved"] else "rejected"
     by = visit.answer["by"]
     # of an order in the console it is known later who has given it
@@ -113,7 +114,7 @@ Sentence = Callable[[Visit], str]
 
 RESTORE_SENTENCES: Mapping[str, Sentence] = {
     "plan-restore": _planned,
-    "ask-approval": _answered,
+    "ask-approval": answered,
     "copy-snapshot": lambda visit: f"The copy {visit.answer['snapshot_id']} of a shared snapshot was begun.",
     "check-copied-snapshot": lambda visit: "The copy is complete." if visit.answer["available"] else "",
     "claim-restore": lambda visit: f"The environment was claimed for the restore: {visit.answer['active']} serves.",

@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 from lambdas.notices.rules import Kind, Notice, compose, waits_for_somebody
+from lambdas.release.request_rules import GateStatus, ReleaseAsked
 from lambdas.release.rules import OrderAction, Phase, other_color, parse_moment
 from lambdas.reports.event_rules import (
     TELL,
@@ -21,7 +22,7 @@ from lambdas.reports.event_rules import (
 from lambdas.reports.history_rules import Failure, History, plain
 from lambdas.reports.recovery_rules import Recovery, recovery_of
 from lambdas.reports.restore_event_rules import frozen_for, losses_of
-from lambdas.reports.story import Decision, Event, Figure, Story, Told, Tone, Traffic, Weights
+from lambdas.reports.story import Decision, Event, Figure, Gate, Story, Told, Tone, Traffic, Weights
 from lambdas.reports.traffic_rules import NOBODY
 
 Item = Mapping[str, Any]
@@ -45,6 +46,14 @@ _OUTCOMES: Mapping[str, tuple[str, Tone]] = {
     _UNDER_WAY: ("Version {version} has not come to its end yet.", Tone.PLAIN),
 }
 _TOLD_TO = "the people on call"
+_TONES: Mapping[GateStatus, Tone] = {
+    GateStatus.PASSED: Tone.GOOD,
+    GateStatus.FAILED: Tone.BAD,
+    GateStatus.ERROR: Tone.BAD,
+    GateStatus.PENDING: Tone.WARNING,
+    GateStatus.SKIPPED: Tone.WARNING,
+    GateStatus.OFF: Tone.PLAIN,
+}
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,7 @@ class Evidence:
 
     `record` is its history in the record, `histories` those of its executions, at least of one, oldest first. `traffic`
     is None when CloudWatch could not be read. `forgotten` are executions that Step Functions does not know any more.
+    `asked` is how it was asked for, with the results of its gates; None where nothing of that is kept.
     """
 
     release_id: str
@@ -62,6 +72,7 @@ class Evidence:
     now: datetime
     traffic: TrafficByColor | None = field(default_factory=dict)
     forgotten: Sequence[str] = ()
+    asked: ReleaseAsked | None = None
 
     @property
     def decisive(self) -> list[History]:
@@ -114,6 +125,7 @@ def tell(evidence: Evidence, link: str, service: str, environment: str) -> Story
         stretches=[stretch for each in evidence.decisive for stretch in stretches_of(each)],
         decisions=_decisions(evidence),
         events=in_order([*_orders(evidence), *(event for each in evidence.histories for event in events_of(each))]),
+        gates=_gates(evidence),
         figures=list(_figures(evidence, weights)),
         told=_told(evidence, link, service, environment),
         notes=list(_notes(evidence)),
@@ -168,6 +180,10 @@ def _plain(text: str, evidence: Evidence) -> str:
 def _facts(evidence: Evidence) -> Iterator[tuple[str, str]]:
     record, point = evidence.record, evidence.record.get("rollback_point", {})
     yield "Version", str(record.get("version", "unknown"))
+    if evidence.asked and evidence.asked.pushed_by:
+        yield "Pushed by", evidence.asked.pushed_by
+    if evidence.asked and evidence.asked.emergency:
+        yield "Emergency", f"{evidence.asked.emergency} (without {', '.join(evidence.asked.skipped)})"
     if evidence.new_color:
         yield "Color", evidence.new_color
     if point:
@@ -176,6 +192,12 @@ def _facts(evidence: Evidence) -> Iterator[tuple[str, str]]:
         yield "Snapshot", str(record["snapshot"]["id"])
     for each in evidence.histories:
         yield f"Execution of {each.execution.machine}", each.execution.arn
+
+
+def _gates(evidence: Evidence) -> list[Gate]:
+    """Return the last look at every gate, also at those where nobody looked: what is off is a decision, too."""
+    results = evidence.asked.gates if evidence.asked else ()
+    return [Gate(each.gate, each.level, each.status, each.detail, _TONES[each.status]) for each in results]
 
 
 def _weights(evidence: Evidence) -> list[Weights]:

@@ -92,6 +92,17 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Gate:
+    """What was looked at before the release began: how strictly it is taken, how it was found, and in which words."""
+
+    name: str
+    level: str
+    result: str
+    detail: str
+    tone: Tone = Tone.PLAIN
+
+
+@dataclass(frozen=True)
 class Told:
     """A message to humans. `is_page` says that it asks somebody to act now."""
 
@@ -128,6 +139,7 @@ class Story:
     stretches: Sequence[Stretch] = ()
     decisions: Sequence[Decision] = ()
     events: Sequence[Event] = ()
+    gates: Sequence[Gate] = ()
     figures: Sequence[Figure] = ()
     told: Sequence[Told] = ()
     notes: Sequence[str] = ()

@@ -118,6 +118,9 @@ thead th { padding-top: 0; font-size: 13px; color: var(--quiet); }
 .figures th:first-child { width: 42%; }
 .figures th:last-child { width: 90px; }
 .figures .value { font-weight: 600; }
+.gates th:first-child { width: 200px; overflow-wrap: anywhere; }
+.gates th:nth-child(2) { width: 84px; }
+.gates th:nth-child(3) { width: 96px; }
 .verdict { white-space: nowrap; }
 .verdict.good { color: var(--good); }
 .verdict.bad { color: var(--bad); font-weight: 600; }
@@ -155,6 +158,9 @@ summary { margin-top: 6px; font-size: 14px; color: var(--quiet); cursor: pointer
   th, td { padding-right: 12px; }
   .figures th:first-child { width: 36%; }
   .figures th:last-child { width: 84px; }
+  .gates th:first-child { width: 30%; }
+  .gates th:nth-child(2) { width: 70px; }
+  .gates th:nth-child(3) { width: 78px; }
   .events th:first-child { width: 76px; }
   .events th:nth-child(2) { width: 78px; }
   .elapsed { display: block; margin-left: 0; }

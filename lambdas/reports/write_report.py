@@ -11,6 +11,7 @@ from lambdas.clients import client
 from lambdas.observability import step
 from lambdas.release.record import ReleaseRecord
 from lambdas.release.report_rules import ReportPlace
+from lambdas.release.requests import Requests
 from lambdas.release.rules import parse_moment
 from lambdas.reports.archive import Archive
 from lambdas.reports.histories import Histories
@@ -95,7 +96,8 @@ def _evidence(release_id: str, asked: History, now: datetime) -> Evidence:
     others = {arn: _history(Execution.from_arn(arn, settings.prefix), now) for arn in sorted(named)}
     known = sorted([asked, *filter(None, others.values())], key=lambda each: each.began)
     forgotten = [arn for arn, history in others.items() if history is None]
-    evidence = Evidence(release_id, release, known, now, traffic=None, forgotten=forgotten)
+    asked_for = Requests(record).of(release_id)
+    evidence = Evidence(release_id, release, known, now, traffic=None, forgotten=forgotten, asked=asked_for)
     return replace(evidence, traffic=_traffic(evidence))
 
 

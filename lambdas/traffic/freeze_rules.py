@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from lambdas.errors import FreezeRefused, ListenerDrifted
+from lambdas.release.rules import Lease
 from lambdas.traffic.rules import Route, is_rule
 
 PRIORITY = 1
@@ -20,6 +21,21 @@ STATUS = "503"
 CONTENT_TYPE = "text/plain"
 BODY = "We are restoring this service. Please try again in a few minutes."
 """What users read meanwhile. AWS sends at most 1,024 characters, and no header that says when to try again."""
+
+
+@dataclass(frozen=True)
+class OfRestore:
+    """For which restore of the database users are kept away, or let in again."""
+
+    lease: Lease
+    release_id: str
+    restore_id: str
+    now: str
+
+    @classmethod
+    def from_event(cls, event: Mapping[str, Any]) -> Self:
+        """Read {"lease", "release_id", "restore_id", "now"}."""
+        return cls(Lease.from_event(event), event["release_id"], event["restore_id"], event["now"])
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,14 @@
 
 from dataclasses import dataclass
 from os import environ
-from typing import Any, Self
+from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.clients import client
 from lambdas.observability import step
 from lambdas.release.record import ReleaseRecord
-from lambdas.release.rules import Lease
-from lambdas.traffic.freeze_rules import Owner, conditions_of_freeze, is_frozen, live_listeners
+from lambdas.traffic.freeze_rules import OfRestore, Owner, conditions_of_freeze, is_frozen, live_listeners
 from lambdas.traffic.listeners import Listeners
 from lambdas.traffic.rules import Route
 
@@ -33,29 +32,14 @@ listeners = Listeners(client("elbv2"))
 record = ReleaseRecord(client("dynamodb"), settings.table, settings.owner.environment)
 
 
-@dataclass(frozen=True)
-class Freeze:
-    """For which restore traffic is kept away."""
-
-    lease: Lease
-    release_id: str
-    restore_id: str
-    now: str
-
-    @classmethod
-    def from_event(cls, event: dict[str, Any]) -> Self:
-        """Read {"lease", "release_id", "restore_id", "now"}."""
-        return cls(Lease.from_event(event), event["release_id"], event["restore_id"], event["now"])
-
-
 @step
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
     """Return {"frozen_at": moment, "rules": [ARN of each rule made, none where a listener was frozen already]}."""
-    freeze = Freeze.from_event(event)
+    freeze = OfRestore.from_event(event)
     return {"frozen_at": freeze.now, "rules": freeze_traffic(freeze, settings.owner, settings.routes)}
 
 
-def freeze_traffic(freeze: Freeze, owner: Owner, routes: tuple[Route, ...]) -> list[str]:
+def freeze_traffic(freeze: OfRestore, owner: Owner, routes: tuple[Route, ...]) -> list[str]:
     """
     Put one rule before all others on every listener through which users come; forwards stay, so that checks go on.
 

@@ -2,15 +2,14 @@
 
 from dataclasses import dataclass
 from os import environ
-from typing import Any, Self
+from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.clients import client
 from lambdas.observability import step
 from lambdas.release.record import ReleaseRecord
-from lambdas.release.rules import Lease
-from lambdas.traffic.freeze_rules import Owner, listener_of
+from lambdas.traffic.freeze_rules import OfRestore, Owner, listener_of
 from lambdas.traffic.listeners import Listeners
 from lambdas.traffic.rules import Route
 
@@ -33,28 +32,13 @@ listeners = Listeners(client("elbv2"))
 record = ReleaseRecord(client("dynamodb"), settings.table, settings.owner.environment)
 
 
-@dataclass(frozen=True)
-class Thaw:
-    """After which restore users may come again."""
-
-    lease: Lease
-    release_id: str
-    restore_id: str
-    now: str
-
-    @classmethod
-    def from_event(cls, event: dict[str, Any]) -> Self:
-        """Read {"lease", "release_id", "restore_id", "now"}."""
-        return cls(Lease.from_event(event), event["release_id"], event["restore_id"], event["now"])
-
-
 @step
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001
     """Return {"thawed": how many rules were deleted}; 0 when nothing was frozen."""
-    return {"thawed": thaw_traffic(Thaw.from_event(event), settings.owner, settings.routes)}
+    return {"thawed": thaw_traffic(OfRestore.from_event(event), settings.owner, settings.routes)}
 
 
-def thaw_traffic(thaw: Thaw, owner: Owner, routes: tuple[Route, ...]) -> int:
+def thaw_traffic(thaw: OfRestore, owner: Owner, routes: tuple[Route, ...]) -> int:
     """
     Delete every rule that a freeze of this environment has made, and say how many there were.
 

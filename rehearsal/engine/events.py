@@ -30,6 +30,7 @@ FIRST_BACK_OFF_SECONDS, LONGEST_BACK_OFF_SECONDS = 1.0, 600.0
 """AWS says "exponential back off and jitter" without figures: these are ours, without jitter."""
 
 SENDERS = ("lambda", "states", "sns", "sqs")
+ARCHIVE = re.compile(r"arn:[^:]+:events:[^:]+:::")
 THROTTLING = re.compile(r"Throttl|TooManyRequests|LimitExceeded")
 NOT_FOUND = re.compile(r"NotFound|DoesNotExist|NonExistent")
 
@@ -61,7 +62,8 @@ class EventBus:
     Delivers to Lambda (asynchronously), Step Functions, SNS and SQS, each delivery on a thread of its own.
 
     As on AWS nothing is ordered and the sender never learns what became of an event. A target or schedule that we
-    cannot serve is refused when the rule is made, so that a rehearsal cannot pass without it.
+    cannot serve is refused when the rule is made, so that a rehearsal cannot pass without it. AWS's own events, and
+    schedules, are of the default bus; buses of our own have what is put on them, and their archives keep it.
     """
 
     def __init__(self, clock: Clock, *, account: str, session: boto3.Session) -> None:
@@ -98,7 +100,8 @@ class EventBus:
 
         def put_targets(backend: EventsBackend, name: str, event_bus_arn: str | None, targets: list[Any]) -> None:
             for target in targets:
-                check_target(name, target)
+                if not _is_archive(target):
+                    check_target(name, target)
             moto_put_targets(backend, name, event_bus_arn, targets)
 
         Rule.send_to_targets = send_to_targets  # type: ignore[method-assign,assignment]
@@ -176,6 +179,9 @@ class EventBus:
         if rule.state == "DISABLED":
             return
         for target in list(rule.targets):
+            if _is_archive(target):
+                _archive(rule, event)
+                continue
             self._start_thread(self._deliver, (rule, target, event), f"{rule.name} to {target['Arn']}")
 
     def _start_thread(self, work: Any, arguments: tuple[Any, ...], name: str) -> None:
@@ -317,6 +323,19 @@ class EventBus:
 def _is_for(rule: Rule, event: Event) -> bool:
     has_pattern = rule.event_pattern.get_pattern()  # moto takes a schedule's missing pattern for one that fits all
     return bool(has_pattern and rule.event_pattern.matches_event(cast(Any, event)))
+
+
+def _is_archive(target: Mapping[str, Any]) -> bool:
+    """Say whether it is what AWS itself, and moto, lets an archive be filled by."""
+    return bool(ARCHIVE.fullmatch(target["Arn"]))
+
+
+def _archive(rule: Rule, event: Event) -> None:
+    """Keep it in the archive that the rule, which AWS manages, is of; nobody counts that among the deliveries."""
+    archives = events_backends[rule.account_id][rule.region_name].archives
+    for archive in archives.values():
+        if archive.rule is rule:
+            archive.events.append(cast(Any, event))
 
 
 def check_target(rule_name: str, target: Mapping[str, Any]) -> None:

@@ -30,6 +30,8 @@ StandIn = Callable[[Any], Any]
 """Answers the JSON of an event with JSON, or raises what the function fails with."""
 LogObserver = Callable[[str, str], None]
 OutcomeObserver = Callable[[str, Outcome], None]
+LimitObserver = Callable[[str], None]
+UrlObserver = Callable[[str, int], None]
 
 Moment = Literal["before its work", "after its work"]
 """When an invocation is killed: in both cases who invoked it cannot know whether it has done anything."""
@@ -71,6 +73,8 @@ class FunctionService:
         self._log_dir = log_dir
         self._log_observers: list[LogObserver] = []
         self._outcome_observers: list[OutcomeObserver] = []
+        self._limit_observers: list[LimitObserver] = []
+        self._url_observers: list[UrlObserver] = []
         self._log_lock = threading.Lock()
         self._logs: dict[str, TextIO] = {}
         self._lock = threading.Lock()
@@ -142,9 +146,15 @@ class FunctionService:
         """Freeze what `$LATEST` is now: later changes to the function do not reach this version."""
         self._versions[name, version] = replace(self._versions[name, LATEST], version=version)
 
-    def invoke(self, name: str, payload: bytes, qualifier: str | None = None) -> tuple[bytes, str | None]:
-        """Payload and function error (None or "Unhandled"), as AWS answers a synchronous invocation."""
-        outcome = self._run(self._versions[name, qualifier or LATEST], payload, self._arn(name, qualifier), None)
+    def invoke(
+        self, name: str, payload: bytes, qualifier: str | None = None, *, reserved: int | None = None
+    ) -> tuple[bytes, str | None]:
+        """
+        Payload and function error (None or "Unhandled"), as AWS answers a synchronous invocation.
+
+        Raises TooManyRequests when as many run as are `reserved` for the function.
+        """
+        outcome = self._run(self._versions[name, qualifier or LATEST], payload, self._arn(name, qualifier), reserved)
         return outcome.payload, outcome.function_error
 
     def warm_up(self) -> None:
@@ -180,6 +190,19 @@ class FunctionService:
     def add_outcome_observer(self, observer: OutcomeObserver) -> None:
         """Call `observer(function_name, outcome)` after every invocation, of whatever kind."""
         self._outcome_observers.append(observer)
+
+    def add_limit_observer(self, observer: LimitObserver) -> None:
+        """Call `observer(function_name)` for every invocation that is turned away."""
+        self._limit_observers.append(observer)
+
+    def add_url_observer(self, observer: UrlObserver) -> None:
+        """Call `observer(function_name, status)` for every answer of a function URL."""
+        self._url_observers.append(observer)
+
+    def answered_by_url(self, name: str, status: int) -> None:
+        """Let it be known what the URL of a function has answered."""
+        for observer in self._url_observers:
+            observer(name, status)
 
     def log_to(self, directory: Path) -> None:
         """Let all logs be in another directory from now on."""
@@ -255,9 +278,12 @@ class FunctionService:
 
     def _admit(self, name: str, reserved: int | None) -> None:
         with self._lock:
-            if reserved is not None and self._running[name] >= int(reserved):
-                raise TooManyRequests
-            self._running[name] += 1
+            is_admitted = reserved is None or self._running[name] < int(reserved)
+            self._running[name] += is_admitted
+        if not is_admitted:
+            for observer in self._limit_observers:
+                observer(name)
+            raise TooManyRequests
 
     def _borrow(self, function: FunctionVersion) -> Sandbox:
         with self._lock:

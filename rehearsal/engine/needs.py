@@ -250,6 +250,11 @@ def _key(given: str, account: Account) -> str:
 
 
 def _describe_snapshots(parameters: Parameters, account: Account) -> Iterator[Need]:
+    """Who asks for those of an instance has to be allowed to see the instance, and any snapshot."""
+    if "DBSnapshotIdentifier" not in parameters:
+        yield Need("rds:DescribeDBSnapshots", _arn(account, "rds", f"db:{parameters['DBInstanceIdentifier']}"))
+        yield Need("rds:DescribeDBSnapshots", _snapshot("*", account))
+        return
     yield Need("rds:DescribeDBSnapshots", _snapshot(parameters["DBSnapshotIdentifier"], account))
 
 
@@ -392,10 +397,51 @@ def _get_object(parameters: Parameters, _: Account) -> Iterator[Need]:
     yield Need(f"s3:GetObject{version}", f"arn:aws:s3:::{parameters['Bucket']}/{parameters['Key']}")
 
 
+def _head_object(parameters: Parameters, account: Account) -> Iterator[Need]:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html."""
+    yield from _get_object(parameters, account)
+
+
+def _hosted_zone(operation: str) -> Needs:
+    return lambda parameters, _: [
+        Need(f"route53:{operation}", f"arn:aws:route53:::hostedzone/{parameters['HostedZoneId'].rpartition('/')[2]}")
+    ]
+
+
+def _distribution(operation: str) -> Needs:
+    return lambda parameters, account: [
+        Need(f"cloudfront:{operation}", f"arn:aws:cloudfront::{account.account}:distribution/{parameters['Id']}")
+    ]
+
+
+def _calendars(parameters: Parameters, account: Account) -> Iterator[Need]:
+    for name in parameters["CalendarNames"]:
+        arn = name if name.startswith("arn:") else _arn(account, "ssm", f"document/{name}")
+        yield Need("ssm:GetCalendarState", arn)
+
+
+def _images(parameters: Parameters, account: Account) -> Iterator[Need]:
+    yield Need("ecr:DescribeImages", _arn(account, "ecr", f"repository/{parameters['repositoryName']}"))
+
+
 def _rule(parameter: str, operation: str) -> Needs:
     return lambda parameters, account: [
         Need(f"events:{operation}", _arn(account, "events", f"rule/{parameters[parameter]}"))
     ]
+
+
+def _put_events(parameters: Parameters, account: Account) -> Iterator[Need]:
+    """
+    Yield the need of each bus; one that is not named is the default one.
+
+    https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-conditions.html
+    """
+    for entry in parameters["Entries"]:
+        given = entry.get("EventBusName", "default")
+        bus = given if given.startswith("arn:") else _arn(account, "events", f"event-bus/{given}")
+        yield Need(
+            "events:PutEvents", bus, {"events:source": entry["Source"], "events:detail-type": entry["DetailType"]}
+        )
 
 
 def _arn(account: Account, service: str, resource: str) -> str:
@@ -403,6 +449,7 @@ def _arn(account: Account, service: str, resource: str) -> str:
 
 
 TABLE: Mapping[tuple[str, str], Needs] = {
+    ("acm", "DescribeCertificate"): _arn_in("CertificateArn", "acm:DescribeCertificate"),
     ("autoscaling", "CancelInstanceRefresh"): _group("CancelInstanceRefresh"),
     ("autoscaling", "DescribeAutoScalingGroups"): _everything("autoscaling:DescribeAutoScalingGroups"),
     ("autoscaling", "DescribeInstanceRefreshes"): _everything("autoscaling:DescribeInstanceRefreshes"),
@@ -410,6 +457,7 @@ TABLE: Mapping[tuple[str, str], Needs] = {
     ("autoscaling", "StartInstanceRefresh"): _start_refresh,
     ("autoscaling", "SuspendProcesses"): _group("SuspendProcesses"),
     ("autoscaling", "UpdateAutoScalingGroup"): _update_group,
+    ("cloudfront", "GetDistribution"): _distribution("GetDistribution"),
     ("cloudwatch", "DescribeAlarms"): _alarms,
     ("cloudwatch", "GetMetricData"): _everything("cloudwatch:GetMetricData"),
     ("codebuild", "BatchGetBuilds"): _project("ids", "BatchGetBuilds"),
@@ -419,14 +467,18 @@ TABLE: Mapping[tuple[str, str], Needs] = {
     ("dynamodb", "BatchGetItem"): _batch_get,
     ("dynamodb", "GetItem"): _table("GetItem"),
     ("dynamodb", "PutItem"): _table("PutItem"),
+    ("dynamodb", "Query"): _table("Query"),
     ("dynamodb", "TransactWriteItems"): _transaction,
     ("dynamodb", "UpdateItem"): _table("UpdateItem"),
     ("ec2", "CreateLaunchTemplateVersion"): _launch_template_version,
     ("ec2", "DescribeInstances"): _everything("ec2:DescribeInstances"),
     ("ec2", "DescribeLaunchTemplateVersions"): _everything("ec2:DescribeLaunchTemplateVersions"),
+    ("ecr", "DescribeImages"): _images,
     ("elbv2", "CreateRule"): _create_rule,
     ("elbv2", "DeleteRule"): _delete_rule,
+    ("elbv2", "DescribeListenerCertificates"): _everything("elasticloadbalancing:DescribeListenerCertificates"),
     ("elbv2", "DescribeListeners"): _everything("elasticloadbalancing:DescribeListeners"),
+    ("elbv2", "DescribeLoadBalancers"): _everything("elasticloadbalancing:DescribeLoadBalancers"),
     ("elbv2", "DescribeRules"): _everything("elasticloadbalancing:DescribeRules"),
     ("elbv2", "DescribeTags"): _everything("elasticloadbalancing:DescribeTags"),
     ("elbv2", "DescribeTargetHealth"): _everything("elasticloadbalancing:DescribeTargetHealth"),
@@ -434,6 +486,7 @@ TABLE: Mapping[tuple[str, str], Needs] = {
     ("elbv2", "ModifyRule"): _arn_in("RuleArn", "elasticloadbalancing:ModifyRule"),
     ("events", "DescribeRule"): _rule("Name", "DescribeRule"),
     ("events", "ListTargetsByRule"): _rule("Rule", "ListTargetsByRule"),
+    ("events", "PutEvents"): _put_events,
     ("iam", "SimulatePrincipalPolicy"): _arn_in("PolicySourceArn", "iam:SimulatePrincipalPolicy"),
     ("kms", "DescribeKey"): _arn_in("KeyId", "kms:DescribeKey"),
     ("lambda", "GetFunctionConcurrency"): _function("GetFunctionConcurrency"),
@@ -454,8 +507,10 @@ TABLE: Mapping[tuple[str, str], Needs] = {
     ("rds", "ModifyDBInstance"): _modify_instance,
     ("rds", "RestoreDBInstanceFromDBSnapshot"): _restore_snapshot,
     ("rds", "RestoreDBInstanceToPointInTime"): _restore_moment,
+    ("route53", "ListResourceRecordSets"): _hosted_zone("ListResourceRecordSets"),
     ("s3", "GetObject"): _get_object,
     ("s3", "HeadBucket"): _head_bucket,
+    ("s3", "HeadObject"): _head_object,
     ("s3", "PutObject"): _put_object,
     ("secretsmanager", "DescribeSecret"): _secret("DescribeSecret"),
     ("secretsmanager", "GetSecretValue"): _secret("GetSecretValue"),
@@ -463,6 +518,7 @@ TABLE: Mapping[tuple[str, str], Needs] = {
     ("secretsmanager", "UpdateSecretVersionStage"): _secret("UpdateSecretVersionStage"),
     ("sns", "ListSubscriptionsByTopic"): _arn_in("TopicArn", "sns:ListSubscriptionsByTopic"),
     ("sns", "Publish"): _arn_in("TopicArn", "sns:Publish"),
+    ("ssm", "GetCalendarState"): _calendars,
     ("ssm", "GetParameter"): _parameter("GetParameter"),
     ("ssm", "GetParameterHistory"): _parameter("GetParameterHistory"),
     ("ssm", "PutParameter"): _parameter("PutParameter"),

@@ -22,6 +22,8 @@ CONDITION_KEYS = {
     "ec2:CreateAction",
     "ec2:LaunchTemplate",
     "elasticloadbalancing:CreateAction",
+    "events:detail-type",
+    "events:source",
     "iam:PassedToService",
     "kms:ViaService",
     "lambda:SourceFunctionArn",

@@ -561,6 +561,61 @@ def events_rule(wanted: Wanted, make: Maker) -> Created:
     return Created(name, {"Arn": arn})
 
 
+@creates(
+    "AWS::Events::EventBus", handles=["DeadLetterConfig", "Description", "KmsKeyIdentifier", "Name", "Policy", "Tags"]
+)
+def events_event_bus(wanted: Wanted, make: Maker) -> Created:
+    """A policy may be a part of it, or a resource of its own."""
+    events = make.client("events")
+    name = make.name(wanted, "Name", 256)
+    arn = events.create_event_bus(
+        Name=name, **wanted.some("DeadLetterConfig", "Description", "KmsKeyIdentifier", "Tags")
+    )["EventBusArn"]
+    if "Policy" in wanted.properties:
+        events.put_permission(EventBusName=name, Policy=document(wanted["Policy"]))
+    return Created(name, {"Arn": arn, "Name": name})
+
+
+@creates("AWS::Events::EventBusPolicy", handles=["EventBusName", "Statement", "StatementId"])
+def events_event_bus_policy(wanted: Wanted, make: Maker) -> Created:
+    """One statement, which CloudFormation adds to those that the bus has. moto keeps it for who asks."""
+    events = make.client("events")
+    known = json.loads(events.describe_event_bus(Name=wanted["EventBusName"]).get("Policy", "{}"))
+    statements = [each for each in known.get("Statement", []) if each.get("Sid") != wanted["StatementId"]]
+    statement = {"Sid": wanted["StatementId"], **wanted["Statement"]}
+    policy = {"Version": "2012-10-17", "Statement": [*statements, statement]}
+    events.put_permission(EventBusName=wanted["EventBusName"], Policy=json.dumps(policy))
+    return Created(wanted.logical_id)
+
+
+@creates(
+    "AWS::Events::Archive",
+    handles=["ArchiveName", "Description", "EventPattern", "RetentionDays", "SourceArn"],
+    ignores={"KmsKeyIdentifier": "moto keeps nothing encrypted"},
+)
+def events_archive(wanted: Wanted, make: Maker) -> Created:
+    """Keep what comes to a bus; nothing lives long enough to expire, and no scenario replays."""
+    name = make.name(wanted, "ArchiveName", 48)
+    request = {
+        "ArchiveName": name,
+        "EventSourceArn": wanted["SourceArn"],
+        **wanted.some("Description", "RetentionDays"),
+    }
+    if "EventPattern" in wanted.properties:
+        request["EventPattern"] = document(wanted["EventPattern"])
+    return Created(name, {"Arn": make.client("events").create_archive(**request)["ArchiveArn"]})
+
+
+@creates("AWS::IAM::OIDCProvider", handles=["ClientIdList", "Tags", "ThumbprintList", "Url"])
+def iam_oidc_provider(wanted: Wanted, make: Maker) -> Created:
+    """Whom a role may trust that comes from outside AWS; in a rehearsal nobody does. Ref gives the ARN."""
+    passed_on = wanted.some("Tags") | {"ClientIDList": wanted.get("ClientIdList", [])}
+    arn = make.client("iam").create_open_id_connect_provider(
+        Url=wanted["Url"], ThumbprintList=wanted.get("ThumbprintList", []), **passed_on
+    )["OpenIDConnectProviderArn"]
+    return Created(arn, {"Arn": arn})
+
+
 ALARM_PROPERTIES = [
     "ActionsEnabled",
     "AlarmActions",

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -95,6 +95,21 @@ def load(assembly: Path, stack_name: str, functions: FunctionService, *, session
     assets = Assets.read(assembly, stack_name)
     maker = Maker(stack_name, session, functions, assets, account, str(session.region_name))
     return _Loading(template, maker).finished(stack_name, hashlib.sha256(text).hexdigest())
+
+
+def together(stacks: Iterable[Stack]) -> Stack:
+    """
+    Return several stacks of one account as if they were one, for who asks nothing but what there is.
+
+    A logical id has its stack's name in front there.
+    """
+    every = tuple(stacks)
+    return Stack(
+        name=", ".join(each.name for each in every),
+        sha256=hashlib.sha256("".join(each.sha256 for each in every).encode()).hexdigest(),
+        resources={f"{each.name}/{name}": resource for each in every for name, resource in each.resources.items()},
+        outputs={f"{each.name}/{name}": value for each in every for name, value in each.outputs.items()},
+    )
 
 
 def check(template: Mapping[str, Any]) -> None:

@@ -26,12 +26,15 @@ class ModelApplications:
     All applications that run.
 
     receipts, sessions: what those stand on whose services name a database or a cache; the others have their own.
-    Receipts are asked for by the database's URL.
+    Both are asked for by what the services name: the database's URL, and the cache's address.
     log_of: where an instance's request log goes.
     """
 
     def __init__(
-        self, receipts: Callable[[str], Receipts], sessions: Sessions, log_of: Callable[[Identity], RequestLog]
+        self,
+        receipts: Callable[[str], Receipts],
+        sessions: Callable[[str], Sessions],
+        log_of: Callable[[Identity], RequestLog],
     ) -> None:
         self._receipts = receipts
         self._sessions = sessions
@@ -47,7 +50,7 @@ class ModelApplications:
             behaviour,
             services,
             self._receipts(services.database) if services.database else ReceiptsInMemory(),
-            self._sessions if services.cache else SignedSessions(),
+            self._sessions(services.cache) if services.cache else SignedSessions(),
             self._log_of(identity),
             complain=_appending_to(log_directory / f"{identity.instance}.log"),
         )

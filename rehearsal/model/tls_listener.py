@@ -9,7 +9,7 @@ from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from select import select
-from typing import Any, Protocol, cast
+from typing import Any, NoReturn, Protocol, cast
 
 from rehearsal.engine import nearby
 from rehearsal.world.network import HOST
@@ -65,7 +65,7 @@ class TlsListener:
 
     def converse(self) -> nearby.Conversation:
         """Serve a client in this process, in whatever thread it reads our answers."""
-        return _Nearby(self._answer)
+        return _Nearby(self._answer_while_open)
 
     @property
     def port(self) -> int:
@@ -75,6 +75,7 @@ class TlsListener:
     def close(self) -> None:
         """Refuse and break all connections, and return when its threads have ended; safe to repeat."""
         nearby.withdraw(self._port, self)
+        self._answer = _broken  # a client's pool may keep its connection for good, and with it all that we answer from
         with suppress(OSError):
             self._waker.send(b"x")
         self._thread.join()
@@ -86,6 +87,9 @@ class TlsListener:
             with suppress(OSError):
                 socket.socket.shutdown(connection, socket.SHUT_RDWR)
             thread.join()
+
+    def _answer_while_open(self, request: Request) -> Response:
+        return self._answer(request)
 
     def _accept(self) -> None:
         while self._woken not in select([self._listening, self._woken], [], [])[0]:
@@ -110,6 +114,10 @@ class TlsListener:
         finally:
             with self._lock:
                 self._connections.pop(connection, None)
+
+
+def _broken(_: Request) -> NoReturn:
+    raise ConnectionResetError("the listener was closed")
 
 
 class _Nearby:

@@ -297,7 +297,7 @@ SCENARIOS = (
             no_failed_requests,
             all_traffic_on("green", NEW_VERSION),
             executions_ended("deploy", "FAILED", "SUCCEEDED"),
-            because("AlarmsAreOn"),
+            because("The release does not pass its gates"),
             human_was_paged,
         ),
     ),

@@ -8,6 +8,7 @@ from rehearsal.world.traffic import Sample, sticky_clients, summarise
 
 LEAST_SHARE_OF_REQUESTS = 0.8
 MOST_CRITICAL_CALLS = 6
+_ASKS_FOR_APPROVAL = "approve or reject release "
 
 Promise = Callable[[Report], str]
 """Says how a promise was broken; empty when it was kept."""
@@ -112,13 +113,15 @@ def listener_left_to_the_human(report: Report) -> str:
 
 def nobody_was_disturbed(report: Report) -> str:
     """Promise that people hear of a release that went well, and of nothing else: an alarm was wrong otherwise."""
-    others = [subject for subject in report.messages if not subject.endswith("is live")]
+    expected = ("is live", "is approved")
+    others = [each for each in report.messages if not (each.endswith(expected) or _ASKS_FOR_APPROVAL in each)]
     return f"people were told {others}" if others else ""
 
 
 def human_was_paged(report: Report) -> str:
-    """Promise that somebody is told to act."""
-    return "" if any("ACTION NEEDED" in subject for subject in report.messages) else "nobody was paged"
+    """Promise that somebody is told to act, and not only asked whether a release may begin."""
+    paged = any("ACTION NEEDED" in each and _ASKS_FOR_APPROVAL not in each for each in report.messages)
+    return "" if paged else "nobody was paged"
 
 
 def release_has_a_report(report: Report) -> str:
@@ -126,7 +129,7 @@ def release_has_a_report(report: Report) -> str:
     if not report.release_reports:
         return "no report of the release was written"
     page = list(report.release_reports.values())[-1]
-    wanted = (report.outcome.replace("_", " "), "Requests per second", "10 % of the traffic goes to green")
+    wanted = (report.outcome.replace("_", " "), "Requests per second", " % of the traffic goes to green")
     missing = [text for text in wanted if text not in page]
     return f"the report of the release does not say {missing}" if missing else ""
 
@@ -188,3 +191,46 @@ def back_within(seconds: float) -> Promise:
 def commands_were_sent(report: Report) -> str:
     """Promise that a page holds the commands of the way back, to be pasted."""
     return "" if any("aws elbv2 modify-" in text for text in report.pages) else "no page carried the commands"
+
+
+def answered_with(*statuses: int) -> Promise:
+    """Promise how requests to function URLs were answered, in their order."""
+
+    def promise(report: Report) -> str:
+        found = tuple(report.answers)
+        return "" if found == statuses else f"requests were answered with {found}, not {statuses}"
+
+    return promise
+
+
+def nothing_was_released(report: Report) -> str:
+    """Promise that no deployment was even begun."""
+    begun = [each for each in report.executions if each.machine == "deploy"]
+    return f"{len(begun)} deployments were begun" if begun else ""
+
+
+def nothing_waits_for_release(report: Report) -> str:
+    """Promise that no push is left that would still be released."""
+    return f"{report.waiting_push} still waits for its release" if report.waiting_push else ""
+
+
+def github_says(environment: str, commit: str, state: str) -> Promise:
+    """Promise what whoever looks at a commit on GitHub reads there about an environment."""
+
+    def promise(report: Report) -> str:
+        found = report.github.statuses.get(commit, {}).get(f"runback/{environment}", "nothing")
+        return "" if found == state else f"GitHub says {found} of {commit} in {environment}, not {state}"
+
+    return promise
+
+
+def commented_once(commit: str) -> Promise:
+    """Promise that whoever looks at a commit on GitHub reads once that it was rolled back."""
+
+    def promise(report: Report) -> str:
+        texts = report.github.comments.get(commit, ())
+        if len(texts) == 1 and "rolled back" in texts[0]:
+            return ""
+        return f"the comments of {commit} are {list(texts)}"
+
+    return promise

@@ -76,11 +76,16 @@ class Behaviour:
 
 @dataclass(frozen=True)
 class Identity:
-    """Who answers: every response carries it."""
+    """
+    Who answers: every response carries it.
+
+    `environment` is told to nobody, but to its log; it is "" for an instance of the one that is rehearsed.
+    """
 
     version: str
     color: str
     instance: str
+    environment: str = ""
 
 
 @dataclass(frozen=True)
@@ -169,7 +174,8 @@ def _around_duration(identity: Identity, method: str, path: str, status: int) ->
     """Make what most lines share JSON once, without the outer braces at the line's inner ends."""
     level = "ERROR" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "INFO"
     before = json.dumps({"level": level, "method": method, "path": path, "status": status})
-    return f"{before[1:-1]}, ", json.dumps(asdict(identity))[1:]
+    shown = {"version": identity.version, "color": identity.color, "instance": identity.instance}
+    return f"{before[1:-1]}, ", json.dumps(shown)[1:]
 
 
 class Statistics:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from rehearsal.world.application import Behaviour, Identity, Services
 from rehearsal.world.processes import ChildProcess
-from rehearsal.world.request_logs import REQUEST_LOG
+from rehearsal.world.request_logs import request_log_of
 
 
 class RunningApplication(Protocol):
@@ -56,6 +56,6 @@ def start_process(
     """Start a process, which also writes a request log, for a LogShipper."""
     arguments = ["--port", str(port), "--version", identity.version, "--color", identity.color]
     arguments += ["--instance", identity.instance, "--services", services.to_json()]
-    arguments += ["--request-log", str(log_directory / REQUEST_LOG.format(instance=identity.instance))]
+    arguments += ["--request-log", str(log_directory / request_log_of(identity.instance, identity.environment))]
     arguments += ["--behaviour", behaviour.to_json()]
     return ApplicationProcess("rehearsal.world.application", arguments, log_directory / f"{identity.instance}.log")

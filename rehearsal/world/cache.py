@@ -24,9 +24,10 @@ _PATIENCE_WALL_SECONDS = 20.0
 class Cache:
     """Keeps its port for good, so that it is found again after a `stop` and a `start`; not so its content."""
 
-    def __init__(self, log_directory: Path) -> None:
+    def __init__(self, log_directory: Path, environment: str = "") -> None:
+        """Begin with a log that an environment beside the one that is rehearsed has for itself."""
         self.port = unused_port()
-        self._log = log_directory / "cache.log"
+        self._log = log_directory / (f"cache-{environment}.log" if environment else "cache.log")
         self._process: ChildProcess | None = None
 
     @property

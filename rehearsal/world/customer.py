@@ -5,17 +5,19 @@ Everything has exactly the names and ARNs of the settings, so that the shipped t
 """
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import boto3
 from moto.ec2.models import ec2_backends
 from moto.iam.models import iam_backends
+from moto.rds.models import rds_backends
 from moto.secretsmanager.models import secretsmanager_backends
 
 from rehearsal.circumstances import Circumstances
-from rehearsal.settings import Color, Settings
+from rehearsal.settings import Color, Ingress, Settings
 from rehearsal.world import traffic
 from rehearsal.world.application import Services
 from rehearsal.world.builds import Builds
@@ -23,6 +25,7 @@ from rehearsal.world.certificates import Certificate
 from rehearsal.world.counter_readings import Counting
 from rehearsal.world.database import Database
 from rehearsal.world.fleet import Fleet
+from rehearsal.world.github import FORMER_WEBHOOK_SECRET, HTTPS, TOKEN, WEBHOOK_SECRET, GitHub
 from rehearsal.world.launch_templates import VERSION_TAG
 from rehearsal.world.load_balancer import LoadBalancer
 from rehearsal.world.names import Names
@@ -99,6 +102,8 @@ class World:
     `open_doors` lets functions in: it is called once, after everything was built, and in the process that goes on.
     `open_database` does so for an instance that was restored since, and returns the port of this machine.
     `internet` and `vpc` are the two networks that a function can be in, each with the names that it finds there.
+    `beside` are the worlds of other environments in the account, by name: they have a cache and a Terraform of their
+    own, and share everything else, as it is all the account's.
     """
 
     load_balancer: LoadBalancer
@@ -113,12 +118,31 @@ class World:
     open_database: Callable[[str], int]
     internet: Names
     vpc: Names
+    beside: Mapping[str, "World"] = field(default_factory=dict)
+    github: GitHub | None = None
+    """Where the source is, which is no part of the account; None where settings do not name it."""
+
+
+def host_names_of(environments: Iterable[Settings]) -> list[str]:
+    """Return the names of several environments, for one certificate that is good for all of them."""
+    return list(dict.fromkeys(name for each in environments for name in host_names(each)))
+
+
+def colors_of(environments: Iterable[Settings]) -> dict[str, str]:
+    """Return the color of each Auto Scaling group of several environments."""
+    return {color.auto_scaling_group: name for each in environments for name, color in each.colors.items()}
+
+
+def environments_of(beside: Iterable[Settings]) -> dict[str, str]:
+    """Return the environment of each Auto Scaling group of those that are beside the one that is rehearsed."""
+    return {color.auto_scaling_group: each.environment for each in beside for color in each.colors.values()}
 
 
 def host_names(settings: Settings) -> list[str]:
     """Return every name that something in the settings is reached by over TLS."""
     checks = settings.checks
     hosts = [*checks.hosts, checks.live[0], checks.test[0], settings.database.host, settings.cache.host]
+    hosts += [settings.github.host] if settings.github else []
     hosts += [f"*.{domain}" for domain in [database_domain(settings)] if domain]
     return list(dict.fromkeys(hosts))
 
@@ -160,7 +184,8 @@ def build(settings: Settings, world: World, version: str, circumstances: Circums
     session = boto3.Session(region_name=settings.region)
     load_balancer = world.load_balancer
     network = _network(session)
-    _database(session, settings, world.database, network)
+    _database_groups(session, settings, network)
+    _database(session, settings, world.database)
     _secrets(session, settings)
     _policies(session, settings)
     groups = {arn: _target_group(session, arn, network, load_balancer) for arn in _target_group_arns(settings)}
@@ -174,12 +199,20 @@ def build(settings: Settings, world: World, version: str, circumstances: Circums
         _auto_scaling_group(session, settings, name, network, size)
 
 
+def build_webhook(session: boto3.Session, ingress: Ingress) -> None:
+    """Make the secrets that GitHub signs with: the one that it uses, and one that it used before."""
+    for arn, text in zip(ingress.secret_arns, (WEBHOOK_SECRET, FORMER_WEBHOOK_SECRET), strict=False):
+        create_secret(session.client("secretsmanager"), arn, text)
+
+
 def open_to_functions(settings: Settings, world: World) -> None:
     """Let functions find everything under the names of the settings. Raises KeyError before it was built."""
     ports = world.open_doors()
     _name_hosts(settings, world)
     world.vpc.point(settings.database.host, settings.database.port, ports.database)
     world.vpc.point(settings.cache.host, settings.cache.port, ports.cache)
+    if world.github and settings.github:
+        world.github.listen(world.certificate, partial(world.internet.point, settings.github.host, HTTPS))
     world.database.on_reachable(
         lambda instance: world.vpc.point(*world.database.endpoint(instance), world.open_database(instance))
     )
@@ -189,8 +222,10 @@ def _application_user(settings: Settings) -> str:
     return settings.restore.application_role if settings.restore else APPLICATION_USER
 
 
-def _database(session: boto3.Session, settings: Settings, database: Database, network: dict[str, Any]) -> None:
-    """Make it with groups of its own, and encrypt it with the key that AWS keeps for RDS in every account."""
+def _database_groups(session: boto3.Session, settings: Settings, network: dict[str, Any]) -> None:
+    """Make them once: all environments' instances are in the same."""
+    if _DATABASE_SETTINGS["DBSubnetGroupName"] in rds_backends[settings.account][settings.region].subnet_groups:
+        return
     rds = session.client("rds")
     rds.create_db_subnet_group(
         DBSubnetGroupName=_DATABASE_SETTINGS["DBSubnetGroupName"],
@@ -202,6 +237,11 @@ def _database(session: boto3.Session, settings: Settings, database: Database, ne
         DBParameterGroupFamily="postgres18",
         Description="of the application",
     )
+
+
+def _database(session: boto3.Session, settings: Settings, database: Database) -> None:
+    """Make it, and encrypt it with the key that AWS keeps for RDS in every account."""
+    rds = session.client("rds")
     rds.create_db_instance(
         DBInstanceIdentifier=settings.database_instance,
         DBInstanceClass="db.t4g.small",
@@ -233,6 +273,8 @@ def _secrets(session: boto3.Session, settings: Settings) -> None:
         texts[settings.restore.administrator_secret_arn] = _login_text(settings, *administrator)
     if settings.cache.secret_arn:
         texts[settings.cache.secret_arn] = CACHE_TOKEN
+    if settings.github:
+        texts[settings.github.token_secret_arn] = json.dumps({"token": TOKEN})
     client = session.client("secretsmanager")
     for arn, text in texts.items():
         create_secret(client, arn, text)

@@ -50,6 +50,7 @@ CREATE INDEX receipts_by_owner ON receipts (owner, id);
 """The receipt application's schema. PostgreSQL tells the time of the machine: its now() is not the simulated one."""
 
 _NOT_YET_ENDED_PERCENT = 99
+_BACKUP_HOUR = 2
 _NOBODYS_PORT = 1
 _QUOTAS: Mapping[str, int] = {"AllocatedStorage": 100_000, "DBInstances": 40, "ManualSnapshots": 100}
 """What an account may have: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/CHAP_Limits.html"""
@@ -457,9 +458,13 @@ class Database:
                 raise DBSnapshotAlreadyExistsError(db_snapshot_identifier)
             if instance.status != "available":
                 raise restores.InstanceBusy(db_instance_identifier, instance.status)
-        created = original(backend, db_instance_identifier, db_snapshot_identifier, snapshot_type, **kwargs)
         if snapshot_type != "manual":  # moto's own record of the automated backups; nothing can be restored from it
-            return created
+            taken = self._last_backup()
+            name = f"rds:{db_instance_identifier}-{taken:%Y-%m-%d-%H-%M}"
+            backup = original(backend, db_instance_identifier, name, snapshot_type, **kwargs)
+            backup.created = taken.replace(tzinfo=None)  # moto's times are naive
+            return backup
+        created = original(backend, db_instance_identifier, db_snapshot_identifier, snapshot_type, **kwargs)
         assert instance is not None
         created.status = "creating"
         instance.status = "backing-up"
@@ -467,6 +472,12 @@ class Database:
         self._snapshots[created.db_snapshot_identifier] = snapshot
         self._begin(lambda: self._take(snapshot), "database-snapshot")
         return created
+
+    def _last_backup(self) -> datetime:
+        """Return when the window was, by the rehearsal's time, in which RDS backs all instances up every night."""
+        now = self._clock.now().astimezone(UTC)
+        tonight = now.replace(hour=_BACKUP_HOUR, minute=0, second=0, microsecond=0)
+        return tonight if tonight <= now else tonight - timedelta(days=1)
 
     def _take(self, snapshot: "_Snapshot") -> None:
         """Copy at real speed, as a handler's work, unless it is to fail; then take as long as was planned."""

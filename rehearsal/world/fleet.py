@@ -48,7 +48,9 @@ class Fleet:
     All Auto Scaling groups of one account and region.
 
     colors: Auto Scaling group name → color, behaviours: version → how it behaves (unnamed ones: well).
-    services: asked whenever an application starts, as a real one reads its connection strings then.
+    environments: Auto Scaling group name → environment, for those that are not of the one that is rehearsed.
+    services: asked, with the environment, whenever an application starts, as a real one reads its connection strings
+    then.
     log_directory: each instance has its own log there; a process its request log, too, for a LogShipper.
     start: how an application is started, as a process or as a model.
     account_lock: the one that Calls holds during each call; whatever changes moto's backends outside of a call (an
@@ -67,7 +69,8 @@ class Fleet:
         log_directory: Path,
         colors: Mapping[str, str],
         behaviours: Mapping[str, Behaviour] | None = None,
-        services: Callable[[], Services] = Services,
+        services: Callable[[str], Services] = lambda _: Services(),
+        environments: Mapping[str, str] | None = None,
         start: StartApplication = start_process,
         refresh_patience_seconds: float = instance_refresh.PATIENCE_SECONDS,
     ) -> None:
@@ -81,6 +84,7 @@ class Fleet:
         self._colors = colors
         self._behaviours = dict(behaviours or {})
         self._services = services
+        self._environments = environments or {}
         self._overlay = Overlay()
         self._running: dict[str, RunningInstance] = {}
         self._leaving: dict[str, RunningInstance] = {}
@@ -204,9 +208,10 @@ class Fleet:
         version = launch_templates.tags_of(instance).get(launch_templates.VERSION_TAG, UNKNOWN)
         color = self._colors.get(group.name, UNKNOWN)
         port = self._network.reserve(instance.id)
-        identity = Identity(version, color, instance.id)
-        behaviour = self.behaviour(version)
-        application = self._start_application(port, identity, behaviour, self._services(), self._log_directory)
+        environment = self._environments.get(group.name, "")
+        identity = Identity(version, color, instance.id, environment)
+        behaviour, services = self.behaviour(version), self._services(environment)
+        application = self._start_application(port, identity, behaviour, services, self._log_directory)
         started = RunningInstance(instance.id, group.name, color, version, port, application)
         if not self._network.answers(instance.id):
             self._clock.thread(self._boot, (started,), name=f"boot-{instance.id}", daemon=True).start()

@@ -23,6 +23,7 @@ from rehearsal.engine.metrics import (
     published_until,
     require_period,
 )
+from rehearsal.settings import Settings
 from rehearsal.world.counter_readings import CounterReadings, Period
 
 NAMESPACE = "AWS/ApplicationELB"
@@ -39,11 +40,16 @@ _OWN_STATUSES = ("500", "502", "503", "504")
 
 
 class LoadBalancerMetrics:
-    """What the data plane has counted in each minute, a minute after its end."""
+    """
+    What the data plane has counted in each minute, a minute after its end.
 
-    def __init__(self, clock: Clock, readings: CounterReadings) -> None:
+    balancers: by target group, for those of more than one load balancer; the data plane counts them for all together.
+    """
+
+    def __init__(self, clock: Clock, readings: CounterReadings, balancers: Mapping[str, str] | None = None) -> None:
         self._clock = clock
         self._readings = readings
+        self._balancers = balancers or {}
         self._minutes: dict[datetime, dict[Metric, Tally]] = {}
         self._until: dict[datetime, dict[Metric, Tally]] = {}
 
@@ -51,7 +57,7 @@ class LoadBalancerMetrics:
         """
         Return what can be known of a metric by now, see MetricSource.
 
-        Raises NotImplementedError for more than one load balancer: the data plane counts target groups for all of them.
+        Raises NotImplementedError where nobody has said which load balancer a target group is of, of several.
         """
         require_period(period, STANDARD_SECONDS)
         published = self._clock.now() - timedelta(seconds=PUBLISHED_AFTER_SECONDS + STANDARD_SECONDS)
@@ -72,8 +78,8 @@ class LoadBalancerMetrics:
         """Work out a minute when it is first asked for: most never are."""
         if minute.at not in self._minutes:
             ended = minute.at + timedelta(seconds=STANDARD_SECONDS)
-            before = self._until.pop(minute.at, None) or _tallies(minute.before)
-            now = self._until[ended] = _tallies(minute.after)
+            before = self._until.pop(minute.at, None) or _tallies(minute.before, self._balancers)
+            now = self._until[ended] = _tallies(minute.after, self._balancers)
             new = {metric: tally.since(before.get(metric, Tally())) for metric, tally in now.items()}
             self._minutes[minute.at] = {metric: tally for metric, tally in new.items() if tally.count > 0}
         return self._minutes[minute.at]
@@ -98,20 +104,32 @@ def target_group_of(arn: str) -> str:
     return arn.rpartition(":")[2]
 
 
+def balancers_of(environments: Iterable[Settings]) -> dict[str, str]:
+    """Return the load balancer of each target group of several environments, as CloudWatch names it."""
+    return {
+        arn: balancer_of(route.arn)
+        for settings in environments
+        for route in settings.routes
+        for arn in (route.blue, route.green)
+    }
+
+
 # -- from a data plane's counters to metrics
 
 
-def _tallies(report: Mapping[str, Any]) -> dict[Metric, Tally]:
+def _tallies(report: Mapping[str, Any], of_groups: Mapping[str, str]) -> dict[Metric, Tally]:
     """Return each metric as it has been counted since the data plane's start."""
     listeners = {arn: counters for arn, counters in report["listeners"].items() if balancer_of(arn)}
-    balancers = {balancer_of(arn) for arn in listeners}
-    if len(balancers) > 1:
-        raise NotImplementedError(f"the rehearsal cannot tell the metrics of {sorted(balancers)} apart")
+    balancers = sorted({balancer_of(arn) for arn in listeners})
+    if len(balancers) > 1 and not report["target_groups"].keys() <= of_groups.keys():
+        raise NotImplementedError(f"the rehearsal cannot tell the metrics of {balancers} apart")
     found: dict[Metric, Tally] = {}
     for balancer in balancers:
         of_balancer = frozenset({("LoadBalancer", balancer)})
-        _collect(found, of_balancer, _own_answers(listeners.values()))
+        _collect(found, of_balancer, _own_answers(of for arn, of in listeners.items() if balancer_of(arn) == balancer))
         for arn, counters in report["target_groups"].items():
+            if of_groups.get(arn, balancer) != balancer:
+                continue
             measured = _by_targets(counters)
             of_group = of_balancer | {("TargetGroup", target_group_of(arn))}
             for dimensions in (of_balancer, of_group):

@@ -18,9 +18,14 @@ from rehearsal.world.log_patterns import matcher_of
 from rehearsal.world.overlay import Overlay
 
 REQUEST_LOG = "{instance}.requests.jsonl"
-"""Where in the log directory an instance's request log is."""
+"""Where in the log directory an instance's request log is, in the environment that is rehearsed."""
 
 SHIP_EVERY_WALL_SECONDS = 0.3
+
+
+def request_log_of(instance: str, environment: str = "") -> str:
+    """Return where in the log directory an instance's request log is; `environment` is that of another environment."""
+    return REQUEST_LOG.format(instance=f"{instance}.{environment}" if environment else instance)
 
 
 class RequestLogGroup:
@@ -70,7 +75,7 @@ class RequestLogGroup:
 
 class LogShipper:
     """
-    Follows all request logs in `directory`, into one log group.
+    Follows all request logs of an environment in `directory`, into one log group.
 
     On wall time, because applications write in wall time.
     """
@@ -84,10 +89,11 @@ class LogShipper:
         account_lock: AbstractContextManager[Any],
         group: str,
         directory: Path,
+        environment: str = "",
     ) -> None:
         self._clock = clock
         self._group = RequestLogGroup(account, region, group, account_lock)
-        self._directory = directory
+        self._directory, self._environment = directory, environment
         self._shipping = threading.Lock()
         self._shipped_to: dict[Path, int] = {}
         self._stopped = threading.Event()
@@ -115,13 +121,18 @@ class LogShipper:
     def ship(self) -> None:
         """Ship all complete lines that were written up to now."""
         with self._shipping:
-            new = {path: self._new_lines(path) for path in self._directory.glob(REQUEST_LOG.format(instance="*"))}
+            new = {path: self._new_lines(path) for path in self._logs()}
             if not any(new.values()):
                 return
             with self._group.account_lock:
                 timestamp = int(self._clock.now().timestamp() * 1000)
                 for path, lines in new.items():
                     self._group.put(_stream_of(path), [{"timestamp": timestamp, "message": line} for line in lines])
+
+    def _logs(self) -> list[Path]:
+        """Name those of the environment: an instance's id has no dot, but what follows it in another one's."""
+        found = self._directory.glob(request_log_of("*"))
+        return [path for path in found if path.name == request_log_of(_stream_of(path), self._environment)]
 
     def _run(self) -> None:
         while not self._stopped.wait(SHIP_EVERY_WALL_SECONDS):

@@ -78,7 +78,8 @@ class ShippedBuilds:
 
     def run(self, build: Build) -> Iterator[float]:
         """Run them. Raises BuildFailed with all that was printed."""
-        container = Container(self.folder / build.build_id.rpartition(":")[2])
+        folder = self.folder.resolve()  # its commands go to other folders
+        container = Container(folder / build.build_id.rpartition(":")[2])
         self._check_out(container, build)
         self._lay_down_plan(container, build)
         yield self.seconds
@@ -150,14 +151,25 @@ def building(
 
     By the commands that ship, if there is a folder for their containers; else by a model of them.
     """
-    terraform = Terraform(described(settings), commits, variables={"environment": settings.environment})
     place = (settings.account, settings.region)
     with Builds(clock, *place, account_lock=account_lock, log_directory=log_directory) as builds:
-        works = TerraformBuilds(builds, terraform, clock)
-        shipped = ShippedBuilds(builds, terraform, clock, containers) if containers else None
-        builds.does(f"{settings.prefix}-plan", shipped.run if shipped else works.plan)
-        builds.does(f"{settings.prefix}-apply", shipped.run if shipped else works.apply)
-        yield builds, terraform
+        yield builds, terraform_of(settings, builds, clock, commits, containers)
+
+
+def terraform_of(
+    settings: Settings,
+    builds: Builds,
+    clock: Clock,
+    commits: Mapping[str, Mapping[str, Values | None]],
+    containers: Path | None = None,
+) -> Terraform:
+    """Let the two projects of an environment do their work, as `building` says; return what their Terraform knows."""
+    terraform = Terraform(described(settings), commits, variables={"environment": settings.environment})
+    works = TerraformBuilds(builds, terraform, clock)
+    shipped = ShippedBuilds(builds, terraform, clock, containers) if containers else None
+    builds.does(f"{settings.prefix}-plan", shipped.run if shipped else works.plan)
+    builds.does(f"{settings.prefix}-apply", shipped.run if shipped else works.apply)
+    return terraform
 
 
 def _state(container: Container) -> Path:

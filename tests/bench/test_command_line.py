@@ -82,7 +82,7 @@ def test_what_could_not_be_measured_fails_and_the_rest_is_shown(
 @pytest.mark.usefixtures("folder")
 def test_an_unknown_benchmark_is_answered_with_those_that_exist(capsys: pytest.CaptureFixture[str]) -> None:
     assert 2 == command.main(["--only", "import"])
-    assert "there are: rollback, judge, imports, sizes, synth, releases" in capsys.readouterr().err
+    assert "there are: rollback, judge, webhooks, pushes, imports, sizes, synth, releases" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("folder")

@@ -1,6 +1,12 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
-from bench.releases import findings
+import pytest
+
+from bench.releases import ENVIRONMENTS, findings
 
 
 def rounds(*seconds: float) -> list[dict[str, Any]]:
@@ -21,3 +27,14 @@ def test_the_goal_is_one_of_production() -> None:
     found = findings({"copies": 24, "rounds": {"production": rounds(28.8), "staging": rounds(7.2)}})
 
     assert [("50", False)] == [(goal.found, goal.met) for goal in found.goals]
+
+
+@pytest.mark.rehearsed
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_the_release_that_is_measured_keeps_its_promises(environment: str, assembly: Path, tmp_path: Path) -> None:
+    """In each environment, however many steps its settings have; it could not be measured otherwise."""
+    command = (sys.executable, "-m", "bench.releases", environment, "1", str(assembly), str(tmp_path))
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert "" == done.stderr
+    assert 1 == len(json.loads(done.stdout.splitlines()[-1])["cpu_of_each"])

@@ -5,6 +5,7 @@ import pytest
 
 from bench.measure import CannotMeasure
 from bench.synth import findings, write_environments
+from cdk.settings import load_settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -16,7 +17,11 @@ def test_environments_differ_in_name_alone(tmp_path: Path) -> None:
     shipped = tomllib.loads((ROOT / "environments" / "production.toml").read_text(encoding="utf-8"))
     made = [tomllib.loads(path.read_text(encoding="utf-8")) for path in sorted(tmp_path.glob("*.toml"))]
     assert [f"bench-{number:02}" for number in range(1, 11)] == [each["environment"] for each in made]
+    assert ["bench-02", "bench-01"] == [made[0]["pushes"].pop("after"), made[9]["pushes"].pop("after")]
+    for each in (shipped, *made[1:9]):
+        del each["pushes"]["after"]
     assert all(each | {"environment": "production"} == shipped for each in made)
+    assert len(load_settings(tmp_path)) == 10
     assert (tmp_path / "files").is_dir()
 
 

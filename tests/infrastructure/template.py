@@ -34,8 +34,13 @@ def machines(resources: Resources) -> dict[str, tuple[str, dict[str, Any]]]:
 
 
 def policies(resources: Resources) -> dict[str, dict[str, Any]]:
-    """Return all policies of roles. The CDK puts into a managed one what is too long for a role's own."""
-    return of_type(resources, "AWS::IAM::Policy") | of_type(resources, "AWS::IAM::ManagedPolicy")
+    """Return all policies of roles, also those in them. The CDK puts into a managed one what is too long otherwise."""
+    inline = {
+        f"{role} {policy['PolicyName']}": {**policy, "Roles": [{"Ref": role}]}
+        for role, properties in of_type(resources, "AWS::IAM::Role").items()
+        for policy in properties.get("Policies", [])
+    }
+    return of_type(resources, "AWS::IAM::Policy") | of_type(resources, "AWS::IAM::ManagedPolicy") | inline
 
 
 def statements(resources: Resources, role: str) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Who may answer a restore by URL, and of whose starts it is written down who has made them."""
+"""Who may answer a release or a restore by URL, and of whose starts it is written down who has made them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -56,12 +56,13 @@ def test_approvers_may_call_the_url_and_nothing_but_the_url(resources: Resources
 
 def test_whoever_asks_for_an_approval_is_told_the_url(resources: Resources) -> None:
     ((url, _),) = of_type(resources, "AWS::Lambda::Url").items()
-    told = functions(resources)["notify"]["Environment"]["Variables"]["APPROVAL_URL"]
+    for name in ("notify", "ask-release-approval"):
+        told = functions(resources)[name]["Environment"]["Variables"]["APPROVAL_URL"]
 
-    assert told == {"Fn::GetAtt": [url, "FunctionUrl"]}
+        assert told == {"Fn::GetAtt": [url, "FunctionUrl"]}
 
 
-def test_it_is_noted_who_starts_what_asks_for_a_restore_or_answers_one(resources: Resources) -> None:
+def test_it_is_noted_who_starts_what_asks_for_an_approval_or_gives_an_answer(resources: Resources) -> None:
     (rule,) = [
         each
         for each in of_type(resources, "AWS::Events::Rule").values()
@@ -82,6 +83,7 @@ def test_it_is_noted_who_starts_what_asks_for_a_restore_or_answers_one(resources
                     {"prefix": f"{EXECUTIONS}-restore-database:"},
                     {"prefix": f"{EXECUTIONS}-rollback:"},
                     {"prefix": f"{EXECUTIONS}-operate:"},
+                    {"prefix": f"{EXECUTIONS}-deploy:"},
                 ]
             },
         },

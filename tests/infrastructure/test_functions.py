@@ -23,7 +23,7 @@ from cdk.settings import EnvironmentSettings, load_settings
 from lambdas.checks.rules import LogRules
 from lambdas.judge.evidence_rules import JudgeSettings
 from lambdas.traffic.freeze_rules import ENVIRONMENT_TAG, SERVICE_TAG, Owner
-from tests.infrastructure.template import Resources, functions, of_type, role_of, statements
+from tests.infrastructure.template import Resources, functions, of_type, policies, role_of, statements
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,6 +32,7 @@ TRACE = {"xray:PutTelemetryRecords", "xray:PutTraceSegments"}
 READ = {"dynamodb:BatchGetItem"}
 READ_RELEASE = {"dynamodb:GetItem"}
 CHECK = {"dynamodb:ConditionCheckItem"}
+FIND = {"dynamodb:Query"}
 UPDATE = {"dynamodb:UpdateItem"}
 REPLACE = {"dynamodb:PutItem"}
 LISTENERS = {"elasticloadbalancing:DescribeListeners"}
@@ -53,6 +54,7 @@ SNAPSHOT = {"rds:AddTagsToResource", "rds:CreateDBSnapshot"}
 SNAPSHOTS = {"rds:DescribeDBSnapshots"}
 ANSWER = {"states:SendTaskSuccess"}
 EXECUTIONS = {"states:DescribeExecution"}
+START = {"states:StartExecution"}
 BUILD = {"codebuild:StartBuild"}
 LOOK_AT_BUILDS = {"codebuild:BatchGetBuilds"}
 FIND_BUILDS = {"codebuild:ListBuildsForProject"}
@@ -150,6 +152,19 @@ ACTIONS: dict[str, set[str]] = {
     "answer-by-url": READ_RELEASE | UPDATE | EXECUTIONS | ANSWER | {"sns:Publish"},
     "note-caller": READ_RELEASE | UPDATE | REPLACE | {"sns:Publish"},
     "plan-restore": READ | READ_RELEASE | REPLACE | EXECUTIONS | INSTANCES | SNAPSHOTS,
+    "check-commit": SECRETS | FIND | {"s3:GetObject", "s3:ListBucket"},
+    "check-infrastructure": READ_RELEASE
+    | ALARMS
+    | INSTANCES
+    | SNAPSHOTS
+    | LISTENERS
+    | {"elasticloadbalancing:DescribeListenerCertificates", "elasticloadbalancing:DescribeLoadBalancers"}
+    | {"acm:DescribeCertificate", "route53:ListResourceRecordSets", "cloudfront:GetDistribution"},
+    "check-operations": READ | {"ssm:GetCalendarState", "sns:ListSubscriptionsByTopic"},
+    "decide-gates": READ_RELEASE | UPDATE,
+    "ask-release-approval": READ | READ_RELEASE | UPDATE | SECRETS | {"sns:Publish"},
+    "end-release-approval": READ_RELEASE | UPDATE,
+    "report-status": READ | READ_RELEASE | UPDATE | REPLACE | EXECUTIONS | SECRETS,
     "ask-approval": UPDATE,
     "copy-snapshot": READ_RELEASE | INSTANCES | SNAPSHOTS | KEYS | {"rds:AddTagsToResource", "rds:CopyDBSnapshot"},
     "check-copied-snapshot": READ_RELEASE | SNAPSHOTS,
@@ -199,6 +214,10 @@ ACTIONS: dict[str, set[str]] = {
     | {"autoscaling:CancelInstanceRefresh", "autoscaling:StartInstanceRefresh"},
     "check-restart": READ_RELEASE | UPDATE | REFRESHES | GROUPS | HEALTH | EC2,
     "record-restore": READ | READ_RELEASE | UPDATE | REPLACE | {"ssm:PutParameter"},
+    "take-push": READ | READ_RELEASE | FIND | REPLACE | EXECUTIONS | SECRETS,
+    "start-release": READ | READ_RELEASE | FIND | REPLACE | START | SECRETS,
+    "check-release": READ | READ_RELEASE | REPLACE | EXECUTIONS | {"states:GetExecutionHistory"},
+    "reconcile": READ | READ_RELEASE | FIND | REPLACE | EXECUTIONS | START | SECRETS,
     "notify": {"sns:Publish", "ssm:GetParameter"},
     "tell-alarm": READ | {"sns:Publish"},
     "write-report": READ_RELEASE | UPDATE | METRICS | {"states:GetExecutionHistory", "s3:PutObject"},
@@ -219,6 +238,7 @@ WITHOUT_RESOURCES = (
     | EC2
     | ANSWER
     | {"rds:DescribeAccountAttributes"}
+    | {"elasticloadbalancing:DescribeListenerCertificates", "elasticloadbalancing:DescribeLoadBalancers"}
 )
 
 HERE = "eu-west-1:111122223333"
@@ -231,6 +251,7 @@ IN_NETWORK = (
     "verify-restored-data",
     "count-lost-writes",
 )
+ASKING_GITHUB = ("ask-release-approval", "check-commit", "reconcile", "report-status", "start-release", "take-push")
 ADMINISTRATOR = f"{SECRET}/database-administrator-e8KpGc"
 APPLICATION = f"{SECRET}/database-application-T5vHnY"
 THROUGH_ENDPOINT = {"StringEquals": {"aws:SourceVpce": "vpce-0f1e2d3c4b5a69788"}}
@@ -317,14 +338,10 @@ def test_a_function_in_the_network_is_made_after_its_rights(name: str, resources
         if each["Properties"].get("FunctionName") == f"receipt-vault-production-{name}"
     ]
     role = role_of(function["Properties"])
-    policies = [
-        name
-        for name, each in resources.items()
-        if each["Type"] == "AWS::IAM::Policy" and {"Ref": role} in each["Properties"]["Roles"]
-    ]
+    beside = [name for name, policy in policies(resources).items() if {"Ref": role} in policy["Roles"]]
 
-    assert len(policies) == 1
-    assert {role, *policies} <= set(function["DependsOn"])
+    assert beside == [f"{role} Rights"]  # which are there as soon as the role is
+    assert role in function["DependsOn"]
 
 
 @pytest.mark.parametrize("name", IN_NETWORK)
@@ -479,7 +496,16 @@ def test_what_only_a_restore_needs_comes_with_its_settings() -> None:
 def test_what_only_approvers_need_comes_with_their_settings() -> None:
     gone = {spec.name for spec in FUNCTIONS if not spec.is_part_of(production(approval=None))}
 
-    assert gone == {"answer-by-url", "note-caller"}
+    assert gone == {"answer-by-url", "note-caller", "ask-release-approval", "end-release-approval"}
+
+
+def test_where_releases_need_no_approval_nobody_asks_for_one() -> None:
+    approval = production().approval
+    assert approval is not None
+    only_restores = production(approval=approval.model_copy(update={"releases": False}))
+    gone = {spec.name for spec in FUNCTIONS if not spec.is_part_of(only_restores)}
+
+    assert gone == {"ask-release-approval", "end-release-approval"}
 
 
 def test_reports_are_written_where_reports_are_and_nowhere_else(resources: Resources) -> None:
@@ -575,7 +601,7 @@ def test_only_what_asks_the_product_has_drivers(resources: Resources) -> None:
     libraries = "Powertools for AWS Lambda, for Runback's functions"
     drivers = "Clients of HTTP, PostgreSQL and Redis, for Runback's checks"
 
-    asking = {"run-smoke-checks", "probe", *IN_NETWORK}
+    asking = {"run-smoke-checks", "probe", *ASKING_GITHUB, *IN_NETWORK}
     assert {name for name, found in layers.items() if drivers in found} == asking
     assert all(set(found) <= {libraries, drivers} and libraries in found for found in layers.values())
 
@@ -616,7 +642,8 @@ def test_what_stands_between_an_event_and_safe_traffic_cannot_be_starved(resourc
         if "ReservedConcurrentExecutions" in properties
     }
 
-    assert reserved == {"claim-rollback": 2, "switch-listener": 2, "settle": 2}
+    one_at_a_time = {"report-status": 1}
+    assert reserved == {"claim-rollback": 2, "switch-listener": 2, "settle": 2, **one_at_a_time}
 
 
 def test_published_versions_survive_updates(resources: Resources) -> None:

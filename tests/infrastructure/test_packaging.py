@@ -124,10 +124,12 @@ def test_functions_share_one_code_and_their_layers(templates: Mapping[str, dict[
         certifying = [each.pop(function)[0] for function in ("certify-rollback", "certify-restore") if function in each]
         assert not {code for code, _ in each.values()} & set(certifying)
         assert len(certifying) == len(set(certifying))
-    production, staging = shipped
+    ingress, production, staging = shipped
     assert staging == {name: each for name, each in production.items() if name in staging}
-    assert len({code for code, _ in shipped[0].values()}) == 1
-    assert len({layer for _, found in shipped[0].values() for layer in found}) == 2
+    assert len({code for code, _ in production.values()}) == 1
+    assert len({layer for _, found in production.values() for layer in found}) == 2
+    # anybody can call the only function of the ingress, whose libraries are as few as possible
+    assert [*ingress.values()] == [production["switch-listener"]]
 
 
 def test_a_build_that_was_interrupted_is_never_taken_for_a_finished_one(

@@ -21,6 +21,7 @@ SECRETS = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:receipt-vault/pr
 API = "https://api.receiptvault.pro"
 
 TOO_LONG = "release: may take {} s, which is {} events of Step Functions, and 20000 are allowed: shorten one of "
+GATES = "gates.wait_minutes, before and after an approval (7200 s)"
 WAITS = "database.snapshot_timeout_seconds (3600 s), release.prepare_timeout_seconds (1800 s)"
 HOOKS = "infrastructure.timeout_minutes, twice (4800 s), migrations.timeout_minutes, twice (1200 s)"
 BAKES = "release.steps with judge.longest_extension_seconds each (4200 s)"
@@ -93,7 +94,7 @@ def test_a_release_is_as_careful_as_production_unless_it_says_otherwise(tmp_path
     ) == (1800, 3600, "refuse", 3600)
 
 
-@pytest.mark.parametrize(("choice", "longest"), [("refuse", 19200), ("expire", 19200), ("wait", 22800)])
+@pytest.mark.parametrize(("choice", "longest"), [("refuse", 40800), ("expire", 40800), ("wait", 44400)])
 def test_a_release_is_given_the_time_in_which_it_waits_for_a_window(tmp_path: Path, choice: str, longest: int) -> None:
     """Its execution would otherwise be ended in the middle of the release."""
     settings = load_edited(tmp_path, replacing('"refuse"', f'"{choice}"'))
@@ -247,14 +248,14 @@ MISTAKES = {
     ),
     "a release has more events than an execution may have": (
         replacing("bake_seconds = 1800", "bake_seconds = 108000"),
-        f"{TOO_LONG.format(125400, 25616)}{WAITS}, {HOOKS}, {BAKES.replace('4200', '110400')}, {PAUSE}",
+        f"{TOO_LONG.format(147000, 29316)}{GATES}, {WAITS}, {HOOKS}, {BAKES.replace('4200', '110400')}, {PAUSE}",
     ),
     "a release waits too long for a window": (
         lambda text: text.replace('"refuse"', '"wait"').replace(
             "rollback_window_seconds = 3600", "rollback_window_seconds = 108000"
         ),
         (
-            f"{TOO_LONG.format(127200, 25886)}release.rollback_window_seconds (108000 s), "
+            f"{TOO_LONG.format(148800, 29586)}release.rollback_window_seconds (108000 s), {GATES}, "
             f"{WAITS}, {HOOKS}, {BAKES}, {PAUSE}"
         ),
     ),
@@ -444,8 +445,19 @@ MISTAKES = {
         ),
     ),
     "there is nothing to approve": (
-        lambda text: re.sub(r"\[restore]\n(?:.+\n)+", "", text),
-        "approval: goes with [restore], whose restores are approved: add that table, or remove this",
+        lambda text: re.sub(r"\[restore]\n(?:.+\n)+", "", text).replace("releases = true", "releases = false"),
+        (
+            "approval: goes with [restore], whose restores are approved: add that table, or set releases = true, or "
+            "remove this"
+        ),
+    ),
+    "an approval of a release has no time": (
+        replacing("release_minutes = 240", "release_minutes = 4"),
+        "approval.release_minutes: must be greater than or equal to 5, not 4",
+    ),
+    "an approval of a release is waited for too long": (
+        replacing("release_minutes = 240", "release_minutes = 1441"),
+        "approval.release_minutes: must be less than or equal to 1440, not 1441",
     ),
     "nobody may approve": (
         replacing('["arn:aws:iam::111122223333:role/receipt-vault-production-approver"]', "[]"),
@@ -843,6 +855,7 @@ def test_all_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
     original = (SETTINGS_FOLDER / "production.toml").read_text(encoding="utf-8")
     (tmp_path / "one.toml").write_text(original.replace("weight = 100", "weight = 90"), encoding="utf-8")
     (tmp_path / "two.toml").write_text(original.replace('region = "eu-west-1"\n', ""), encoding="utf-8")
+    shutil.copy(SETTINGS_FOLDER / "staging.toml", tmp_path)
     shutil.copytree(SETTINGS_FOLDER / "files", tmp_path / "files")
 
     with pytest.raises(SettingsError) as raised:

@@ -53,7 +53,9 @@ class Customer:
         self._database()
         self.client("logs").create_log_group(logGroupName=self.settings.logs.group)
         for arn in self.secret_arns():
-            self._secret(arn)
+            self.secret(arn)
+        if self.settings.pushes:
+            self.bus()
 
     def bootstrap(self) -> None:
         self.client("ssm").put_parameter(Name=PARAMETER, Value="30", Type="String", Overwrite=True)
@@ -106,6 +108,10 @@ class Customer:
         address = property(lambda _: database.host)
         instance.__class__ = type("NamedInstance", (type(instance),), {"address": address})
 
+    def bus(self) -> None:
+        """Make the bus on which pushes come, as the stack of the ingress does."""
+        self.client("events").create_event_bus(Name=Names(self.settings).github_bus_arn.rpartition("/")[2])
+
     def record(self) -> ReleaseRecord:
         """Make the table of the record, and return it."""
         table = Names(self.settings).record_table
@@ -128,9 +134,11 @@ class Customer:
         checks = (*settings.checks.health, *settings.checks.smoke)
         named = [settings.database.secret_arn, settings.cache.secret_arn]
         named += [arn for check in checks for arn in (check.body_secret_arn, check.token_secret_arn)]
+        named += [settings.github.token_secret_arn] if settings.github else []
         return [arn for arn in dict.fromkeys(named) if arn]
 
-    def _secret(self, arn: str) -> None:
+    def secret(self, arn: str) -> None:
+        """Make a secret of this ARN."""
         name = arn.split(":", 6)[6].rpartition("-")[0]
         self.client("secretsmanager").create_secret(Name=name, SecretString="a secret that nobody reads")
         secretsmanager_backends[self.settings.account][self.settings.region].secrets[name].arn = arn

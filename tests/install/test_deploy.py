@@ -63,6 +63,7 @@ def customer(settings: EnvironmentSettings) -> Customer:
     """Return the owner of an account that is bootstrapped, and in which Runback never was."""
     customer = Customer(settings)
     customer.bootstrap()
+    customer.bus()
     return customer
 
 

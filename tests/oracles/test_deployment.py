@@ -18,6 +18,7 @@ from install.bootstrap import bootstrap_command
 
 ROOT = Path(__file__).parents[2]
 STACK = "Runback-receipt-vault-staging"
+INGRESS = "Runback-receipt-vault-ingress"
 
 
 @pytest.fixture
@@ -67,12 +68,18 @@ def test_bootstrap_refusal_difference_and_deployment(
 ) -> None:
     """One way through all of it, because each run of the command line takes seconds."""
     deployment = ["deploy", "--environment", "staging", "--yes"]
+    ingress = ["deploy", "--environment", "ingress", "--yes"]
     assert 1 == command.main(deployment)
     assert bootstrap_command(settings) in capfd.readouterr().err
 
     subprocess.run(bootstrap_command(settings).split(), cwd=ROOT, check=True, capture_output=True)
     assert {"CDKToolkit": "CREATE_COMPLETE"} == stacks(settings.region)
+    assert 1 == command.main(deployment)
+    assert "there is no bus receipt-vault-github yet" in capfd.readouterr().err
+
+    assert 0 == command.main(ingress)
+    assert "[+] AWS::Events::EventBus " in "".join(capfd.readouterr())
     assert 0 == command.main(deployment)
     shown = "".join(capfd.readouterr())
     assert "[+] AWS::StepFunctions::StateMachine" in shown
-    assert "CREATE_COMPLETE" == stacks(settings.region)[STACK]
+    assert {STACK: "CREATE_COMPLETE", INGRESS: "CREATE_COMPLETE"}.items() <= stacks(settings.region).items()

@@ -11,6 +11,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", ResourceWarning)  # it leaves a file open while it is imported
     from parliament import analyze_policy_string
 
+from cdk.settings_files import INGRESS
 from rehearsal.engine.intrinsics import Intrinsics
 from tests.infrastructure import template
 from tests.infrastructure.template import Resources
@@ -84,10 +85,10 @@ def excused(issue: str, detail: Any) -> bool:
     return "lambda:SourceFunctionArn" in detail and action in CONNECT_TO_NETWORK
 
 
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_parliament_has_nothing_to_say(templates: Mapping[str, Any], environment: str) -> None:
+@pytest.mark.parametrize("stack", [*ENVIRONMENTS, INGRESS])
+def test_parliament_has_nothing_to_say(templates: Mapping[str, Any], stack: str) -> None:
     """It knows every action's resources, so a policy that is too wide, or that allows nothing, is a finding."""
-    found = {name: findings(policy) for name, policy in policies(templates[environment]["Resources"])}
+    found = {name: findings(policy) for name, policy in policies(templates[stack]["Resources"])}
     assert {name: each for name, each in found.items() if each} == {}
 
 

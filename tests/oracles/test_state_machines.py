@@ -113,7 +113,12 @@ def _loop_of(definition: Definition, name: str) -> set[str]:
     return {each for each in _reachable(definition, name) if name in _reachable(definition, each)}
 
 
-AWAITED_AGAIN_SECONDS = {"$.claim.again_at": 60, "$.environment.again_at": 60, "$.bake.again_at": 10}
+AWAITED_AGAIN_SECONDS = {
+    "$.release.again_at": 60,
+    "$.claim.again_at": 60,
+    "$.environment.again_at": 60,
+    "$.bake.again_at": 10,
+}
 """
 The shortest wait until a moment that a function names.
 

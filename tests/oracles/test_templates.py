@@ -11,6 +11,7 @@ import pytest
 from cfnlint.api import ManualArgs, lint
 
 from cdk.assembly import synthesize
+from cdk.settings_files import INGRESS
 from tests.statemachines.definitions import ENVIRONMENTS
 
 from aws_cdk import App, Validations  # isort: skip  after cdk, which chooses its Node.js
@@ -29,9 +30,9 @@ def problems(template: Mapping[str, Any]) -> list[str]:
     return [f"{each.rule.id} {each.message} ({each.path})" for each in found]
 
 
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_cfn_lint_has_nothing_to_say(templates: Mapping[str, Any], environment: str) -> None:
-    assert problems(templates[environment]) == []
+@pytest.mark.parametrize("stack", [*ENVIRONMENTS, INGRESS])
+def test_cfn_lint_has_nothing_to_say(templates: Mapping[str, Any], stack: str) -> None:
+    assert problems(templates[stack]) == []
 
 
 def test_cfn_lint_sees_a_property_that_does_not_exist() -> None:

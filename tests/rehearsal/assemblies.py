@@ -46,6 +46,24 @@ def without_watchdog(template: Template) -> None:
     _remove_rule(template, "watchdog")
 
 
+def without_push_rule(template: Template) -> None:
+    """Take out the rule that hears of pushes on their bus."""
+    _remove_rule(template, "pushed")
+
+
+def without_reconciler(template: Template) -> None:
+    """Take out the schedule that lets the branch be looked at."""
+    _remove_rule(template, "reconcile")
+
+
+def without_right_to_put_events(template: Template) -> None:
+    """Let whoever takes webhooks put nothing on the bus."""
+    for name, each in template["Resources"].items():
+        if each["Type"] == "AWS::IAM::Policy" and name.startswith("WebhookRole"):
+            document = each["Properties"]["PolicyDocument"]
+            document["Statement"] = [one for one in document["Statement"] if one["Action"] != "events:PutEvents"]
+
+
 def certificate_only_warns(template: Template) -> None:
     """Let a release begin, whatever its certificate finds."""
     (function,) = [
@@ -107,9 +125,9 @@ def _machine(template: Template, name: str) -> dict[str, Any]:
 def policies_of(template: Template, function: str) -> list[dict[str, Any]]:
     """Return the policy statements of a function's role, actions always as a list; a function is `ClaimEnvironment`."""
     (policy,) = [
-        each["Properties"]["PolicyDocument"]
+        each["Properties"]["Policies"][0]["PolicyDocument"]
         for name, each in template["Resources"].items()
-        if each["Type"] == "AWS::IAM::Policy" and name.startswith(f"Functions{function}RoleDefaultPolicy")
+        if each["Type"] == "AWS::IAM::Role" and re.fullmatch(rf"Functions{function}Role[0-9A-F]{{8}}", name)
     ]
     for statement in policy["Statement"]:
         statement["Action"] = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]

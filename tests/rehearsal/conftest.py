@@ -20,7 +20,7 @@ from rehearsal.packaged import Packaged
 from rehearsal.play import play
 from rehearsal.report import Report
 from rehearsal.scenarios import OLD_VERSION, SCENARIOS, Scenario
-from rehearsal.settings import Settings
+from rehearsal.settings import OWN_FOLDER, Settings
 from rehearsal.stage import Execution, Stage
 from rehearsal.staging import Speeds, Staging
 from rehearsal.story import tell_rehearsal
@@ -161,18 +161,18 @@ def keep(assembly: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: st
     def kept(staging: str, name: str) -> Kept:
         shipped = scenario(name)
         settings = Settings.read(shipped.environment or "production")
-        own = shared / f"{staging}-{name}-assembly"
+        own, has_own = shared / f"{staging}-{name}-assembly", (OWN_FOLDER / f"{shipped.environment}.toml").exists()
         played = Kept(
             name,
             staging,
             shared / f"{staging}-{name}",
-            own / f"assembly-{shipped.environment}" if shipped.environment else assembly,
+            own / f"assembly-{shipped.environment}" if has_own else assembly,
             settings,
         )
         with (shared / f"{staging}-{name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not (played.folder / "broken.json").exists():
-                if shipped.environment:
+                if has_own:
                     assembly_of(shipped.environment, own)
                 show = _remembering(played.folder)
                 conclude = partial(tell_rehearsal, shipped)

@@ -20,7 +20,7 @@ from tests.rehearsal.conftest import scenario
 from tests.waiting import eventually
 
 GOOD_RELEASE = scenario("good-release")
-SHORT = replace(GOOD_RELEASE, play=lambda stage: stage.account.clock.sleep(30), expected="unknown", promises=())
+SHORT = replace(GOOD_RELEASE, play=lambda stage: stage.account.clock.sleep(30), expected="untouched", promises=())
 """Users and nothing else, for half a minute."""
 
 

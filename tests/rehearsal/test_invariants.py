@@ -33,6 +33,10 @@ SETTINGS = Settings.read("production")
 ROUTE = SETTINGS.routes[0]
 ALL_BLUE, ALL_GREEN = {ROUTE.blue: 100, ROUTE.green: 0}, {ROUTE.blue: 0, ROUTE.green: 100}
 FREEZES = {"runback:freeze": "r-1"}
+FROZEN, THEIRS, NEW_RULE = (
+    f"{ROUTE.arn.replace(':listener/', ':listener-rule/')}/{name}" for name in ("freeze", "theirs", "new")
+)
+OF_STAGING = FROZEN.replace("-production/", "-staging/")
 CANARY = {ROUTE.blue: 90, ROUTE.green: 10}
 
 
@@ -45,7 +49,7 @@ class World:
         self.healthy = {ROUTE.blue: 2, ROUTE.green: 0}
         self.unchecked: set[str] = set()
         self.alive = {"blue": 2, "green": 2}
-        self.kept: dict[str, dict[str, str]] = {"arn:theirs": {}}
+        self.kept: dict[str, dict[str, str]] = {THEIRS: {}}
         self.lease: dict[str, Any] = {}
         self.live: dict[str, Any] = {}
         self.at_work: list[Build] = []
@@ -264,12 +268,19 @@ def test_an_apply_that_nobody_holds_the_environment_for_is_reported(world: World
 
 def test_a_color_that_is_scaled_in_while_terraform_applies_is_reported(world: World) -> None:
     """Whoever undoes a release must wait, or he undoes the half of it."""
-    group = {"AutoScalingGroupName": "green", "DesiredCapacity": 0}
+    group = {"AutoScalingGroupName": SETTINGS.colors["green"].auto_scaling_group, "DesiredCapacity": 0}
     world.at_work, world.lease = [applying()], {"holder": "somebody"}
     world.call("autoscaling", "UpdateAutoScalingGroup", caller="scale-back", **{**group, "DesiredCapacity": 2})
     assert [] == world.found
     world.call("autoscaling", "UpdateAutoScalingGroup", caller="scale-back", **group)
     assert [(ONE_APPLY, "scale-back: autoscaling:UpdateAutoScalingGroup (call 2)")] == world.found
+
+
+def test_what_another_environment_scales_in_is_no_concern_of_this_one_s_applies(world: World) -> None:
+    world.at_work, world.lease = [applying()], {"holder": "somebody"}
+    group = {"AutoScalingGroupName": "receipt-vault-staging-green", "DesiredCapacity": 0}
+    world.call("autoscaling", "UpdateAutoScalingGroup", caller="scale-back", **group)
+    assert [] == world.found
 
 
 def test_an_apply_that_outlives_all_executions_is_reported(world: World) -> None:
@@ -302,9 +313,9 @@ def test_a_secret_that_was_told_is_reported(world: World) -> None:
 
 def test_a_freeze_by_the_holder_is_none_of_the_rules_that_must_stay(world: World) -> None:
     world.lease = {"holder": "somebody"}
-    world.kept["arn:freeze"] = FREEZES
+    world.kept[FROZEN] = FREEZES
     world.call(action="CreateRule", caller="freeze-traffic")
-    del world.kept["arn:freeze"]
+    del world.kept[FROZEN]
     world.call(action="DeleteRule", caller="thaw-traffic")
     world.lease = {}
     world.invariants.conclude([])
@@ -314,7 +325,7 @@ def test_a_freeze_by_the_holder_is_none_of_the_rules_that_must_stay(world: World
 
 def test_a_thaw_that_takes_somebody_elses_rule_away_is_reported(world: World) -> None:
     world.lease = {"holder": "somebody"}
-    del world.kept["arn:theirs"]
+    del world.kept[THEIRS]
     world.call(action="DeleteRule", caller="thaw-traffic")
 
     assert [(FREEZE, "thaw-traffic: elbv2:DeleteRule (call 1)")] == world.found
@@ -323,21 +334,41 @@ def test_a_thaw_that_takes_somebody_elses_rule_away_is_reported(world: World) ->
 def test_a_freeze_that_nobody_can_tell_whose_it_is_is_reported(world: World) -> None:
     """No thaw would ever find it."""
     world.lease = {"holder": "somebody"}
-    world.kept["arn:freeze"] = {}
+    world.kept[FROZEN] = {}
     world.call(action="CreateRule", caller="freeze-traffic")
 
     assert [(FREEZE, "freeze-traffic: elbv2:CreateRule (call 1)")] == world.found
 
 
 def test_a_freeze_without_the_lease_is_reported(world: World) -> None:
-    world.kept["arn:freeze"] = FREEZES
+    world.kept[FROZEN] = FREEZES
     world.call(action="CreateRule", caller="freeze-traffic")
 
     assert (FREEZE, "freeze-traffic: elbv2:CreateRule (call 1)") in world.found
 
 
+def test_a_freeze_of_another_environment_s_listener_needs_not_this_one_s_lease(world: World) -> None:
+    world.kept[OF_STAGING] = FREEZES
+    world.call(action="CreateRule", caller="freeze-traffic")
+    world.invariants.conclude([])
+
+    assert [] == [each for each in world.found if each[0] != SERVED]
+
+
+def test_what_another_environment_broke_is_told_with_the_rest(world: World) -> None:
+    other = World()
+    other.lease = {"holder": "somebody"}
+    for each in (world, other):
+        each.call()
+        each.invariants.conclude([])
+    world.invariants.add(other.invariants)
+
+    assert [(LET_GO, "the end")] == world.found
+    assert 2 * other.invariants.checked == world.invariants.checked
+
+
 def test_humans_may_do_as_they_like_with_their_rules(world: World) -> None:
-    world.kept = {"arn:new": {}}
+    world.kept = {NEW_RULE: {}}
     world.call(action="CreateRule", caller=None)
 
     assert [] == world.found
@@ -347,7 +378,7 @@ def test_humans_may_do_as_they_like_with_their_rules(world: World) -> None:
 def test_users_who_are_still_shut_out_at_the_end_are_reported_unless_a_human_was_told(
     world: World, phase: str, found: list[tuple[str, str]]
 ) -> None:
-    world.kept["arn:freeze"] = FREEZES
+    world.kept[FROZEN] = FREEZES
     world.lease = {"phase": phase}
     world.invariants.conclude([])
 
@@ -357,12 +388,12 @@ def test_users_who_are_still_shut_out_at_the_end_are_reported_unless_a_human_was
 def test_no_user_meets_a_color_behind_a_freeze(world: World) -> None:
     """A rollback may move the forward meanwhile, and what is restarted may be unhealthy for a while."""
     world.lease = {"holder": "somebody"}
-    world.kept["arn:freeze"] = FREEZES
+    world.kept[FROZEN] = FREEZES
     world.call(action="CreateRule", caller="freeze-traffic")
     world.intend(ALL_GREEN)
     world.move(ALL_GREEN)
     assert [] == world.found
-    del world.kept["arn:freeze"]
+    del world.kept[FROZEN]
     world.call(action="DeleteRule", caller="thaw-traffic")
     assert [(SERVED, "thaw-traffic: elbv2:DeleteRule (call 4)")] == world.found
 

@@ -89,7 +89,9 @@ def test_whom_the_load_balancer_has_turned_away_is_told_in_the_summary(tmp_path:
     assert told not in list(summary(report(samples=[]), [], tmp_path))
 
 
-@pytest.mark.parametrize("outcome", ["promoted", "rolled_back", "aborted", "refused", "escalated", "unknown"])
+@pytest.mark.parametrize(
+    "outcome", ["promoted", "rolled_back", "aborted", "refused", "escalated", "untouched", "unknown"]
+)
 def test_every_outcome_has_words(outcome: str, tmp_path: Path) -> None:
     first, *_ = summary(report(outcome=outcome), [], tmp_path)
 

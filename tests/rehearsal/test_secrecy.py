@@ -12,7 +12,7 @@ pytestmark = pytest.mark.rehearsed
 
 def test_a_secret_is_found_in_histories_logs_the_record_messages_and_reports(assembly: Path, tmp_path: Path) -> None:
     """One of each is planted: without that, finding nothing in a rehearsal would prove nothing."""
-    database, application, administrator, rotated, login, upload, cache, state = SECRETS.values()
+    database, application, administrator, rotated, login, upload, cache, token, webhook, state = SECRETS.values()
     with quiet_account(assembly, tmp_path) as quiet:
         account = quiet.stage.account
         quiet.stage.until_ended(quiet.stage.start_rollback({}))
@@ -20,10 +20,13 @@ def test_a_secret_is_found_in_histories_logs_the_record_messages_and_reports(ass
 
         quiet.until_dealt_with(quiet.stage.start_deployment({"version": database}))
         (tmp_path / "logs" / "planted.log").write_text(
-            f"token {upload}, {administrator}, {rotated}\n", encoding="utf-8"
+            f"token {upload}, {administrator}, {rotated}, {token}\n", encoding="utf-8"
         )
         item = {"environment": {"S": "staging"}, "item": {"S": "planted"}, "note": {"S": login}}
         account.client("dynamodb").put_item(TableName=account.stack.table(), Item=item)
+        assert account.ingress is not None
+        item = {"delivery": {"S": "planted"}, "note": {"S": webhook}}
+        account.client("dynamodb").put_item(TableName=account.ingress.table(), Item=item)
         topic = account.client("sns").list_topics()["Topics"][0]["TopicArn"]
         account.client("sns").publish(TopicArn=topic, Subject="planted", Message=cache)
 
@@ -39,7 +42,8 @@ def test_a_secret_is_found_in_histories_logs_the_record_messages_and_reports(ass
         assert places >= {
             "the history of",
             "planted.log",
-            "the record",
+            "the record of staging",
+            "what is remembered of webhooks",
             "a message",
             "the report releases/planted.html",
         }

@@ -4,7 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from rehearsal.settings import ApplicationMetrics, Cache, Checks, Database, Settings, UnknownEnvironment
+from rehearsal.settings import (
+    ApplicationMetrics,
+    Cache,
+    Checks,
+    Database,
+    GitHub,
+    Ingress,
+    Settings,
+    UnknownEnvironment,
+)
 
 MINIMAL = """
 service = "receipts"
@@ -83,6 +92,41 @@ def test_both_listeners_are_found_by_their_urls_and_secrets_by_what_they_are_for
 
 
 def test_an_unknown_environment_is_told_the_known_ones(tmp_path: Path) -> None:
+    """Where pushes arrive is none, although its settings are beside them."""
     read(tmp_path, MINIMAL)
-    with pytest.raises(UnknownEnvironment, match=f"no environment 'prod'; {tmp_path}/ has: test"):
-        Settings.read("prod", tmp_path)
+    (tmp_path / "ingress.toml").touch()
+    for unknown in ("prod", "ingress"):
+        with pytest.raises(UnknownEnvironment, match=f"no environment '{unknown}'; {tmp_path}/ has: test$"):
+            Settings.read(unknown, tmp_path)
+
+
+PUSHES = """
+[github]
+repository = "your-org/receipts"
+repository_id = 7
+token_secret_arn = "token"
+
+[gates]
+coverage_check = "coverage"
+plan_check = "tests"
+
+[gates.commit_checks]
+tests = "required"
+
+[pushes]
+starts = "push"
+"""
+
+
+def test_pushes_are_of_the_repository_and_arrive_where_the_ingress_is(tmp_path: Path) -> None:
+    """The host is GitHub's own unless it is said, and each check that gates ask for is there once."""
+    (tmp_path / "ingress.toml").write_text('service = "receipts"\nwebhook_secret_arns = ["one", "two"]')
+    settings = read(tmp_path, MINIMAL + PUSHES)
+    assert settings.github == GitHub("your-org/receipts", 7, "api.github.com", "token", ("tests", "coverage"))
+    assert settings.ingress == Ingress("Runback-receipts-ingress", ("one", "two"))
+
+
+def test_who_takes_no_pushes_needs_no_ingress(tmp_path: Path) -> None:
+    (tmp_path / "ingress.toml").write_text('service = "receipts"\nwebhook_secret_arns = ["one"]')
+    settings = read(tmp_path, MINIMAL)
+    assert (settings.github, settings.ingress) == (None, None)

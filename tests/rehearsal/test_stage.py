@@ -41,12 +41,15 @@ class Console:
         self.interpreter = self.stack = self
         self.clock = PacedClock()
         self.calls = SimpleNamespace(lock=nullcontext())
-        self.settings = SimpleNamespace(account="111122223333", region="eu-west-1", environment="production")
+        self.settings = SimpleNamespace(
+            account="111122223333", region="eu-west-1", environment="production", prefix="receipt-vault-production"
+        )
+        self.beside: dict[str, Console] = {}
         self.paces = self.clock.paces
         self.events = SimpleNamespace(deliveries=[])
         self.rules: list[dict[str, Any]] = []
         self.history: list[str] = []
-        self.executions: set[str] = set()
+        self.executions: list[SimpleNamespace] = []
         self.people = people_of("111122223333", "arn:aws:iam::111122223333:role/approver")
         self.acts_as: list[Person | None] = []
 
@@ -69,7 +72,7 @@ class Console:
     def start_execution(self, **given: Any) -> dict[str, str]:
         machine = given["stateMachineArn"].replace(":stateMachine:", ":execution:")
         arn = f"{machine}:{len(self.executions) + 1}"
-        self.executions.add(arn)
+        self.executions.append(SimpleNamespace(exec_arn=arn))
         return {"executionArn": arn}
 
     def list_rules(self) -> dict[str, list[dict[str, Any]]]:
@@ -157,6 +160,25 @@ def test_the_metrics_of_a_report_are_not_waited_for_as_users_are(console: Consol
     for execution in (report, clean_up):
         console.end(execution.arn, "SUCCEEDED")
     end.join()
+
+
+def test_what_another_environment_executes_is_not_waited_for(console: Console, stage: Stage) -> None:
+    """Nor is the end of its executions, where a rule of this environment is made for that."""
+    console.rules = [rule("validated", ["deploy"], ["SUCCEEDED"])]
+    pattern = json.loads(console.rules[0]["EventPattern"])
+    pattern["detail"]["stateMachineArn"] = [f"{MACHINES.replace('-production', '-staging')}-deploy"]
+    console.rules[0]["EventPattern"] = json.dumps(pattern)
+    theirs = f"{MACHINES.replace('-production', '-staging')}-deploy:1".replace(":stateMachine:", ":execution:")
+    console.executions.append(SimpleNamespace(exec_arn=theirs))
+    console.enter(Execution(theirs, "deploy"), "Bake at 100 %")
+    deployment = stage.start_deployment({})
+    console.end(theirs, "RUNNING")
+    console.end(deployment.arn, "SUCCEEDED")
+
+    stage.until_all_ended()
+
+    assert [deployment] == list(stage.executions.values())
+    assert [] == [step for step in stage.steps if step.execution == theirs]
 
 
 def test_nothing_is_over_before_every_rule_has_delivered_every_end_that_it_is_for(console: Console) -> None:

@@ -13,16 +13,17 @@ from tests.infrastructure.template import Resources, of_type
 
 Definition = dict[str, Any]
 
-ENVIRONMENTS = sorted(path.stem for path in SETTINGS_FOLDER.glob("*.toml"))
-MACHINES = ("deploy", "rollback", "clean-up", "operate", "report", "restore-database")
+ENVIRONMENTS = sorted(each.environment for each in load_settings(SETTINGS_FOLDER))
+MACHINES = ("deploy", "rollback", "clean-up", "operate", "report", "push", "restore-database")
 _RESTORING = {each.environment for each in load_settings(SETTINGS_FOLDER) if each.restore}
+_PUSHING = {each.environment for each in load_settings(SETTINGS_FOLDER) if each.pushes}
 SHIPPED = tuple(
     (environment, machine)
     for environment in ENVIRONMENTS
     for machine in MACHINES
-    if machine != "restore-database" or environment in _RESTORING
+    if (machine != "restore-database" or environment in _RESTORING) and (machine != "push" or environment in _PUSHING)
 )
-"""Which machines each environment has, as pairs: not each restores its database."""
+"""Which machines each environment has, as pairs: not each restores its database, nor releases pushes."""
 GOLDEN = Path(__file__).parent / "golden"
 
 ANY_ERROR = "States.ALL"
@@ -75,9 +76,26 @@ def golden(machine: str) -> Definition:
     return definition
 
 
+def states(definition: Definition) -> dict[str, dict[str, Any]]:
+    """Return all states, by name, also those in the branches of a Parallel: names are unique in a whole machine."""
+    return {
+        **definition["States"],
+        **{name: state for each in in_branches(definition).values() for name, state in each},
+    }
+
+
+def in_branches(definition: Definition) -> dict[str, list[tuple[str, dict[str, Any]]]]:
+    """Return the states in the branches of each Parallel, by the name of that one."""
+    return {
+        name: [(inner, each) for branch in state["Branches"] for inner, each in branch["States"].items()]
+        for name, state in definition["States"].items()
+        if state["Type"] == "Parallel"
+    }
+
+
 def tasks(definition: Definition) -> dict[str, dict[str, Any]]:
     """Return the Task states, by name."""
-    return {name: state for name, state in definition["States"].items() if state["Type"] == "Task"}
+    return {name: state for name, state in states(definition).items() if state["Type"] == "Task"}
 
 
 def function_of(task: dict[str, Any]) -> str:
@@ -111,7 +129,7 @@ class Catch:
 
 
 def catches(machine: str, definition: Definition) -> Iterator[Catch]:
-    """Yield every state's every error of every Catch."""
+    """Yield every state's every error of every Catch; what happens in a Parallel is a thing of its branches."""
     for name, state in definition["States"].items():
         for catch in state.get("Catch", []):
             for error in catch["ErrorEquals"]:
@@ -129,4 +147,5 @@ def branches(definition: Definition) -> set[tuple[str, str]]:
 def following(state: dict[str, Any]) -> set[str]:
     """Return all states that may come directly after this one."""
     ways = [state, *state.get("Catch", []), *state.get("Choices", [])]
-    return {way["Next"] for way in ways if "Next" in way} | ({state["Default"]} if "Default" in state else set())
+    into = {branch["StartAt"] for branch in state.get("Branches", [])}
+    return into | {way["Next"] for way in ways if "Next" in way} | ({state["Default"]} if "Default" in state else set())

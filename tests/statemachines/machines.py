@@ -18,7 +18,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
 
 from lambdas.release.rules import explain_failure, read_request
 from tests.rehearsal.engine.state_machines import PASS, ROLE_ARN, FunctionError, StateMachines, state_machines
-from tests.statemachines.definitions import Definition
+from tests.statemachines.definitions import Definition, function_of, in_branches
 
 Json = Any
 Answer = Json | Exception | Callable[[Json], Json]
@@ -31,7 +31,10 @@ VERSION = "0123456789abcdef0123456789abcdef01234567"
 REQUEST = {"version": VERSION}
 MIGRATING = {**REQUEST, "migrations": "backward-compatible"}
 BREAKING = {**REQUEST, "migrations": "breaking", "no_automatic_rollback": "the old version knows no currencies"}
+UNASKED = {**REQUEST, "emergency": "nobody can log in", "skip_gates": ["approval"]}
+"""A release in an emergency, for which nobody is asked."""
 ORDER = {"action": "pause", "reason": "checkout looks slow"}
+PUSHED = {"commit": VERSION}
 ENDED = {"execution_arn": "arn:aws:states:eu-west-1:111122223333:execution:receipt-vault-production-deploy:one"}
 """What the rule on ended executions gives to the report machine."""
 DEPLOY_LEASE = {"holder": "the deployment", "token": 7}
@@ -48,6 +51,9 @@ At this speed half an hour of baking takes two milliseconds, and what moto needs
 Functions are called at real speed all the same. A test of how long a machine waits needs a speed at which that is more
 than what moto needs, a few milliseconds.
 """
+LOOKS_AT_GATES = ("Check commit", "Check foundations", "Check operations", "Decide gates")
+"""What is called at the gates; the first three are at the same time, so that nobody knows their order."""
+
 _LONGEST_RUN_SECONDS = 20
 _LONGEST_WAIT_SECONDS = 99_999_999
 """For a human, who otherwise would have milliseconds; one who does not answer is an error of this name."""
@@ -87,6 +93,22 @@ def plan_checked(changes: int = 2) -> dict[str, Any]:
 def left(*, changed: bool = True, over: bool = True) -> dict[str, Any]:
     """Return what the function answers that looks for an apply that somebody has left behind."""
     return {"over": over, "changed": changed, "reason": "The infrastructure was applied whole." if changed else ""}
+
+
+def looked() -> dict[str, Any]:
+    """Return what the functions answer that look at gates."""
+    return {"results": [{"gate": "backup", "level": "required", "status": "passed", "detail": "It is young."}]}
+
+
+def gated(verdict: str = "go", warnings: str = "", again_at: str = "") -> dict[str, Any]:
+    """Return what the function answers that decides what becomes of a release at its gates."""
+    return {
+        "verdict": verdict,
+        "reason": "The release waits for its tests.",
+        "again_at": again_at,
+        "summary": "backup (required): passed",
+        "warnings": warnings,
+    }
 
 
 def clean_up_claimed(action: str = "clean", reason: str = "The window is over.", again_at: str = "") -> dict[str, Any]:
@@ -150,6 +172,22 @@ def counted(*, done: bool = True, unaccounted: tuple[str, ...] = ()) -> dict[str
     }
 
 
+def taken(action: str = "run", reason: str = "It is the newest push.") -> dict[str, Any]:
+    """Return what the function answers that judges pushes."""
+    return {"action": action, "reason": reason, "commit": VERSION}
+
+
+def begun(action: str = "started", again_at: str = "") -> dict[str, Any]:
+    """Return what the function answers that starts releases of pushes."""
+    return {
+        "action": action,
+        "reason": "The environment is taken.",
+        "again_at": again_at,
+        "commit": VERSION,
+        "release_id": "release-two",
+    }
+
+
 def looked_at(verdict: str) -> dict[str, Any]:
     """Return what the function answers that frees an environment, or only looks whether it could."""
     return {
@@ -167,7 +205,9 @@ def reported(*, written: bool = True) -> dict[str, Any]:
 
 
 ANSWERS: Answers = {
-    "validate-request": lambda given: asdict(read_request(given["input"], given["execution_name"], can_apply=True)),
+    "validate-request": lambda given: asdict(
+        read_request(given["input"], given["execution_name"], can_apply=True, skippable=("change_window", "approval"))
+    ),
     "claim-environment": {"lease": DEPLOY_LEASE, "active": "blue", "idle": "green", "again_at": ""},
     "record-rollback-point": {"version": "aaaaaaa", "capacity": 2},
     "certify-rollback": {"checks": 38, "concern": ""},
@@ -208,7 +248,16 @@ ANSWERS: Answers = {
         {**looked_at("carried_out"), "kind": "restore_approved"} | {"asked": given["asked"]}
     ),
     "write-report": reported(),
+    "take-push": taken(),
+    "start-release": begun("nothing"),
+    "check-release": {"action": "ended", "reason": "Release release-two ended as promoted."},
     "plan-restore": planned(),
+    "check-commit": looked(),
+    "check-infrastructure": looked(),
+    "check-operations": looked(),
+    "decide-gates": gated(),
+    "ask-release-approval": {"approved": True, "by": "the operate machine", "reason": "all is well"},
+    "end-release-approval": {"reason": "Nobody has approved release release-two."},
     "ask-approval": {"approved": True, "by": "the operate machine", "reason": "it is worth it"},
     "copy-snapshot": {"snapshot_id": "runback-copy", "ready_by": "2026-03-01T11:00:00.000Z"},
     "check-copied-snapshot": {"available": True, "percent": 100},
@@ -248,7 +297,7 @@ ANSWERS: Answers = {
 All goes well.
 
 A deployment goes live, a rollback brings back, a clean-up ends at once, an order is carried out, a report is written,
-and a restore is approved and made.
+a push is taken and was released meanwhile, and a restore is approved and made.
 """
 
 
@@ -315,6 +364,9 @@ class Machines:
         # What the deploy machine starts does nothing, so that a test sees one machine at a time.
         self._started = self._create("started", {"StartAt": "Only", "States": {"Only": PASS}})
         self._machines = {name: self._create(name, self._runnable(each)) for name, each in definitions.items()}
+        self._in_branches = {
+            parallel: dict(inner) for each in definitions.values() for parallel, inner in in_branches(each).items()
+        }
         account.functions.update({name: self._stand_in(name) for name in ANSWERS})
         account.interpreter.on_status_change(self._status_changes.put)
 
@@ -337,7 +389,7 @@ class Machines:
         self._calls = []
         self._answers = {**ANSWERS, **(answers or {})}
         self._running = _execution(self._machines[machine], name)
-        usual = {"deploy": REQUEST, "operate": ORDER, "report": ENDED}.get(machine, {})
+        usual = {"deploy": REQUEST, "operate": ORDER, "report": ENDED, "push": PUSHED}.get(machine, {})
         execution_input = json.dumps(usual if given is None else given)
         self._account.client.start_execution(stateMachineArn=self._machines[machine], name=name, input=execution_input)
         end = self._end()
@@ -389,12 +441,15 @@ class Machines:
                 return change
 
     def _entered(self) -> list[str]:
+        """Return the states that were entered, in order; those in branches, which are entered at once, are left out."""
         events = self._account.history(self._running)
-        return [event["stateEnteredEventDetails"]["name"] for event in events if "stateEnteredEventDetails" in event]
+        entered = [event["stateEnteredEventDetails"]["name"] for event in events if "stateEnteredEventDetails" in event]
+        within = {name for inner in self._in_branches.values() for name in inner}
+        return [name for name in entered if name not in within]
 
     def _stand_in(self, function: str) -> Callable[[Json], Json]:
         def answer(payload: Json) -> Json:
-            state = _state_of(self._account.environment(self._running))
+            state = self._calling(_state_of(self._account.environment(self._running)), function)
             now = datetime.strptime(payload.pop("now"), "%Y-%m-%dT%H:%M:%S.%f%z")  # as Step Functions writes it
             self._calls.append(Call(state, payload, now, self._account.clock.seconds()))
             token = payload.pop("task_token", None)
@@ -404,6 +459,11 @@ class Machines:
             return answered
 
         return answer
+
+    def _calling(self, state: str, function: str) -> str:
+        """Return the state that calls: of a Parallel that is the one in its branches that calls this function."""
+        inner = self._in_branches.get(state, {})
+        return next((name for name, each in inner.items() if function_of(each) == function), state)
 
     def _answer(self, state: str, function: str, payload: Json) -> Json:
         answer = self._answers[state if state in self._answers else function]

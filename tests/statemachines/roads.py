@@ -22,18 +22,22 @@ from tests.statemachines.machines import (
     BREAKING,
     MIGRATING,
     UNANSWERED,
+    UNASKED,
     UNFORESEEN,
     Answers,
     Json,
+    begun,
     claimed,
     clean_up_claimed,
     counted,
+    gated,
     left,
     looked_at,
     ordered,
     plan_checked,
     planned,
     reported,
+    taken,
 )
 
 
@@ -51,6 +55,9 @@ class Road:
     given: Json = None
 
 
+RELEASE_ENDED = {"action": "ended", "reason": "Release release-two ended as promoted."}
+STILL_RUNS = {**RELEASE_ENDED, "action": "running"}
+ONE_AFTER_WAITING = [begun("wait", "2026-03-01T10:00:10Z"), begun(), begun("nothing")]
 NOT_SAVED = {"available": False, "percent": 50}
 SAVED = {"available": True, "percent": 100}
 OF_ANOTHER_ACCOUNT = planned(copied_from="arn:aws:rds:eu-west-1:222233334444:snapshot:nightly")
@@ -77,6 +84,8 @@ IN_WINDOW = {
 }
 """A claim that has to wait for the end of a window; by the rehearsal's clock that moment is over."""
 CLAIMED = {"lease": {"holder": "the deployment", "token": 7}, "active": "blue", "idle": "green", "again_at": ""}
+AT_GATES = gated("wait", again_at="2026-03-01T10:00:00Z")
+"""A release that has to wait at its gates; by the rehearsal's clock that moment is over."""
 FREEING = ordered("free", "release-environment", "environment_freed")
 END_OF_ROLLBACK = {
     "source": "execution-status",
@@ -121,6 +130,16 @@ ROADS: Mapping[str, tuple[Road, ...]] = {
                 **{f"Judge at {percent} %": [JUDGED_YET, ASKS, JUDGED_GOOD] for percent in (10, 50, 100)},
             },
         ),
+        Road("Release is live", {"Decide gates": [AT_GATES, gated(warnings="cdn (warn): failed")]}),
+        Road("Gates failed", {"Decide gates": gated("refuse")}),
+        Road("Gates not decided", {"Decide gates": UNFORESEEN}),
+        Road("Release is live", {"Decide gates after approval": [AT_GATES, gated()]}),
+        Road("Gates failed", {"Decide gates after approval": gated("refuse")}),
+        Road("Release not approved", {"Wait for approval": REJECTED}),
+        Road("Release not approved", {"Wait for approval": UNANSWERED}),
+        Road("Release not approved", {"Wait for approval": UNFORESEEN, "Tell about the missing approval": UNFORESEEN}),
+        Road("Approval not recorded", {"Wait for approval": REJECTED, "Record rejection": UNFORESEEN}),
+        Road("Release is live", given=UNASKED),
         Road("Release is live", {"Start clean-up": UNFORESEEN}),
         Road("Release is live", {"Check migrations": [{"ready": False}, {"ready": True}]}, MIGRATING),
         Road("Release is live", given=BREAKING),
@@ -216,8 +235,8 @@ ROADS: Mapping[str, tuple[Road, ...]] = {
         Road("Already so", {"Give order": FREEING, "Look at the environment": looked_at("already_so")}),
         Road("Already so", {"Give order": FREEING, "Free environment": looked_at("already_so")}),
         Road("Order carried out", {"Give order": ANSWERING}),
-        Road("Already so", {"Give order": ANSWERING, "Answer restore": looked_at("already_so")}),
-        Road("Order refused", {"Give order": ANSWERING, "Answer restore": looked_at("refused")}),
+        Road("Already so", {"Give order": ANSWERING, "Give the answer": looked_at("already_so")}),
+        Road("Order refused", {"Give order": ANSWERING, "Give the answer": looked_at("refused")}),
         Road("Order refused", {"Give order": ordered("refused")}),
         Road("Order refused", {"Give order": FREEING, "Look at the environment": looked_at("refused")}),
         Road("Order refused", {"Give order": FREEING, "Free environment": looked_at("refused")}),
@@ -230,6 +249,17 @@ ROADS: Mapping[str, tuple[Road, ...]] = {
         Road("Report not written", {"Write report": UNFORESEEN}),
         Road("Report not written", {"Write report again": UNFORESEEN}),
         Road("Reject request", given={}),
+    ),
+    "push": (
+        Road("Nothing to release", {"Start release": ONE_AFTER_WAITING, "Check release": [STILL_RUNS, RELEASE_ENDED]}),
+        Road("Nothing to release", {"Take push": taken("nothing")}),
+        Road("Push waits", {"Take push": taken("queued")}),
+        Road("Push refused", {"Take push": taken("refused")}),
+        Road("Reject request", {"Take push": taken("invalid")}),
+        Road("Others go on", {"Start release": begun("lost")}),
+        Road("Others go on", {"Start release": begun(), "Check release": {**RELEASE_ENDED, "action": "lost"}}),
+        Road("Pushes not released", {"Take push": UNFORESEEN}),
+        Road("Pushes not released", {"Start release": UNFORESEEN}),
     ),
     "restore-database": (
         Road(

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from cdk.settings import EnvironmentSettings
 from lambdas.database.restore_rules import read_restore_request
 from lambdas.errors import RunbackError
+from lambdas.github.push_rules import PushSettings, Starts, read_push_request
 from lambdas.notices.rules import Kind
 from lambdas.operate.rules import read_order
 from lambdas.release.rules import read_clean_up_request, read_request
@@ -22,7 +23,16 @@ from tests.statemachines.definitions import MACHINES, SHIPPED, golden, golden_fi
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 DECISIONS = ROOT / "docs" / "decisions"
-WORDS_OF_AWS = {"AlarmNotification", "ExecutionAlreadyExistsException", "ScheduledActions", "UnprocessedKeys"}
+PUSHES = PushSettings(Starts.PUSH, "refs/heads/main", "", "", 1)
+WORDS_OF_AWS = {
+    "AlarmNotification",
+    "ExecutionAlreadyExistsException",
+    "PutEvents",
+    "ScheduledActions",
+    "UnprocessedKeys",
+    "WebhookUrl",
+}
+"""Words that look like errors: of AWS, and the name of an output of a stack."""
 
 
 def name_of(path: Path) -> str:
@@ -128,11 +138,12 @@ def test_every_input_to_paste_is_one_that_a_machine_understands() -> None:
     assert len(inputs) > len(MACHINES)
     for given in inputs:
         readings = (
-            read_request(given, "it"),
+            read_request(given, "it", skippable=("change_window", "approval")),
             read_rollback_request(given),
             read_clean_up_request(given),
             read_order(given, longest_pause_seconds=3600),
             read_restore_request(given),
+            read_push_request(given, PUSHES, "2026-03-01T10:00:00Z"),
         )
         assert names_an_execution(given) or not all(reading.problem for reading in readings), given
 

@@ -93,6 +93,7 @@ def test_an_error_that_stays_is_not_tried_again(name: str, machine: str, state: 
         ("clean-up", "Cleaned up"),
         ("operate", "Order carried out"),
         ("report", "Report written"),
+        ("push", "Nothing to release"),
         ("restore-database", "Database restored"),
     ],
     ids=MACHINES,

@@ -36,7 +36,15 @@ os.environ.update(
         "TOPIC_ARN": builders.TOPIC_ARN,
         "APPROVERS": json.dumps(builders.APPROVERS),
         "APPROVAL_URL": builders.APPROVAL_URL,
+        "APPROVAL_MINUTES": "240",
+        "GITHUB": json.dumps(builders.GITHUB),
+        "GATES": json.dumps(builders.GATES),
+        "SKIPPABLE": json.dumps(builders.SKIPPABLE),
         "ROLLBACK_MACHINE_ARN": builders.ROLLBACK_MACHINE_ARN,
+        "PUSHES": json.dumps(builders.PUSHES),
+        "DEPLOY_MACHINE_ARN": builders.DEPLOY_MACHINE_ARN,
+        "PUSH_MACHINE_ARN": builders.PUSH_MACHINE_ARN,
+        "INGRESS": json.dumps(builders.INGRESS),
     }
 )
 

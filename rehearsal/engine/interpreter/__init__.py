@@ -13,6 +13,8 @@ and without it, so that the upgrade which makes one unnecessary is noticed.
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from moto.stepfunctions.parser.utils import TMP_THREADS
+
 from rehearsal.clock import Clock
 from rehearsal.engine.interpreter import executions, integrations, language
 from rehearsal.engine.interpreter.clockwork import let_tasks_take_real_time, put_on_clock
@@ -43,3 +45,4 @@ def install(clock: Clock, fixes: Sequence[Fix] = FIXES) -> Iterator[Interpreter]
             yield interpreter
         finally:
             interpreter.close()
+            TMP_THREADS.clear()  # moto keeps every thread for good, and with it all that it has ever worked on

@@ -162,6 +162,26 @@ def test_events_of_user_code_take_the_same_way(account: Account) -> None:
     assert json.loads(account.received()[0]["Body"]) == {"id": "r-1"}
 
 
+def test_a_bus_of_ones_own_has_only_what_is_put_on_it(account: Account) -> None:
+    """Neither AWS's own events, nor what is put on the default bus, reaches its rules; and it keeps its own archive."""
+    bus = account.events.create_event_bus(Name="github")["EventBusArn"]
+    kept = account.events.create_archive(ArchiveName="pushes", EventSourceArn=bus)["ArchiveArn"]
+    pattern = json.dumps({"source": ["github.com"]})
+    account.events.put_rule(Name="push", EventPattern=pattern, EventBusName=bus)
+    inbox = f"arn:aws:sqs:{REGION}:{ACCOUNT}:inbox"
+    account.events.put_targets(Rule="push", EventBusName=bus, Targets=[{"Id": "target", "Arn": inbox}])
+    entry = {"Source": "github.com", "DetailType": "push"}
+
+    account.bus.put({"source": "github.com", "detail-type": "push", "detail": {"n": 0}})
+    account.events.put_events(Entries=[{**entry, "Detail": '{"n": 1}'}])
+    account.events.put_events(Entries=[{**entry, "Detail": '{"n": 2}', "EventBusName": bus}])
+
+    (message,) = account.received()
+    assert json.loads(message["Body"])["detail"] == {"n": 2}
+    assert [(each.rule, each.outcome) for each in account.bus.deliveries] == [("push", "delivered")]
+    assert account.events.describe_archive(ArchiveName=kept.rpartition("/")[2])["EventCount"] == 1
+
+
 def test_a_disabled_rule_delivers_nothing(account: Account) -> None:
     """Operators switch rules off; the rehearsal must not pretend otherwise."""
     account.rule({"source": ["aws.states"]}, arn=ROLLBACK)

@@ -35,8 +35,8 @@ def test_invocations_and_errors_are_told_by_function_and_minute() -> None:
         assert told(metrics, "Errors", FunctionName="watchdog") == {START: 0.0, START + MINUTE: 1.0}
         assert told(metrics, "Errors", FunctionName="nobody") == {}
         assert told(metrics, "Errors", FunctionName="watchdog", Resource="watchdog:1") == {}
-        with pytest.raises(NotImplementedError, match="Throttles"):
-            told(metrics, "Throttles", FunctionName="watchdog")
+        with pytest.raises(NotImplementedError, match="Duration"):
+            told(metrics, "Duration", FunctionName="watchdog")
 
 
 def test_a_minute_is_told_a_minute_after_its_end() -> None:
@@ -47,3 +47,17 @@ def test_a_minute_is_told_a_minute_after_its_end() -> None:
         assert told(metrics, "Invocations", FunctionName="watchdog") == {}
         time.sleep(1)
         assert told(metrics, "Invocations", FunctionName="watchdog") == {START: 1.0}
+
+
+def test_what_was_turned_away_and_what_a_url_answered_is_told() -> None:
+    with VirtualTime() as time:
+        metrics = FunctionMetrics(time.clock)
+        metrics.turned_away("receive")
+        for status in (202, 401, 503):
+            metrics.answered("receive", status)
+        time.sleep(180)
+
+        counts = ("Throttles", "UrlRequestCount", "Url4xxCount", "Url5xxCount")
+        found = [told(metrics, name, FunctionName="receive").get(START) for name in counts]
+
+    assert found == [1.0, 3.0, 1.0, 1.0]

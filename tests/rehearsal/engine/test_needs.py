@@ -21,6 +21,7 @@ GROUP = {"AutoScalingGroupName": "blue"}
 TABLE_NAME = {"TableName": "record"}
 KEY = {"environment": {"S": "production"}}
 LISTENER = f"arn:aws:elasticloadbalancing:{PLACE}:listener/app/main/50dc6c495c0c9188/f2f7dc8efc522ab2"
+BALANCER = LISTENER.replace(":listener/", ":loadbalancer/").rpartition("/")[0]
 RULE = LISTENER.replace(":listener/", ":listener-rule/") + "/9683b2d02a6cabee"
 GROUP_ARN = f"arn:aws:elasticloadbalancing:{PLACE}:targetgroup/blue/6d0ecf831eec9f09"
 FORWARD = [{"Type": "forward", "TargetGroupArn": GROUP_ARN}]
@@ -32,6 +33,7 @@ BUILD = "0f1e2d3c-4b5a-6978-8f9e-0d1c2b3a4958"
 TAGS = [{"Key": "service", "Value": "receipts"}]
 
 EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
+    ("acm", "DescribeCertificate"): {"CertificateArn": f"arn:aws:acm:{PLACE}:certificate/{BUILD}"},
     ("autoscaling", "CancelInstanceRefresh"): GROUP,
     ("autoscaling", "DescribeAutoScalingGroups"): {"AutoScalingGroupNames": ["blue"]},
     ("autoscaling", "DescribeInstanceRefreshes"): {**GROUP, "MaxRecords": 1},
@@ -39,6 +41,7 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
     ("autoscaling", "StartInstanceRefresh"): {**GROUP, "DesiredConfiguration": {"LaunchTemplate": TEMPLATE}},
     ("autoscaling", "SuspendProcesses"): {**GROUP, "ScalingProcesses": ["AZRebalance"]},
     ("autoscaling", "UpdateAutoScalingGroup"): {**GROUP, "LaunchTemplate": TEMPLATE, "MinSize": 2},
+    ("cloudfront", "GetDistribution"): {"Id": "E2QWRUHAPOMQZL"},
     ("cloudwatch", "DescribeAlarms"): {"AlarmNamePrefix": "receipts-rolls-back-", "AlarmTypes": ["MetricAlarm"]},
     ("cloudwatch", "GetMetricData"): {
         "MetricDataQueries": [{"Id": "q0", "Expression": "SUM(METRICS())"}],
@@ -52,6 +55,8 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
     ("dynamodb", "BatchGetItem"): {"RequestItems": {"record": {"Keys": [KEY]}}},
     ("dynamodb", "GetItem"): {**TABLE_NAME, "Key": KEY},
     ("dynamodb", "PutItem"): {**TABLE_NAME, "Item": KEY},
+    ("dynamodb", "Query"): {**TABLE_NAME, "KeyConditionExpression": "environment = :environment"},
+    ("ecr", "DescribeImages"): {"repositoryName": "receipts", "imageIds": [{"imageTag": "1a2b3c4"}]},
     ("dynamodb", "TransactWriteItems"): {
         "TransactItems": [
             {"Put": {**TABLE_NAME, "Item": KEY}},
@@ -75,7 +80,9 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
         "Tags": TAGS,
     },
     ("elbv2", "DeleteRule"): {"RuleArn": RULE},
+    ("elbv2", "DescribeListenerCertificates"): {"ListenerArn": LISTENER},
     ("elbv2", "DescribeListeners"): {"ListenerArns": [LISTENER]},
+    ("elbv2", "DescribeLoadBalancers"): {"LoadBalancerArns": [BALANCER]},
     ("elbv2", "DescribeRules"): {"RuleArns": [RULE]},
     ("elbv2", "DescribeTags"): {"ResourceArns": [RULE]},
     ("elbv2", "DescribeTargetHealth"): {"TargetGroupArn": GROUP_ARN},
@@ -83,6 +90,11 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
     ("elbv2", "ModifyRule"): {"RuleArn": RULE, "Actions": FORWARD},
     ("events", "DescribeRule"): {"Name": "critical-alarm"},
     ("events", "ListTargetsByRule"): {"Rule": "critical-alarm"},
+    ("events", "PutEvents"): {
+        "Entries": [
+            {"EventBusName": "receipts-github", "Source": "github.com", "DetailType": "push", "Detail": "{}"},
+        ]
+    },
     ("iam", "SimulatePrincipalPolicy"): {
         "PolicySourceArn": f"arn:aws:iam::{ACCOUNT}:role/switch-listener",
         "ActionNames": ["sns:Publish"],
@@ -142,7 +154,9 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
         "Tags": TAGS,
     },
     ("s3", "GetObject"): {"Bucket": "plans", "Key": "plans/one/release/plan.json"},
+    ("route53", "ListResourceRecordSets"): {"HostedZoneId": "Z0123456789ABC", "StartRecordName": "receipts.invalid"},
     ("s3", "HeadBucket"): {"Bucket": "exports"},
+    ("s3", "HeadObject"): {"Bucket": "artifacts", "Key": "releases/1a2b3c4.zip"},
     ("s3", "PutObject"): {
         "Bucket": "reports",
         "Key": "releases/one.html",
@@ -169,6 +183,7 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
     },
     ("sns", "ListSubscriptionsByTopic"): {"TopicArn": f"arn:aws:sns:{PLACE}:notices"},
     ("sns", "Publish"): {"TopicArn": f"arn:aws:sns:{PLACE}:notices", "Message": "Rolled back"},
+    ("ssm", "GetCalendarState"): {"CalendarNames": [f"arn:aws:ssm:{PLACE}:document/freezes", "holidays"]},
     ("ssm", "GetParameter"): {"Name": "/receipts/way-back"},
     ("ssm", "GetParameterHistory"): {"Name": "/receipts/way-back"},
     ("ssm", "PutParameter"): {"Name": "/receipts/way-back", "Value": "x", "Type": "String", "Tags": TAGS},
@@ -275,6 +290,20 @@ def test_a_group_that_keeps_its_launch_template_needs_only_itself() -> None:
     resized = needs_of("autoscaling", "UpdateAutoScalingGroup", {**GROUP, "MinSize": 1}, Described())
 
     assert ["autoscaling:UpdateAutoScalingGroup"] == [need.action for need in resized]
+
+
+def test_events_need_their_bus_and_say_whose_they_are() -> None:
+    """Or whoever may put a push could put anything, on any bus."""
+    mine = {"EventBusName": f"arn:aws:events:{PLACE}:event-bus/github", "Source": "github.com", "DetailType": "push"}
+    other = {"Source": "nobody", "DetailType": "push"}
+
+    needs = needs_of("events", "PutEvents", {"Entries": [mine, other]}, Described())
+
+    context = {"events:source": "github.com", "events:detail-type": "push"}
+    assert needs == [
+        Need("events:PutEvents", f"arn:aws:events:{PLACE}:event-bus/github", context),
+        Need("events:PutEvents", f"arn:aws:events:{PLACE}:event-bus/default", {**context, "events:source": "nobody"}),
+    ]
 
 
 def test_tags_need_a_permission_of_their_own() -> None:

@@ -240,6 +240,54 @@ def test_a_function_has_a_url_that_others_are_told(assembly: Path, functions: Fu
     assert re.fullmatch(rf"https://[a-z0-9]+\.lambda-url\.{REGION}\.on\.aws/", url)
 
 
+def test_a_bus_has_its_statements_its_archive_and_those_who_may_put_from_outside(
+    assembly: Path, functions: FunctionService
+) -> None:
+    """The environments name the bus by its ARN only, in whose rules moto finds it."""
+    statement = {"Effect": "Deny", "Principal": "*", "Action": "events:PutEvents", "Resource": attribute("Bus")}
+    issuer = "token.actions.githubusercontent.com"
+    trust = {"Effect": "Allow", "Action": "sts:AssumeRoleWithWebIdentity", "Principal": {"Federated": {"Ref": "Oidc"}}}
+    stack = create(
+        assembly,
+        functions,
+        {
+            "Bus": resource("AWS::Events::EventBus", Name="receipts-github"),
+            **{
+                name: resource(
+                    "AWS::Events::EventBusPolicy", EventBusName={"Ref": "Bus"}, StatementId=name, Statement=statement
+                )
+                for name in ("Sources", "Accounts")
+            },
+            "Archive": resource(
+                "AWS::Events::Archive",
+                ArchiveName="receipts-github",
+                SourceArn=attribute("Bus"),
+                EventPattern={"source": ["github.com"]},
+                RetentionDays=30,
+            ),
+            "Oidc": resource("AWS::IAM::OIDCProvider", Url=f"https://{issuer}", ClientIdList=["sts.amazonaws.com"]),
+            "Role": resource(
+                "AWS::IAM::Role", RoleName="push", AssumeRolePolicyDocument={"Version": "x", "Statement": [trust]}
+            ),
+            "Rule": resource(
+                "AWS::Events::Rule", Name="push", EventBusName=attribute("Bus"), EventPattern={"source": ["github.com"]}
+            ),
+        },
+    )
+
+    events = SESSION.client("events")
+    bus = events.describe_event_bus(Name="receipts-github")
+    assert bus["Arn"] == f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/receipts-github"
+    statements = json.loads(bus["Policy"])["Statement"]
+    assert [each["Sid"] for each in statements] == ["Sources", "Accounts"]
+    assert statements[0]["Resource"] == bus["Arn"]
+    assert events.describe_archive(ArchiveName="receipts-github")["RetentionDays"] == 30
+    assert {each["Name"] for each in events.list_rules(EventBusName=bus["Arn"])["Rules"]} >= {"push"}
+    trusted = SESSION.client("iam").get_role(RoleName="push")["Role"]["AssumeRolePolicyDocument"]["Statement"][0]
+    assert trusted["Principal"]["Federated"] == stack.resources["Oidc"].physical_id
+    assert stack.resources["Oidc"].physical_id.endswith(f"oidc-provider/{issuer}")
+
+
 def test_alarms_on_alarms_and_a_dashboard_are_created(assembly: Path, functions: FunctionService) -> None:
     """As CDK writes them: rules and widgets are put together from the names of others."""
     queries = [

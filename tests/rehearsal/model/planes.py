@@ -52,7 +52,7 @@ def model_applications(**stores: Any) -> ModelApplications:
         "receipts": ReceiptsInModel(lambda: True),
         "sessions": SessionsInModel(lambda: True),
     } | stores
-    return ModelApplications(lambda _: made["receipts"], made["sessions"], log_of=lambda _: NoLog())
+    return ModelApplications(lambda _: made["receipts"], lambda _: made["sessions"], log_of=lambda _: NoLog())
 
 
 @dataclass

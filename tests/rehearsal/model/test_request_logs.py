@@ -28,8 +28,8 @@ class Logging:
         self.virtual = virtual
         self.account_lock = threading.RLock()
         self.logs = ModelRequestLogs(virtual.clock, ACCOUNT, REGION, account_lock=self.account_lock, group=GROUP)
-        receipts = ReceiptsInModel(lambda: True)
-        self.applications = ModelApplications(lambda _: receipts, SessionsInModel(lambda: True), self.logs.log_of)
+        receipts, sessions = ReceiptsInModel(lambda: True), SessionsInModel(lambda: True)
+        self.applications = ModelApplications(lambda _: receipts, lambda _: sessions, self.logs.log_of)
         bad = Behaviour(error_rates={"/auth/login": 1.0})
         for port, identity, behaviour in ((1, OLD, Behaviour()), (2, NEW, bad)):
             self.applications.start(port, identity, behaviour, Services(), folder)

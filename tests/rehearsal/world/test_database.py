@@ -1,6 +1,6 @@
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,19 @@ def database(shared_database: Database) -> Iterator[Database]:
 def snapshot(request: pytest.FixtureRequest) -> str:
     """Return an identifier that no other test uses, and that can be an instance's, too."""
     return str(request.node.name).replace("_", "-")[:63].rstrip("-")
+
+
+@pytest.mark.usefixtures("database")
+def test_rds_s_own_backup_is_of_the_last_night_by_the_rehearsal_s_time(clock: TwoSpeedClock) -> None:
+    """Not of the moment at which the account was built, by this machine's time."""
+    (found,) = client("rds").describe_db_snapshots(DBInstanceIdentifier=INSTANCE, SnapshotType="automated")[
+        "DBSnapshots"
+    ]
+
+    taken = found["SnapshotCreateTime"].astimezone(UTC)
+    assert (2, 0) == (taken.hour, taken.minute)
+    assert timedelta() <= clock.now() - taken < timedelta(days=1, hours=1)
+    assert f"rds:{INSTANCE}-{taken:%Y-%m-%d-%H-%M}" == found["DBSnapshotIdentifier"]
 
 
 def insert(database: Database, count: int) -> None:

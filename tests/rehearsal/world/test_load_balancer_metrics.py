@@ -1,6 +1,6 @@
 """What CloudWatch tells of the load balancer is what its data plane saw, a minute at a time and a minute late."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -111,9 +111,9 @@ def cloudwatch() -> Iterator[CloudWatch]:
 
 
 @contextmanager
-def measured(clock: Clock, data_plane: Counting) -> Iterator[None]:
+def measured(clock: Clock, data_plane: Counting, balancers: Mapping[str, str] | None = None) -> Iterator[None]:
     with Metrics() as metrics, CounterReadings(clock, data_plane) as readings:
-        metrics.register(NAMESPACE, LoadBalancerMetrics(clock, readings))
+        metrics.register(NAMESPACE, LoadBalancerMetrics(clock, readings, balancers))
         yield
 
 
@@ -271,6 +271,26 @@ def test_two_load_balancers_are_not_mixed_up(cloudwatch: CloudWatch) -> None:
     cloudwatch.time.sleep(120)
     with pytest.raises(NotImplementedError, match="app/invoices/"):
         cloudwatch.told("RequestCount", OF_BLUE)
+
+
+def test_two_load_balancers_are_told_apart_by_their_target_groups() -> None:
+    """An account has one for each environment."""
+    invoices, other = LISTENER.replace("/receipts/", "/invoices/"), "app/invoices/0123456789abcdef"
+    with VirtualTime(seed=1) as time, mock_aws():
+        plane = DataPlane()
+        with measured(time.clock, plane, {BLUE: BALANCER["LoadBalancer"], GREEN: other}):
+            cloudwatch = CloudWatch(time, plane)
+            time.sleep(1)
+            for group, listener in ((BLUE, LISTENER), (GREEN, invoices), (GREEN, invoices)):
+                plane.answer(group, listener=listener)
+            time.sleep(120)
+            counted = [
+                cloudwatch.values("RequestCount", {"LoadBalancer": each}) for each in (*BALANCER.values(), other)
+            ]
+            crossed = cloudwatch.values("RequestCount", {**OF_BLUE, "LoadBalancer": other})
+
+    assert [[1.0], [2.0]] == counted
+    assert [] == crossed
 
 
 @pytest.mark.rehearsed

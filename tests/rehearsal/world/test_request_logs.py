@@ -9,7 +9,7 @@ from moto import mock_aws
 
 from rehearsal.clock import TwoSpeedClock
 from rehearsal.world.application import Behaviour, Services
-from rehearsal.world.request_logs import REQUEST_LOG, LogShipper
+from rehearsal.world.request_logs import REQUEST_LOG, LogShipper, request_log_of
 from tests.rehearsal.world.conftest import ACCOUNT, LISTENER, REGION, World, client
 from tests.rehearsal.world.services import LOGIN, Application
 from tests.waiting import eventually
@@ -61,7 +61,7 @@ def test_requests_to_an_application_arrive_by_themselves(shipper: LogShipper, tm
 
 
 def test_instances_of_a_fleet_know_their_services_and_log(world: World, tmp_path: Path) -> None:
-    world.fleet._services = lambda: Services(service_token="a token")
+    world.fleet._services = lambda _: Services(service_token="a token")
     lock = world.fleet.account_lock
     with LogShipper(world.clock, ACCOUNT, REGION, account_lock=lock, group=GROUP, directory=tmp_path):
         world.serve_from("blue")
@@ -70,6 +70,26 @@ def test_instances_of_a_fleet_know_their_services_and_log(world: World, tmp_path
         with urlopen(Request(url, b"raw", {"Authorization": "Bearer a token"}), timeout=10) as answer:  # noqa: S310  loopback
             assert answer.status == 201
         eventually(lambda: (instance.instance_id, "/api/v2/receipts") in found(), seconds=5)
+
+
+def test_another_environment_s_instances_have_their_logs_elsewhere(
+    shipper: LogShipper, clock: TwoSpeedClock, tmp_path: Path
+) -> None:
+    """All instances of an account write into one directory."""
+    mine, theirs = (tmp_path / request_log_of("i-1", environment) for environment in ("", "staging"))
+    for path, where in ((mine, "/mine"), (theirs, "/theirs")):
+        path.write_text(line(where, "INFO") + "\n", encoding="utf-8")
+    shipper.ship()
+    lock = threading.RLock()
+    other = LogShipper(clock, ACCOUNT, REGION, account_lock=lock, group="s", directory=tmp_path, environment="staging")
+    with other:
+        other.ship()
+
+    def paths(group: str) -> list[str]:
+        events = client("logs").filter_log_events(logGroupName=group)["events"]
+        return [json.loads(each["message"])["path"] for each in events]
+
+    assert (["/mine"], ["/theirs"]) == (paths(GROUP), paths("s"))
 
 
 def test_only_what_was_shipped_since_a_simulated_time_is_found(

@@ -66,6 +66,8 @@ class World:
 
 @pytest.fixture(params=["model", "shipped"])
 def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[World]:
+    """Containers are in a folder that is named from here, as `make rehearse` names its own."""
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MOTO_ACCOUNT_ID", SETTINGS.account)
     clock = TwoSpeedClock(speed=200.0)
     (tmp_path / "logs").mkdir()
@@ -81,7 +83,7 @@ def world(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_p
             account_lock=RLock(),
             log_directory=tmp_path / "logs",
             commits={NEW_VERSION: GROWN},
-            containers=tmp_path / "containers" if request.param == "shipped" else None,
+            containers=Path("containers") if request.param == "shipped" else None,
         ) as (builds, terraform):
             for work in ("plan", "apply"):
                 _create_project(work, role)

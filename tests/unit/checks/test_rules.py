@@ -53,7 +53,11 @@ def test_occasion_decides_which_checks_run_and_through_which_listener(
 
 def test_check_that_says_nothing_is_what_settings_call_the_default() -> None:
     """Functions are told of checks without their defaults, so that more fit into their variables."""
-    written = {name: field.default for name, field in HealthCheck.model_fields.items() if not field.is_required()}
+    written = {
+        name: field.get_default(call_default_factory=True)
+        for name, field in HealthCheck.model_fields.items()
+        if not field.is_required()
+    }
     assumed = {
         field.name: field.default if field.default_factory is MISSING else field.default_factory()
         for field in fields(Check)

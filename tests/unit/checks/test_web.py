@@ -170,6 +170,19 @@ def test_only_the_beginning_of_a_long_answer_is_read_and_only_whole_lines(
     assert (answer.status, answer.text) == (200, "first" * 10)
 
 
+def test_who_asks_another_server_may_read_more_of_its_answer(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_BYTES", 100)
+    site.behavior = answering(body="x" * 1000)
+    web = Web(frozenset({"localhost"}), most_bytes=2000)
+    assert len(web.ask(Request("GET", site.url), PLENTY_SECONDS).text) == 1000
+
+
+def test_headers_come_back_by_their_names_in_lower_case(site: Site) -> None:
+    """Servers write them as they like."""
+    site.behavior = answering(**{"Retry-After": "30"})
+    assert ask(site.url).headers["retry-after"] == "30"
+
+
 def test_body_that_is_not_text_is_still_an_answer(site: Site) -> None:
     site.behavior = lambda connection, _: connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n\xff\xfe")
     assert (ask(site.url).status, ask(site.url).failure) == (200, "")

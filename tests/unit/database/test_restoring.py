@@ -126,9 +126,10 @@ def latest(restores: Restores) -> Restore:
 
 
 def answer(action: str = "approve", by: str = OPERATE, now: str = at(31), *, accept: bool = False) -> Decision:
-    return function.answer_approval(
+    decision, _ = function.answer_approval(
         Answer(OrderAction(action), "new", "it is worth it", by, accept_unaccounted=accept), now
     )
+    return decision
 
 
 def claim(restore: Restore, execution: str = RESTORING, now: str = at(32)) -> dict[str, Any]:
@@ -256,12 +257,14 @@ def test_an_answer_comes_in_its_time(restores: Restores, now: str, is_asked: boo
 def test_an_answer_names_the_release(restores: Restores) -> None:
     asked(restores)
 
-    decision = function.answer_approval(
+    decision, _ = function.answer_approval(
         Answer(OrderAction.APPROVE, "newer", "because", OPERATE, accept_unaccounted=False), at(31)
     )
 
     assert (decision.verdict, tokens_of(restores)) == (Verdict.REFUSED, TOKEN)
-    assert decision.reason == "No restore of release newer waits for approval; that of release new does."
+    assert decision.reason == (
+        "Neither release newer nor a restore of it waits for approval; a restore of release new does."
+    )
 
 
 def tokens_of(restores: Restores) -> str:

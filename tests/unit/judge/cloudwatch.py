@@ -72,6 +72,9 @@ class FakeCloudWatch:
             "StateReason": "Threshold Crossed",
             "StateUpdatedTimestamp": datetime.fromisoformat("2026-03-01T23:59:59+00:00"),
             "StateTransitionedTimestamp": since,
+            "TreatMissingData": "notBreaching",
+            "ActionsEnabled": True,
+            "AlarmActions": [],
         }
 
     def _count(self, request: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -116,15 +116,19 @@ def test_page_about_a_changed_schema_names_the_restore() -> None:
     assert 'receipts-production-restore-database with the input {"release_id": "2222222-abcd", "reason": "…"}' in body
 
 
-def test_approvers_are_told_where_to_send_an_answer() -> None:
+@pytest.mark.parametrize("kind", [Kind.RESTORE_ASKED, Kind.RELEASE_ASKED])
+def test_approvers_are_told_where_to_send_an_answer(kind: Kind) -> None:
     """A URL that takes signed requests alone: whoever merely has the message can do nothing with it."""
     url = "https://0123.lambda-url.eu-west-1.on.aws/"
-    body = compose(Notice(Kind.RESTORE_ASKED, "new", "", "arn", approval_url=url), "receipts", "production").body
+    body = compose(Notice(kind, "new", "", "arn", approval_url=url), "receipts", "production").body
 
     assert f"as a POST to {url}" in body
     assert "Approve as somebody else" in body
 
 
-@pytest.mark.parametrize(("kind", "url"), [(Kind.RESTORE_ASKED, ""), (Kind.RESTORE_APPROVED, "https://it/")])
+@pytest.mark.parametrize(
+    ("kind", "url"),
+    [(Kind.RESTORE_ASKED, ""), (Kind.RESTORE_APPROVED, "https://it/"), (Kind.RELEASE_APPROVED, "https://it/")],
+)
 def test_nobody_else_is_told_of_a_url(kind: Kind, url: str) -> None:
     assert "POST" not in compose(Notice(kind, "new", "", "arn", approval_url=url), "receipts", "production").body

@@ -15,9 +15,10 @@ from lambdas.notices.topic import Topic
 from lambdas.operate import answer_by_url as function
 from lambdas.operate import note_caller
 from lambdas.operate.requesters import Requesters
+from lambdas.release.approval_rules import Approval
 from lambdas.release.callers import Callers
 from lambdas.release.record import ReleaseRecord
-from lambdas.release.restore_rules import Approval, Restore, RestoreStatus
+from lambdas.release.restore_rules import Restore, RestoreStatus
 from lambdas.release.restores import Restores
 from tests.builders import OPERATE, ROLLBACK, at
 from tests.fakes import FakeExecutions
@@ -259,7 +260,11 @@ def test_an_answer_that_was_written_and_not_handed_over_is_handed_over(
         (request(action="pause"), 400, "Only approve and reject come this way"),
         (request(approver=JO), 400, "Field 'approver' is not known."),
         (request(method="GET"), 405, "Send a POST"),
-        (request(release_id="newer"), 409, "No restore of release newer waits for approval; that of release new does."),
+        (
+            request(release_id="newer"),
+            409,
+            "Neither release newer nor a restore of it waits for approval; a restore of release new does.",
+        ),
     ],
 )
 def test_what_is_no_answer_is_told_why(

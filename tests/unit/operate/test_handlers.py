@@ -66,7 +66,7 @@ def test_freeing_is_read_and_answered_as_the_machine_says(
 
 def test_an_answer_to_a_restore_is_read_and_answered_as_the_machine_says() -> None:
     values = {"action": "approve", "release_id": "new", "asked": "it is worth it", "accept_unaccounted": False}
-    event = given("Answer restore", **values, execution=OPERATE, now=at(5))
+    event = given("Give the answer", **values, execution=OPERATE, now=at(5))
     answer = answer_approval.lambda_handler(event, CONTEXT)
-    assert set(answer) == read("Answer restore")
+    assert set(answer) == read("Give the answer")
     assert (answer["verdict"], answer["kind"]) == ("refused", "restore_approved")

@@ -87,7 +87,10 @@ def ordered(
         ({"action": "pause", "reason": "x", "minutes": "5"}, "'minutes' must be a whole number"),
         ({"action": "resume", "reason": "x", "minutes": 5}, "'minutes' goes with pause and begin-maintenance only"),
         ({"action": "begin-maintenance", "reason": "x", "minutes": 481}, "must be a whole number from 1 to 480"),
-        ({"action": "approve", "reason": "x"}, "'release_id' is missing: approve is about the restore of one release"),
+        (
+            {"action": "approve", "reason": "x"},
+            "'release_id' is missing: approve is about one release, or the restore of one",
+        ),
         ({"action": "reject", "reason": "x", "release_id": " "}, "'release_id' is missing"),
         (
             {"action": "approve", "reason": "x", "release_id": "new", "accept_unaccounted": "yes"},

@@ -254,3 +254,55 @@ def test_infrastructure_that_nobody_has_described_cannot_be_asked_for(given: obj
 
     assert said in request.problem
     assert not request.infrastructure
+
+
+GATES = ("commit_checks", "commit_checks.tests", "backup", "approval")
+EMERGENCY = {"version": "4f2c1e9", "emergency": " nobody can log in ", "skip_gates": ["backup", "approval"]}
+
+
+def test_emergency_names_its_reason_and_what_it_goes_without() -> None:
+    request = read_request(EMERGENCY, "one", skippable=GATES)
+    assert request.problem == ""
+    assert (request.emergency, request.skip_gates) == ("nobody can log in", ("backup", "approval"))
+    assert request.skips_approval
+    assert not read_request({**EMERGENCY, "skip_gates": ["backup"]}, "one", skippable=GATES).skips_approval
+
+
+def test_usual_request_skips_nothing() -> None:
+    request = read_request({"version": "4f2c1e9", "pushed_by": "zoe"}, "one", skippable=GATES)
+    assert (request.pushed_by, request.emergency, request.skip_gates, request.skips_approval) == ("zoe", "", (), False)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"emergency": ""}, "Field 'emergency' must be the reason, in 1 to 1000 characters"),
+        ({"emergency": "x" * 1001}, "Field 'emergency' must be the reason"),
+        ({"emergency": True}, "Field 'emergency' must be the reason"),
+        ({"emergency": None}, "Field 'emergency' must be the reason"),
+        (
+            {"skip_gates": []},
+            "Field 'skip_gates' must be a list of what the emergency goes without, out of commit_checks",
+        ),
+        ({"skip_gates": "backup"}, "Field 'skip_gates' must be a list"),
+        ({"skip_gates": ["backup", 7]}, "Field 'skip_gates' must be a list"),
+        ({"skip_gates": ["bakcup"]}, "Field 'skip_gates' names text 'bakcup', which is no gate of this environment"),
+        ({"pushed_by": 7}, "Field 'pushed_by' must be the name of who pushed the commit"),
+        ({"pushed_by": "x" * 101}, "Field 'pushed_by' must be the name of who pushed the commit"),
+    ],
+)
+def test_emergency_that_is_not_understood_is_refused_with_the_field(change: dict[str, object], said: str) -> None:
+    problem = read_request({**EMERGENCY, **change}, "one", skippable=GATES).problem
+    assert problem.startswith(said)
+    assert "Example of a valid input" in problem
+
+
+@pytest.mark.parametrize("field", ["emergency", "skip_gates"])
+def test_reason_and_gates_go_together(field: str) -> None:
+    """Nobody skips a gate without a reason, nor believes that a reason alone skips one."""
+    given = {name: value for name, value in EMERGENCY.items() if name != field}
+    assert field in read_request(given, "one", skippable=GATES).problem
+
+
+def test_emergency_has_nothing_to_skip_where_there_are_no_gates() -> None:
+    assert "has neither" in read_request(EMERGENCY, "one").problem

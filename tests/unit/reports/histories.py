@@ -82,6 +82,20 @@ class Played:
         self._enter("Task", state)
         return self
 
+    def at_once(self, state: str, *functions: str, seconds: float = 2) -> Self:
+        """Enter a Parallel, in which all functions are asked before the first one answers."""
+        self._enter("Parallel", state)
+        self._add("ParallelStateStarted")
+        for function in functions:
+            self._enter("Task", f"{state}: {function}")
+            self._schedule(function, {"release_id": RELEASE})
+        self.at += seconds
+        for function in functions:
+            self._succeed({"results": [function]})
+            self._leave("Task", f"{state}: {function}")
+        self._add("ParallelStateSucceeded")
+        return self._leave("Parallel", state)
+
     def wait(self, state: str, seconds: float) -> Self:
         """Enter a Wait, and leave it."""
         self._enter("Wait", state)

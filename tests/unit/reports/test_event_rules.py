@@ -18,6 +18,7 @@ FUNCTION_STATES = [
     pytest.param(machine, state, id=f"{machine}: {state}")
     for machine in REPORTED
     for state, task in tasks(golden(machine)).items()
+    if state in golden(machine)["States"]  # what happens in branches, the step after them tells
     if function_of(task)
 ]
 VALUES: dict[str, Any] = {"active": "blue", "color": "green", "version": NEW_VERSION, "failure": {}}
@@ -258,3 +259,49 @@ def test_rollback_that_does_nothing_decides_nothing(action: str) -> None:
     idle = Played(ROLLBACK, {}).task("Claim rollback", "claim-rollback", {"input": {}}, claim).end("Succeeded")
     assert decisions_of(idle.read()) == []
     assert decisions_of(rollback().switch_back().read())
+
+
+@pytest.mark.parametrize(
+    ("skips", "warnings", "said"),
+    [
+        ([], "", "All required gates let the release pass."),
+        (
+            ["backup"],
+            "",
+            "All required gates let the release pass. An emergency goes without backup: nobody can log in.",
+        ),
+        ([], "cdn (warn): failed\ndns (warn): error", "In spite of: cdn (warn): failed; dns (warn): error"),
+    ],
+)
+def test_decision_at_the_gates_is_told_with_what_is_skipped_and_what_is_not_as_it_should_be(
+    skips: list[str], warnings: str, said: str
+) -> None:
+    given = {"release_id": RELEASE, "emergency_skips": skips, "emergency": "nobody can log in" if skips else ""}
+    answer = {"verdict": "go", "reason": "All required gates let the release pass.", "warnings": warnings}
+    history = Played(DEPLOYMENT, {}).task("Decide gates", "decide-gates", given, answer).read()
+    assert said in texts(events_of(history))[1]
+
+
+def test_refusal_at_the_gates_is_told_without_the_inputs_of_the_console() -> None:
+    reason = "It does not pass:\n- tests: failed\nRemove the reasons, then start again. In an emergency start with …"
+    given = {"release_id": RELEASE, "emergency_skips": [], "emergency": ""}
+    answer = {"verdict": "refuse", "reason": reason, "warnings": ""}
+    history = Played(DEPLOYMENT, {}).task("Decide gates", "decide-gates", given, answer).read()
+    assert texts(events_of(history))[1] == "It does not pass: tests: failed"
+
+
+@pytest.mark.parametrize(
+    ("approved", "said"),
+    [(True, "arn:aws:sts::1:assumed-role/approver/kim has approved it: fine"), (False, "kim has rejected it: fine")],
+)
+def test_an_answer_to_a_release_is_told_with_who_gave_it(approved: bool, said: str) -> None:  # noqa: FBT001
+    answer = {"approved": approved, "by": "arn:aws:sts::1:assumed-role/approver/kim", "reason": "fine"}
+    history = Played(DEPLOYMENT, {}).human("Wait for approval", "ask-release-approval", answer).read()
+    assert texts(events_of(history))[1].endswith(said)
+
+
+def test_a_release_that_nobody_approved_says_so() -> None:
+    given = {"release_id": RELEASE, "status": "expired", "failure": {}}
+    answer = {"reason": "Nobody has approved release new until noon."}
+    history = Played(DEPLOYMENT, {}).task("Record expiry", "end-release-approval", given, answer).read()
+    assert texts(events_of(history))[1] == "Nobody has approved release new until noon."

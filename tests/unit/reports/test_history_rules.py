@@ -155,3 +155,22 @@ def test_rollback_that_could_not_even_ask_is_about_the_release_of_its_input() ->
 def test_texts_are_such_as_a_human_would_write(text: str, expected: str) -> None:
     assert plain(text, PREFIX).startswith(expected)
     assert "arn:" not in plain(text, PREFIX)
+
+
+def test_what_happens_at_the_same_time_is_one_visit() -> None:
+    """Its branches' events are mixed: one would be told with the answer of another."""
+    played = Played(DEPLOYMENT, {}).at_once("Check gates", "check-commit", "check-operations")
+    history = played.task("Decide gates", "decide-gates", {"release_id": RELEASE}, {"verdict": "go"}).read()
+    assert [(each.state, each.kind, each.function) for each in history.visits] == [
+        ("Check gates", "Parallel", ""),
+        ("Decide gates", "Task", "decide-gates"),
+    ]
+    assert (history.visits[0].left - history.visits[0].entered).total_seconds() == 2
+    assert history.visits[1].answer == {"verdict": "go"}
+
+
+def test_execution_that_ends_while_several_things_happen_has_ended() -> None:
+    played = Played(DEPLOYMENT, {}).at_once("Check gates", "check-commit")
+    del played.events[-4:]  # as when it is stopped before the branch answers
+    history = played.end("Aborted").read()
+    assert (history.end, [each.state for each in history.visits]) == ("Aborted", ["Check gates"])

@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 import pytest
 
 from lambdas.reports.page import render
-from lambdas.reports.story import Decision, Event, Figure, Story, Stretch, Told, Tone, Traffic, Weights
+from lambdas.reports.story import Decision, Event, Figure, Gate, Story, Stretch, Told, Tone, Traffic, Weights
 from lambdas.reports.style import STYLE
 from tests.browser.stories import good, long_names, rolled_back
 from tests.unit.reports.pages import of_class, read, text, wide
@@ -57,6 +57,7 @@ def hostile() -> Story:
         stretches=[Stretch(HOSTILE, HOSTILE, BEGAN, after(600))],
         decisions=[Decision(BEGAN, HOSTILE), Decision(after(300), "x<y>")],
         events=[Event(BEGAN, HOSTILE, HOSTILE)],
+        gates=[Gate(HOSTILE, HOSTILE, HOSTILE, HOSTILE)],
         figures=[Figure(HOSTILE, HOSTILE, HOSTILE, met=True)],
         told=[Told(BEGAN, HOSTILE, HOSTILE, HOSTILE, is_page=True)],
         notes=[HOSTILE],
@@ -114,6 +115,7 @@ def test_the_same_story_is_the_same_page_in_every_process() -> None:
 
 PARTS = {
     "Over time": {"weights": [Weights(BEGAN, {"blue": 100})]},
+    "Gates": {"gates": [Gate("backup", "required", "passed", "It is young.", Tone.GOOD)]},
     "Figures": {"figures": [Figure("Requests", "12")]},
     "What happened": {"events": [Event(BEGAN, "alice", "asked.")]},
     "Who was told": {"told": [Told(BEGAN, "topic", "live", "text", is_page=False)]},
@@ -217,6 +219,21 @@ def test_a_figure_says_in_a_word_whether_it_is_met() -> None:
     assert ["errors", "2", "at most 1", "missed"] in rows
     assert ["time", "5 s", "at most 9 s", "met"] in rows
     assert ["requests", "7", "\N{EN DASH}", "\N{EN DASH}"] in rows
+
+
+def test_a_gate_says_how_strictly_it_is_taken_and_what_was_found() -> None:
+    gates = [
+        Gate("backup", "required", "passed", "It is young.", Tone.GOOD),
+        Gate("cdn", "warn", "failed", "It is disabled.", Tone.BAD),
+        Gate("dns", "off", "off", ""),
+    ]
+
+    (table,) = of_class(page_of(gates=gates), "gates")
+
+    rows = [[text(cell) for cell in row] for row in table.iter("tr")]
+    assert ["backup", "required", "passed", "It is young."] in rows
+    assert ["cdn", "warn", "failed", "It is disabled."] in rows
+    assert ["dns", "off", "off", "\N{EN DASH}"] in rows
 
 
 def test_tables_say_what_heads_what() -> None:

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from lambdas.release.request_rules import GateLevel, GateResult, GateStatus, ReleaseAsked
 from lambdas.reports.history_rules import History
 from lambdas.reports.rules import Evidence, tell
 from lambdas.reports.story import Decision, Figure, Story, Tone, Traffic, Weights
-from tests.builders import DEPLOYMENT, OPERATE, OTHER_ROLLBACK
+from tests.builders import DEPLOYMENT, NEW_VERSION, OPERATE, OTHER_ROLLBACK
 from tests.unit.reports.histories import (
     BEGAN,
     NOW,
@@ -316,3 +317,37 @@ def test_weights_begin_with_the_old_color() -> None:
     weights = story_of(shifted().end("Aborted"), rollback().switch_back().end("Succeeded")).weights
     assert [each.percent["blue"] for each in weights] == [100, 90, 0, 100]
     assert weights[0].at == BEGAN
+
+
+ASKED = ReleaseAsked(
+    RELEASE,
+    NEW_VERSION,
+    DEPLOYMENT,
+    "2026-03-01T10:00:00Z",
+    pushed_by="zoe",
+    emergency="nobody can log in",
+    skipped=("change_window", "backup"),
+    gates=(
+        GateResult("backup", GateLevel.REQUIRED, GateStatus.SKIPPED, "An emergency goes without it."),
+        GateResult("dns", GateLevel.OFF, GateStatus.OFF, ""),
+        GateResult("cdn", GateLevel.WARN, GateStatus.FAILED, "It is disabled."),
+    ),
+)
+
+
+def test_gates_are_told_with_who_pushed_and_who_skipped_them() -> None:
+    evidence = replace(evidence_of(promoted(), **promotion()), asked=ASKED)
+    story = tell(evidence, LINK, "receipts", "test")
+    assert dict(story.facts)["Pushed by"] == "zoe"
+    assert dict(story.facts)["Emergency"] == "nobody can log in (without change_window, backup)"
+    assert [(each.name, each.level, each.result, each.tone) for each in story.gates] == [
+        ("backup", "required", "skipped", Tone.WARNING),
+        ("dns", "off", "off", Tone.PLAIN),
+        ("cdn", "warn", "failed", Tone.BAD),
+    ]
+
+
+def test_release_from_before_there_were_gates_has_none() -> None:
+    story = story_of(promoted(), **promotion())
+    assert not story.gates
+    assert not {"Pushed by", "Emergency"} & dict(story.facts).keys()

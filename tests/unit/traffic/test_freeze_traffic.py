@@ -16,6 +16,7 @@ from lambdas.traffic import thaw_traffic as thawing
 from lambdas.traffic.freeze_rules import (
     EVERYTHING,
     ListenerRule,
+    OfRestore,
     Owner,
     conditions_of_freeze,
     listener_of,
@@ -98,12 +99,12 @@ def lease(record: ReleaseRecord) -> Lease:
 
 
 def freeze(lease: Lease, balancer: Balancer, restore_id: str = "r-1") -> list[str]:
-    wanted = freezing.Freeze(lease, "new", restore_id, at(3))
+    wanted = OfRestore(lease, "new", restore_id, at(3))
     return freezing.freeze_traffic(wanted, OWNER, balancer.routes)
 
 
 def thaw(lease: Lease, balancer: Balancer) -> int:
-    return thawing.thaw_traffic(thawing.Thaw(lease, "new", "r-1", at(9)), OWNER, balancer.routes)
+    return thawing.thaw_traffic(OfRestore(lease, "new", "r-1", at(9)), OWNER, balancer.routes)
 
 
 def test_freeze_answers_every_user_and_no_test(lease: Lease, balancer: Balancer, account: Account) -> None:

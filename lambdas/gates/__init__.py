@@ -1,0 +1,1 @@
+"""What alarms and metrics say about a release."""
