@@ -7,15 +7,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from cdk.push_settings import Ref, Repository, RepositoryId
+from cdk.push_settings import LISTENING, Ref, Repository, RepositoryId
 from cdk.setting_types import ARN, Place, Problem, SecretArn, SettingsError, Table, text
 from cdk.settings import EnvironmentSettings
 from cdk.settings_files import INGRESS, read_table
 
 GITHUB_ACTIONS = "token.actions.githubusercontent.com"
 """Who issues the tokens of GitHub Actions."""
-LISTENING = frozenset({"push", "tag"})
-"""With which `starts` an environment listens on the bus."""
 _MOST_REFS = 20
 _MOST_SECRETS = 2
 

@@ -8,11 +8,12 @@ from typing import Annotated, Any, Literal, Protocol
 from pydantic import Field
 
 from cdk.setting_types import BaseUrl, Problem, SecretArn, Service, Table, text
+from cdk.settings_files import INGRESS
 
 _LONGEST_RECONCILE_MINUTES = 60
+LISTENING = frozenset({"push", "tag"})
+"""With which `starts` an environment listens on the bus."""
 _BRANCHES, _TAGS = "refs/heads/", "refs/tags/"
-_INGRESS = "ingress"
-"""The one file beside environments that is none: it says where GitHub's webhooks arrive."""
 
 Repository = Annotated[
     str,
@@ -117,7 +118,7 @@ def the_one_before_is_there(settings: _Here, path: Path) -> Iterator[Problem]:
     Where no file but this one is in the folder, the other environment may be described elsewhere.
     """
     after = settings.pushes.after if settings.pushes else None
-    others = {each.stem: each for each in sorted(path.parent.glob("*.toml")) if each.stem not in {path.stem, _INGRESS}}
+    others = {each.stem: each for each in sorted(path.parent.glob("*.toml")) if each.stem not in {path.stem, INGRESS}}
     if after is None or after == settings.environment or not others:
         return
     if after not in others:

@@ -9,12 +9,11 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from cdk.names import PUSHED, RECONCILE, VALIDATED, Names
-from cdk.push_settings import GitHub, Pushes
+from cdk.push_settings import LISTENING, GitHub, Pushes
 from cdk.settings import EnvironmentSettings
 from cdk.triggers import StartRule, StatusRule, start_on_event, start_on_status
 from lambdas.github.push_rules import Source
 
-_STARTED_BY_PUSHES = ("push", "tag")
 _FIELDS = ("commit", "ref", "sender", "delivery", "pushed_at", "before", "repository_id", "deleted", "fork")
 
 _PUSHED = StartRule(
@@ -47,7 +46,7 @@ class ReleasePushes(Construct):
         lost_events: sqs.IQueue,
     ) -> None:
         super().__init__(scope, construct_id)
-        if pushes.starts in _STARTED_BY_PUSHES:
+        if pushes.starts in LISTENING:
             bus = events.EventBus.from_event_bus_arn(self, "Bus", Names(settings).github_bus_arn)
             start_on_event(
                 self, settings, _PUSHED, _pattern(settings, pushes, github), machine, lost_events=lost_events, bus=bus

@@ -13,9 +13,13 @@ MOST_EVENTS = 20_000
 """Of the 25,000 that an execution may have: https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"""
 _EVENTS_OF_A_LOOK = 9
 """A Task is entered, scheduled, started, ended and exited; a Choice and a Wait are entered and exited."""
-_EVENTS_OF_GATES = 30
-"""Three Tasks in a Parallel, which itself is entered, started, ended and exited; one that decides, a Choice, a Wait."""
-_EVENTS_WITHOUT_LOOPS = 1200
+_EVENTS_OF_GATES = 36
+"""
+Three Tasks in a Parallel, each with what answers in its place; the Parallel is entered, started, ended and exited.
+
+Then a Task that decides, a Choice and a Wait.
+"""
+_EVENTS_WITHOUT_LOOPS = 1500
 """More than all states of the deploy machine have, each entered once, and each Task tried as often as it may be."""
 
 

@@ -278,11 +278,9 @@ def _is_too_late(result: GateResult, look: Look, settings: GateSettings) -> bool
 
 
 def _again_at(result: GateResult, look: Look) -> str:
-    """Return when to look again: when the gate can open, or in a minute, but never in the past."""
+    """Return when to look again: when the gate can open, but not before a minute has passed."""
     soon = later(look.now, LOOK_AGAIN_SECONDS)
-    if not result.again_at:
-        return soon
-    return max(result.again_at, look.now, key=parse_moment)
+    return max(result.again_at or soon, soon, key=parse_moment)
 
 
 def _refusal(holding: Sequence[GateResult], look: Look) -> str:

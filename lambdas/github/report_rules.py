@@ -159,6 +159,8 @@ def seen_in(event: Mapping[str, Any]) -> Seen | None:
     out, and then the next look finds the release in the record.
     """
     detail = event.get("detail", {})
+    if not str(detail.get("stateMachineArn", "")).endswith("-deploy"):
+        return None  # another machine may be given a version by mistake, and releases nothing
     try:
         version = read_version(loads(detail.get("input") or "null"))
     except JSONDecodeError:

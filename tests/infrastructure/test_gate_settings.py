@@ -165,7 +165,7 @@ def test_longer_wait_is_part_of_the_longest_release(tmp_path: Path) -> None:
     short = load_edited(tmp_path, replacing("wait_minutes = 60", "wait_minutes = 10")).longest_release
     long = load_edited(tmp_path, replacing("wait_minutes = 60", "wait_minutes = 20")).longest_release
     assert long.seconds - short.seconds == 2 * 10 * 60  # before an approval, and after it
-    assert long.events - short.events == 2 * 10 * 30
+    assert long.events - short.events == 2 * 10 * 36
 
 
 @pytest.mark.parametrize("environment", ["production", "staging"])

@@ -248,14 +248,14 @@ MISTAKES = {
     ),
     "a release has more events than an execution may have": (
         replacing("bake_seconds = 1800", "bake_seconds = 108000"),
-        f"{TOO_LONG.format(147000, 29316)}{GATES}, {WAITS}, {HOOKS}, {BAKES.replace('4200', '110400')}, {PAUSE}",
+        f"{TOO_LONG.format(147000, 30336)}{GATES}, {WAITS}, {HOOKS}, {BAKES.replace('4200', '110400')}, {PAUSE}",
     ),
     "a release waits too long for a window": (
         lambda text: text.replace('"refuse"', '"wait"').replace(
             "rollback_window_seconds = 3600", "rollback_window_seconds = 108000"
         ),
         (
-            f"{TOO_LONG.format(148800, 29586)}release.rollback_window_seconds (108000 s), {GATES}, "
+            f"{TOO_LONG.format(148800, 30606)}release.rollback_window_seconds (108000 s), {GATES}, "
             f"{WAITS}, {HOOKS}, {BAKES}, {PAUSE}"
         ),
     ),

@@ -3,16 +3,20 @@
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cdk.assembly import SETTINGS_FOLDER
+from cdk.settings import EnvironmentSettings, load_settings
+from lambdas.gates.gate_rules import LOOK_AGAIN_SECONDS
 from lambdas.release.bake_rules import look_at_bake
 from lambdas.release.rules import Bake, Order, OrderAction, later, seconds_since
-from statemachines.plan import MOST_EVENTS, LongestRelease
+from statemachines.plan import CHECK_EVERY_SECONDS, MOST_EVENTS, LongestRelease
 from tests.statemachines.definitions import SHIPPED, Definition, following, read_definition, tasks
 
 ROOT = Path(__file__).parents[2]
@@ -55,10 +59,32 @@ def test_the_validator_sees_a_state_that_does_not_exist(definitions: dict[str, D
     assert "Nowhere" in validate(broken, tmp_path)
 
 
-@pytest.mark.parametrize("name", [" ".join(each) for each in SHIPPED])
+@pytest.mark.parametrize("name", [" ".join(each) for each in SHIPPED if each[1] != "deploy"])
 def test_the_longest_execution_fits_into_its_history(definitions: dict[str, Definition], name: str) -> None:
     """The fastest loop is gone round until the machine's time is up, and every Task is tried as often as it may be."""
     assert worst_case_events(definitions[name]) < MOST_EVENTS
+
+
+@pytest.mark.parametrize("settings", load_settings(SETTINGS_FOLDER), ids=lambda each: each.environment)
+def test_the_longest_release_fits_into_its_history(
+    definitions: dict[str, Definition], settings: EnvironmentSettings
+) -> None:
+    """Its loops come one after the other, each for as long as settings say."""
+    assert not list(uncounted_loops(definitions[f"{settings.environment} deploy"]))
+    assert settings.longest_release.events < MOST_EVENTS
+
+
+def uncounted_loops(release: Definition) -> Iterator[set[str]]:
+    """Yield each loop of a release that is faster, or makes more events, than settings count for one of its kind."""
+    nothing = LongestRelease(0, 0, 0, (), 0)
+    a_look = replace(nothing, snapshot_seconds=CHECK_EVERY_SECONDS).events - nothing.events
+    at_gates = replace(nothing, gates_seconds=LOOK_AGAIN_SECONDS).events - nothing.events
+    for seconds, loop in _loops(release):
+        gated = any(release["States"][each].get("TimestampPath") == "$.gated.again_at" for each in loop)
+        pause, most = (LOOK_AGAIN_SECONDS, at_gates) if gated else (CHECK_EVERY_SECONDS, a_look)
+        bakes = any(release["States"][each].get("TimestampPath") == "$.bake.again_at" for each in loop)
+        if sum(_events(release["States"][each]) for each in loop) > most or (seconds < pause and not bakes):
+            yield loop
 
 
 def worst_case_events(definition: Definition) -> int:
@@ -68,7 +94,7 @@ def worst_case_events(definition: Definition) -> int:
     An execution is in one loop at a time, so all of them together have no more than the one that makes most events in
     a second would have in all the time there is. A loop that counts itself goes round as often as it says.
     """
-    once = sum(_events(state, attempts=_attempts(state)) for state in definition["States"].values())
+    once = sum(_events(state, _attempts) for state in definition["States"].values())
     in_a_second = (
         sum(_events(definition["States"][each]) for each in loop) / seconds for seconds, loop in _loops(definition)
     )
@@ -78,9 +104,16 @@ def worst_case_events(definition: Definition) -> int:
     return once + counted + int(definition["TimeoutSeconds"] * max(in_a_second, default=0))
 
 
-def _events(state: dict[str, Any], attempts: int = 1) -> int:
-    """Entered and exited; a Task is scheduled, started and ended in every attempt."""
-    return 2 + (3 * attempts if state["Type"] == "Task" else 0)
+def _events(state: dict[str, Any], attempts: Callable[[dict[str, Any]], int] = lambda _: 1) -> int:
+    """
+    Entered and exited; a Task is scheduled, started and ended in every attempt.
+
+    A Parallel is started and ended, too, and has the events of all states in its branches.
+    """
+    if state["Type"] == "Parallel":
+        inside = [each for branch in state["Branches"] for each in branch["States"].values()]
+        return 4 + sum(_events(each, attempts) for each in inside)
+    return 2 + (3 * attempts(state) if state["Type"] == "Task" else 0)
 
 
 def _attempts(state: dict[str, Any]) -> int:
@@ -118,6 +151,7 @@ AWAITED_AGAIN_SECONDS = {
     "$.claim.again_at": 60,
     "$.environment.again_at": 60,
     "$.bake.again_at": 10,
+    "$.gated.again_at": LOOK_AGAIN_SECONDS,
 }
 """
 The shortest wait until a moment that a function names.
@@ -143,20 +177,19 @@ def test_settings_count_no_fewer_events_than_a_bake_makes(bake_seconds: int, pau
 
 def test_a_release_of_all_waits_has_no_more_events_than_settings_count(definitions: dict[str, Definition]) -> None:
     """What is counted without loops, counted once more in what ships."""
-    once = sum(
-        _events(state, attempts=_attempts(state)) for state in definitions["production deploy"]["States"].values()
-    )
+    once = sum(_events(state, _attempts) for state in definitions["production deploy"]["States"].values())
     assert once <= LongestRelease(0, 0, 0, (), 0).events
 
 
 def _reachable(definition: Definition, start: str) -> set[str]:
-    """Return the states behind a state on roads without an error."""
+    """Return the states behind a state on roads without an error; branches are inside of their Parallel."""
     found: set[str] = set()
     left = [start]
     while left:
         state = definition["States"][left.pop()]
-        caught = {each["Next"] for each in state.get("Catch", [])}
-        ahead = following(state) - caught - found
+        elsewhere = {each["Next"] for each in state.get("Catch", [])}
+        elsewhere |= {branch["StartAt"] for branch in state.get("Branches", [])}
+        ahead = following(state) - elsewhere - found
         found |= ahead
         left += ahead
     return found
@@ -165,7 +198,17 @@ def _reachable(definition: Definition, start: str) -> set[str]:
 def test_a_loop_without_a_pause_would_be_noticed(definitions: dict[str, Definition]) -> None:
     hurried = deepcopy(definitions["production deploy"])
     hurried["States"]["Wait for snapshot"]["Seconds"] = 1
+    assert list(uncounted_loops(hurried))
+    hurried = deepcopy(definitions["production restore-database"])
+    hurried["States"]["Wait for copy"]["Seconds"] = 1
     assert worst_case_events(hurried) > MOST_EVENTS
+
+
+def test_a_loop_with_more_states_would_be_noticed(definitions: dict[str, Definition]) -> None:
+    longer = deepcopy(definitions["production deploy"])
+    longer["States"]["Wait for snapshot"]["Next"] = "One more"
+    longer["States"]["One more"] = {"Type": "Pass", "Next": "Check snapshot"}
+    assert list(uncounted_loops(longer))
 
 
 def test_every_task_may_be_tried_again(definitions: dict[str, Definition]) -> None:

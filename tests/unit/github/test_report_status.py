@@ -158,7 +158,8 @@ def looks(minute: int, second: int = 0, detail: dict[str, Any] | None = None) ->
 def begins(given: object = None, status: str = "RUNNING") -> dict[str, Any]:
     """Return what an event says of the deployment's execution."""
     text = json.dumps({"version": COMMIT} if given is None else given)
-    return {"executionArn": DEPLOYMENT, "name": "one", "status": status, "input": text}
+    machine = DEPLOYMENT.removesuffix(":one").replace("execution", "stateMachine")
+    return {"executionArn": DEPLOYMENT, "stateMachineArn": machine, "name": "one", "status": status, "input": text}
 
 
 def claimed(record: ReleaseRecord, phase: Phase = Phase.PREPARING, version: str = COMMIT) -> Lease:
@@ -293,10 +294,18 @@ def test_an_input_that_is_no_release_is_none(given: object, github: FakeGitHub) 
 
 
 @pytest.mark.parametrize(
-    "detail", [{}, {"executionArn": ROLLBACK, "name": "two", "input": "{}"}, {"input": "{nonsense"}]
+    "detail",
+    [
+        {"input": "{}"},
+        {"input": "{nonsense"},
+        {
+            "executionArn": ROLLBACK,
+            "stateMachineArn": ROLLBACK.replace("execution", "stateMachine").removesuffix(":two"),
+        },
+    ],
 )
 def test_other_events_only_make_it_look(detail: dict[str, Any]) -> None:
-    assert looks(0, detail=detail) == {"told": [], "problems": []}
+    assert looks(0, detail={**begins(), **detail}) == {"told": [], "problems": []}
 
 
 def test_a_rollback_is_told_with_a_comment_once(record: ReleaseRecord, github: FakeGitHub) -> None:
