@@ -375,15 +375,19 @@ def _aim(row: Row) -> str:
     return f"{row.aim_seconds:g}: {'met usually' if row.took.usual <= row.aim_seconds else 'not met'}"
 
 
+def _environments(folder: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the templates of an assembly that have machines, each with its prefix: where pushes arrive, none runs."""
+    for path in sorted(folder.glob("Runback-*.template.json")):
+        template = json.loads(path.read_text(encoding="utf-8"))
+        if any(each["Type"] == "AWS::StepFunctions::StateMachine" for each in template["Resources"].values()):
+            yield path.name.removeprefix("Runback-").removesuffix(".template.json"), template
+
+
 def main(arguments: Sequence[str]) -> int:
     """Print the table of a cloud assembly; return 1 when a way can take too long, or nothing can be counted."""
     folder = Path(arguments[0] if arguments else "cdk.out")
     try:
-        rows = {
-            prefix: budget(json.loads(path.read_text(encoding="utf-8")), prefix)
-            for path in sorted(folder.glob("Runback-*.template.json"))
-            for prefix in [path.name.removeprefix("Runback-").removesuffix(".template.json")]
-        }
+        rows = {prefix: budget(template, prefix) for prefix, template in _environments(folder)}
     except BudgetError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -304,6 +304,12 @@ def test_folder_without_templates_fails(tmp_path: Path, capsys: pytest.CaptureFi
     assert "make synth" in capsys.readouterr().err
 
 
+def test_stack_without_machines_takes_no_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "Runback-shop-ingress.template.json").write_text('{"Resources": {}}', encoding="utf-8")
+    assert main(write(tmp_path, template(alarm(period=10)))) == 0
+    assert "ingress" not in capsys.readouterr().out
+
+
 def test_template_that_cannot_be_counted_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(write(tmp_path, template())) == 1
     assert "Nothing in shop-test" in capsys.readouterr().err
