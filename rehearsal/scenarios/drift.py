@@ -8,11 +8,17 @@ from rehearsal.scenarios.promises import (
     no_failed_requests,
 )
 from rehearsal.scenarios.scenario import NEW_VERSION, Scenario
-from rehearsal.stage import Stage
+from rehearsal.stage import Stage, Step
 
 
 def _release_onto_a_moved_listener(stage: Stage) -> None:
-    stage.move_listener({"blue": 70, "green": 30})
+    """At the last moment: users who meet an empty color for longer turn an alarm on, at which the gates stay shut."""
+
+    def move(step: Step) -> None:
+        if step.state == "Claim environment":
+            stage.move_listener({"blue": 70, "green": 30})
+
+    stage.on_step(move)
     release(stage)
 
 
@@ -26,7 +32,7 @@ def _move_the_listener_during_the_shift(stage: Stage) -> None:
 SCENARIOS = (
     Scenario(
         "drift",
-        "Somebody moved the listener by hand before the release: refused, nothing changed",
+        "Somebody has moved the listener by hand when the release claims it: refused, nothing changed",
         expected="refused",
         play=_release_onto_a_moved_listener,
         promises=(listener_left_to_the_human, green_is_as_it_was),
