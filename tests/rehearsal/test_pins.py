@@ -61,6 +61,7 @@ def test_without_a_safeguard_no_release_begins(assembly: Path, tmp_path: Path, w
     changed = changed_assembly(assembly, tmp_path / "cdk.out", SETTINGS.stack_name, without)
     with quiet_account(changed, tmp_path, "production") as quiet:
         deployment = quiet.stage.until_ended(quiet.stage.start_deployment({"version": NEW_VERSION}))
+        quiet.stage.until_all_ended()
 
     assert ("FAILED", "ReleaseAborted") == (deployment.status, deployment.error)
     assert named in str(deployment.cause)
