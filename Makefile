@@ -26,6 +26,14 @@ rehearse: .venv/ready cdk.out/manifest.json ## Rehearse a release on this machin
 scenarios: .venv/ready ## List what can be rehearsed
 	@$(PYTHON_IN_VENV) -m rehearsal list
 
+.PHONY: sweep
+sweep: .venv/ready cdk.out/manifest.json ## Break everything everywhere, count what holds, and write docs/evidence.md (half an hour; SEED=…)
+	@$(PYTHON_IN_VENV) -m rehearsal.sweep $(if $(SEED),--seed $(SEED))
+
+.PHONY: sweep-fast
+sweep-fast: .venv/ready cdk.out/manifest.json ## Break a sample of everything (a minute and a half; SEED=… draws another one)
+	@$(PYTHON_IN_VENV) -m rehearsal.sweep --fast $(if $(SEED),--seed $(SEED))
+
 .PHONY: synth
 synth: cdk.out/manifest.json ## Build the CloudFormation templates of all environments in cdk.out, without AWS
 
@@ -48,6 +56,11 @@ test-packaged: .venv/ready ## Play every scenario with real processes under real
 .PHONY: test-fast
 test-fast: .venv/ready ## Run the tests that rehearse nothing (under a minute)
 	@$(PYTHON_IN_VENV) -m pytest -n $(TEST_WORKERS) -m "not rehearsed" --ignore tests/oracles --ignore tests/browser
+
+# Not a part of `make check`: it takes long, and says more about tests than about what ships.
+.PHONY: mutation
+mutation: .venv/ready ## Make small mistakes in every rules.py, and count those that unit tests notice (10 min; ONLY=traffic tries one room, AGAIN=1 what survived the last time)
+	@$(PYTHON_IN_VENV) scripts/mutation.py --processes $(TEST_WORKERS) $(if $(ONLY),--only "$(ONLY)") $(if $(AGAIN),--again)
 
 .PHONY: lint
 lint: .venv/ready ## Check style and types (seconds)

@@ -37,9 +37,11 @@ from moto.stepfunctions.parser.asl.utils import json_path
 from rehearsal.account import Account, pretend_account
 from rehearsal.engine.calls import service_model
 from rehearsal.engine.needs import TABLE
+from rehearsal.engine.virtual import Chooser
 from rehearsal.modelled import InVirtualTime
 from rehearsal.permissions import judge_for
-from rehearsal.play import beside, perform
+from rehearsal.play import Conclude, beside, nothing_more, perform
+from rehearsal.report import Report
 from rehearsal.scenarios import OLD_VERSION, Scenario
 from rehearsal.settings import Settings
 from rehearsal.stage import Stage
@@ -112,18 +114,7 @@ class Original:
 
     def _play(self, scenario: Scenario, seed: int, folder: Path) -> Played:
         began = time.process_time()
-        account = self._in_copy(seed, folder)
-        stages: list[Stage] = []
-
-        def show(stage: Stage) -> AbstractContextManager[None]:
-            stages.append(stage)
-            return nullcontext()
-
-        try:
-            report = perform(scenario, account, self.staging, show, time.monotonic())
-        finally:
-            if scenario.circumstances.real_database:
-                account.database.remove_servers()  # a copy just ends, and leaves what is on disk
+        report = self.perform(scenario, seed, folder)
         broken = tuple(scenario.broken_promises(report))
         states: dict[str, list[list[str]]] = {}
         for execution in report.executions:
@@ -143,6 +134,28 @@ class Original:
             cpu_seconds=time.process_time() - began,
         )
 
+    def perform(
+        self,
+        scenario: Scenario,
+        seed: int,
+        folder: Path,
+        conclude: Conclude = nothing_more,
+        chooser: Chooser | None = None,
+    ) -> Report:
+        """
+        Play a scenario here, where this is a copy of the process: of the account, nothing is left as it was.
+
+        `chooser` decides who goes next, by the seed, if it is not to be as usual. `folder` is made anew.
+        """
+        if chooser is not None:
+            self.staging.choose_by(chooser)
+        account = self._in_copy(seed, folder)
+        try:
+            return perform(scenario, account, self.staging, _show_nobody, time.monotonic(), conclude)
+        finally:
+            if scenario.circumstances.real_database:
+                account.database.remove_servers()  # a copy just ends, and leaves what is on disk
+
     def _in_copy(self, seed: int, folder: Path) -> Account:
         """Let chance begin anew, and what is written go to a folder of the copy's own."""
         logs = folder / "logs"
@@ -152,6 +165,11 @@ class Original:
         self.account.functions.log_to(logs)
         others = {name: replace(each, folder=folder) for name, each in self.account.beside.items()}
         return replace(self.account, folder=folder, beside=others)
+
+
+def _show_nobody(stage: Stage) -> AbstractContextManager[None]:
+    del stage
+    return nullcontext()
 
 
 @contextmanager

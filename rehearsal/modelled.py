@@ -13,10 +13,10 @@ from moto.ec2.models import ec2_backends
 from rehearsal.circumstances import Circumstances
 from rehearsal.clock import Clock, TwoSpeedClock
 from rehearsal.engine import shortcuts
-from rehearsal.engine.calls import Calls
+from rehearsal.engine.calls import READS, Calls
 from rehearsal.engine.in_process import InProcess
 from rehearsal.engine.sandbox import Runtime
-from rehearsal.engine.virtual import VirtualTime
+from rehearsal.engine.virtual import Chooser, VirtualTime
 from rehearsal.model.applications import ModelApplications, ModelNetwork
 from rehearsal.model.data_plane import ModelDataPlane
 from rehearsal.model.health import probe_of
@@ -40,8 +40,6 @@ class Modelled:
     """Everything that is a process or a socket otherwise is an object, on the clock that hurries while all wait."""
 
     requests_per_second = 1.0
-    call_seconds = 0.0
-    """How long a function's request to AWS is under way."""
 
     def __init__(self, speeds: Speeds | None = None, patience_seconds: float = 150.0, seed: int = 0) -> None:
         self.speeds = speeds or Speeds()
@@ -157,12 +155,7 @@ class Modelled:
 
                 return open_doors
 
-            def travel(caller: str | None, service: str, action: str) -> None:
-                del service, action
-                if caller is not None and self.call_seconds:
-                    clock.sleep(self.call_seconds)
-
-            calls.add_journey(travel)
+            calls.add_journey(self._travel)
             calls.add_observer(fleet.observe)
             calls.add_observer(load_balancer.observe)
             self._data_plane, self._builds = data_plane, builds
@@ -223,6 +216,9 @@ class Modelled:
         finally:
             traffic.stop()
 
+    def _travel(self, caller: str | None, service: str, action: str) -> None:
+        """Let a request to AWS arrive at once."""
+
     def as_json(self) -> dict[str, Any]:
         """Return the speeds that were asked for."""
         return {"mode": "two-speed, modelled", "speeds": {"working": 1.0, **asdict(self.speeds)}}
@@ -236,6 +232,7 @@ class InVirtualTime(Modelled):
     """
 
     call_seconds = 0.02
+    """How long a function's request to AWS is usually under way."""
 
     def __init__(self, seed: int = 0, patience_seconds: float = 4 * 3600.0) -> None:
         super().__init__(patience_seconds=patience_seconds, seed=seed)
@@ -262,6 +259,15 @@ class InVirtualTime(Modelled):
         self.time.reseed(seed)
         self._data_plane.reseed(seed)
         self._builds.log_to(logs)
+
+    def choose_by(self, chooser: Chooser) -> None:
+        """Leave it to a chooser who goes next; to be said before `begin_anew`, which gives it the seed."""
+        self.time.choose_by(chooser)
+
+    def _travel(self, caller: str | None, service: str, action: str) -> None:
+        """Let a function's request be under way; that of anybody else is there at once."""
+        if caller is not None:
+            self.time.travel(caller, service, action, self.call_seconds, writes=not READS.match(action))
 
     def as_json(self) -> dict[str, Any]:
         """Return the seed, by which the rehearsal can be repeated."""

@@ -27,7 +27,8 @@ Conclude = Callable[[Report, Stage], object]
 """Is called at the end, while the account can still be asked."""
 
 
-def _nothing_more(report: Report, stage: Stage) -> None:
+def nothing_more(report: Report, stage: Stage) -> None:
+    """Conclude with nothing."""
     del report, stage
 
 
@@ -38,7 +39,7 @@ def play(
     folder: Path,
     show: Show,
     staging: Staging,
-    conclude: Conclude = _nothing_more,
+    conclude: Conclude = nothing_more,
 ) -> Report:
     """
     Rehearse a scenario and write its report. `folder` receives report.json, the raw samples and all logs.
@@ -75,7 +76,7 @@ def perform(
     staging: Staging,
     show: Show,
     started: float,
-    conclude: Conclude = _nothing_more,
+    conclude: Conclude = nothing_more,
 ) -> Report:
     """Play a scenario in an account that was built for it, once. `started` is when that began, `time.monotonic`."""
     for each in (account, *account.beside.values()):

@@ -529,7 +529,7 @@ def _accept(steps: Steps, clean_up: sfn.IStateMachine, endings: _Endings) -> sfn
     on_error(promote, endings.left_to_human, ListenerDrifted)
     on_error(promote, endings.rolled_back)
     on_error(resume, endings.lease_lost, LeaseLost)
-    on_error(resume, release)
+    on_error(resume, steps.page_scaling("Page about held scaling", _RELEASE_ID, then=release))
     on_error(release, endings.lease_lost, LeaseLost)
     on_error(release, endings.escalated)
     promote.next(resume).next(release).next(live)

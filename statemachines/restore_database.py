@@ -125,7 +125,16 @@ def _plan(steps: Steps, plan: RestorePlan, unbegun: sfn.IChainable, then: sfn.IC
         "RestoreNotPlanned",
         cause_path=sfn.JsonPath.format("{}: {}", at("$.Error"), at("$.Cause")),
     )
-    on_error(planned, unplanned, result_path="$")
+    tell = steps.tell(
+        "Tell that it could not be planned",
+        Kind.RESTORE_REFUSED.value,
+        release_id="",  # which one it is about is for the plan to say
+        failure=object_at("$"),
+        comment="A rollback may have begun it, so that nobody looks at this execution.",
+    )
+    on_error(planned, tell, result_path="$")
+    on_error(tell, unplanned, result_path=sfn.JsonPath.DISCARD)
+    tell.next(unplanned)
     asked = _ask(steps, plan, unbegun, then=then)
     question = steps.ask("What is to be restored?", "Follows the decision of the plan.")
     question.when(_decided(Choice.RESTORE), asked)

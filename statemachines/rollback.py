@@ -181,7 +181,7 @@ def _switch(steps: Steps, endings: _Endings, then: sfn.IChainable) -> sfn.IChain
     resume = _resume(steps, "Resume scaling", at("$.claim.color"))
     verified = _verify(steps, endings, then=resume)
     on_error(resume, endings.lease_lost, LeaseLost)
-    on_error(resume, then)
+    on_error(resume, steps.page_scaling("Page about held scaling", at("$.claim.release_id"), then))
     resume.next(then)
     for task in (switch, stop, settle):
         on_error(task, endings.lease_lost, LeaseLost)
@@ -378,7 +378,7 @@ def _finish(steps: Steps, clean_up: sfn.IStateMachine, endings: _Endings) -> sfn
     on_error(start, tell)
     on_error(tell, finished, result_path=sfn.JsonPath.DISCARD)
     on_error(resume, endings.lease_lost, LeaseLost)
-    on_error(resume, release)
+    on_error(resume, steps.page_scaling("Page about held scaling of live color", at("$.claim.release_id"), release))
     on_error(release, endings.lease_lost, LeaseLost)
     on_error(release, endings.escalated)
     tell.next(finished)

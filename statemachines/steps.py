@@ -181,6 +181,14 @@ class Steps:
         given = {"kind": kind, "release_id": release_id, "reason": reason, "failure": failure, "execution": EXECUTION}
         return self.task(name, "notices.notify", comment, given=given)
 
+    def page_scaling(self, name: str, release_id: str, then: State) -> tasks.LambdaInvoke:
+        """Tell that what serves has not got its bounds back, which costs money alone: nothing waits for a human."""
+        comment = "Tells the people on call what keeps the group that serves from scaling, and how to let it."
+        page = self.tell(name, "scaling_held", release_id, failure=object_at(FAILURE), comment=comment)
+        on_error(page, then, result_path=sfn.JsonPath.DISCARD)
+        page.next(then)
+        return page
+
     def release_environment(
         self, name: str, comment: str, holder: Given, phase: str, *, failure: object = NO_FAILURE, into: str = ""
     ) -> tasks.LambdaInvoke:

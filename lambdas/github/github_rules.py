@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
-from json import JSONDecodeError, dumps, loads
+from json import dumps, loads
 from re import fullmatch
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -144,6 +144,10 @@ class Reply:
     failure: str = ""
 
 
+_NO_JSON = (ValueError, RecursionError)
+"""What `loads` raises: for any other text, a number of more digits than Python reads, and what is nested too deeply."""
+
+
 def read_token(text: str) -> str:
     """
     Return the token of a secret's text.
@@ -152,7 +156,7 @@ def read_token(text: str) -> str:
     """
     try:
         given = loads(text)
-    except JSONDecodeError:
+    except _NO_JSON:
         given = None
     token = given.get("token") if isinstance(given, dict) else None
     if not isinstance(token, str) or fullmatch(r"[!-~]+", token) is None:
@@ -187,16 +191,21 @@ def _is_limited(reply: Reply) -> bool:
 
 def _seconds_to_wait(reply: Reply) -> int:
     """Return 0 where GitHub does not say how long. It says so in seconds, or by its own clock."""
-    if (after := reply.headers.get("retry-after", "")).isascii() and after.isdigit():
+    if _is_number(after := reply.headers.get("retry-after", "")):
         return int(after)
     reset = reply.headers.get("x-ratelimit-reset", "")
-    if reply.headers.get("x-ratelimit-remaining") != "0" or not (reset.isascii() and reset.isdigit()):
+    if reply.headers.get("x-ratelimit-remaining") != "0" or not _is_number(reset):
         return 0
     try:
         answered = parsedate_to_datetime(reply.headers.get("date", ""))
     except ValueError:
         return 0
     return max(0, int(reset) - int(answered.timestamp()))
+
+
+def _is_number(text: str) -> bool:
+    """Seconds have no more than twelve digits, not even since 1970."""
+    return fullmatch(r"[0-9]{1,12}", text) is not None
 
 
 _REMEDIES = {
@@ -221,7 +230,7 @@ def _message(reply: Reply) -> str:
     """Return GitHub's own words in one line, as far as they are printable."""
     try:
         given = loads(reply.text)
-    except JSONDecodeError:
+    except _NO_JSON:
         return ""
     said = given.get("message") if isinstance(given, dict) else None
     return one_line(said)[:_LONGEST_QUOTE] if isinstance(said, str) else ""
@@ -242,7 +251,7 @@ def read_json(what: str, text: str) -> Any:  # noqa: ANN401  GitHub's answers ar
     """Raise GitHubUnavailable for what is not JSON: a proxy's page, or an answer longer than is read."""
     try:
         return loads(text)
-    except JSONDecodeError as error:
+    except _NO_JSON as error:
         raise GitHubUnavailable(f"GitHub was to {what}, and its answer cannot be read.") from error
 
 
@@ -405,7 +414,7 @@ def _release_of(payload: Any) -> str:  # noqa: ANN401
     if isinstance(payload, str):
         try:
             payload = loads(payload)
-        except JSONDecodeError:
+        except _NO_JSON:
             return ""
     return _text(payload, "release_id")
 
@@ -442,7 +451,8 @@ def read_revert(what: str, given: Any) -> str:  # noqa: ANN401
 
     GraphQL answers 200 for a refusal, too.
     """
-    errors: Sequence[Any] = (given.get("errors") if isinstance(given, dict) else None) or ()
+    found = given.get("errors") if isinstance(given, dict) else None
+    errors: Sequence[Any] = found if isinstance(found, list) else ()
     if any(_text(error, "type") == "RATE_LIMITED" for error in errors):
         raise GitHubUnavailable(f"GitHub will not {what} now: too much was asked of it.")
     if errors:

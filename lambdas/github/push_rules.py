@@ -20,6 +20,7 @@ from lambdas.release.rules import (
     as_timestamp,
     check_deploy_claim,
     describe_json,
+    is_moment,
     later,
     parse_moment,
     read_request,
@@ -281,16 +282,9 @@ def _problem_of_fields(given: Mapping[str, Any]) -> str:
             f"Field 'commit' must be a whole git commit of 40 lower-case hexadecimal digits,"
             f" but it is {describe_json(commit)}."
         )
-    if "pushed_at" in given and not _is_moment(given["pushed_at"]):
+    if "pushed_at" in given and not is_moment(given["pushed_at"]):
         return f"Field 'pushed_at' must be a moment with its time zone, but it is {describe_json(given['pushed_at'])}."
     return ""
-
-
-def _is_moment(text: str) -> bool:
-    try:
-        return parse_moment(text).tzinfo is not None
-    except ValueError:
-        return False
 
 
 def _why_not_after(environment: str, settings: PushSettings) -> str:

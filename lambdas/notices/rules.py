@@ -47,6 +47,7 @@ class Kind(StrEnum):
     RESTORE_GIVEN_UP = "restore_given_up"
     RESTORE_FROZEN = "restore_frozen"
     CAPACITY_HELD = "capacity_held"
+    SCALING_HELD = "scaling_held"
     PUSH_FAILED = "push_failed"
     GATES_FAILED = "gates_failed"
     GATES_WARNED = "gates_warned"
@@ -103,6 +104,7 @@ _HEADLINES: Mapping[Kind, str] = {
     Kind.RESTORE_GIVEN_UP: "The restore before {release_id} was given up, traffic flows",
     Kind.RESTORE_FROZEN: "ACTION NEEDED: TRAFFIC IS FROZEN, restore of {release_id}",
     Kind.CAPACITY_HELD: "ACTION NEEDED: capacity is held after a restore ({release_id})",
+    Kind.SCALING_HELD: "ACTION NEEDED: what serves cannot scale ({release_id})",
     Kind.PUSH_FAILED: "ACTION NEEDED: pushes are not released",
     Kind.GATES_FAILED: "Release {release_id} did not pass its gates, nothing changed",
     Kind.GATES_WARNED: "Release {release_id} goes on in spite of warnings",
@@ -248,6 +250,12 @@ _ADVICE: Mapping[Kind, str] = {
         " actions. How large each may be stands in the record, in the item release#{release_id}, as held_capacity. Give"
         " each its bounds back with aws autoscaling update-auto-scaling-group, and let it go on with aws autoscaling"
         " resume-processes --scaling-processes ScheduledActions."
+    ),
+    Kind.SCALING_HELD: (
+        "Traffic is where it should be, and nothing fails for it: but the group that serves cannot scale in, nor run"
+        " its scheduled actions. How large it may be stands in the record, in the item release#{release_id}, in"
+        " rollback_point as capacity. Give it its bounds back with aws autoscaling update-auto-scaling-group, and let"
+        " it go on with aws autoscaling resume-processes --scaling-processes ScheduledActions."
     ),
     Kind.PUSH_FAILED: (
         "What serves is not affected, and what waits is written down. Once the cause above is removed, start"

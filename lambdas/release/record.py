@@ -106,12 +106,13 @@ class ReleaseRecord:
         """
         Take the environment over from what was observed, in one conditional write.
 
-        A `live` item and what else there is to write (`also`) are written with it, or not at all. Raises
-        EnvironmentBusy when somebody else claimed in between.
-        A claim whose answer was lost is recognised.
+        What was observed has decided on the claim: holder, phase and intents count, not only the token. A `live` item
+        and what else there is to write (`also`) are written with it, or not at all. Raises EnvironmentBusy when
+        somebody else claimed in between, or the holder went on to another phase or intent. A claim whose answer was
+        lost is recognised.
         """
         claimed = replace(wanted, token=observed.token + 1)
-        put = self._conditional_put(claimed, observed.token)
+        put = self._conditional_put(claimed, observed)
         try:
             writes = [*([self._put("live", _plain(live))] if live else []), *also]
             if writes:
@@ -400,16 +401,30 @@ class ReleaseRecord:
             }
         }
 
-    def _conditional_put(self, work: Work, observed_token: int) -> "PutTypeDef":
-        """Return the request that replaces the lease item, if its token is the observed one; 0 means no item."""
+    def _conditional_put(self, work: Work, observed: Work) -> "PutTypeDef":
+        """
+        Return the request that replaces the lease item, if it is in all that decides what it was observed to be.
+
+        The token alone would not do: with the same one, its holder may have shifted traffic since, so that what was to
+        be aborted is to be rolled back, and settle would take the holder's late write for a human's.
+        """
         put: PutTypeDef = {
             "TableName": self.table,
             "Item": to_dynamodb({**self.plain_key("lease"), **_plain(work)}),
-            "ConditionExpression": "#token = :observed" if observed_token else "attribute_not_exists(#token)",
+            "ConditionExpression": "attribute_not_exists(#token)",
             "ExpressionAttributeNames": {"#token": "token"},
         }
-        if observed_token:
-            put["ExpressionAttributeValues"] = {":observed": {"N": str(observed_token)}}
+        if observed.token == 0:
+            return put
+        decisive: Item = {"token": observed.token, "holder": observed.holder, "phase": observed.phase}
+        if observed.intents:  # the first one comes with a phase of its own
+            decisive["intents"] = observed.intents
+        conditions = [
+            f"#{name} = :{name}" if value else f"attribute_not_exists(#{name})" for name, value in decisive.items()
+        ]
+        put["ConditionExpression"] = " AND ".join(conditions)
+        put["ExpressionAttributeNames"] = {f"#{name}": name for name in decisive}
+        put["ExpressionAttributeValues"] = to_dynamodb({f":{name}": value for name, value in decisive.items() if value})
         return put
 
     def _put(self, item: str, attributes: Item) -> "TransactWriteItemTypeDef":

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
-from json import JSONDecodeError, loads
+from json import loads
 from re import fullmatch
 from typing import Any, Self
 
@@ -94,6 +94,16 @@ class OrderAction(StrEnum):
 def parse_moment(text: str) -> datetime:
     """Read a moment as Step Functions writes it, such as "2026-01-02T03:04:05.678Z"."""
     return datetime.fromisoformat(text)
+
+
+def is_moment(text: str) -> bool:
+    """Say whether a text is a moment that can be compared with others: with its zone, and not at the end of time."""
+    try:
+        moment = parse_moment(text)
+        moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return False
+    return moment.tzinfo is not None
 
 
 def later(moment: str, seconds: int) -> str:
@@ -707,7 +717,9 @@ def explain_failure(failure: Mapping[str, Any]) -> str:
     error, cause = failure.get("Error", "Unknown"), failure.get("Cause", "")
     try:
         details = loads(cause)
-    except JSONDecodeError:
+    except (ValueError, RecursionError):  # also a number of too many digits, and what is nested too deeply
         details = None
     message = details.get("errorMessage", "") if isinstance(details, dict) else cause
+    if not isinstance(message, str):  # anybody can type a cause
+        message = cause
     return f"{error}: {message[:_LONGEST_CAUSE]}" if message else str(error)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC
 from enum import StrEnum
 from typing import Any
 
@@ -17,7 +16,7 @@ from lambdas.release.rules import (
     describe_json,
     explain_failure,
     frozen_by,
-    parse_moment,
+    is_moment,
     seconds_since,
 )
 from lambdas.rollback.alarm_rules import UNASKED, AlarmEvent, CriticalAlarms, Refusal, refuse_alarm
@@ -210,10 +209,9 @@ def _problem_of_alarm(given: Mapping[str, str]) -> str:
     for name in ("alarm", "changed_at"):
         if not given.get(name):
             return f"Field {name!r} is missing: source {Source.ALARM} is about one alarm."
-    try:
-        parse_moment(given["changed_at"]).astimezone(UTC)
-    except ValueError:
-        return f"Field 'changed_at' must be a moment, but it is {describe_json(given['changed_at'])}."
+    if not is_moment(given["changed_at"]):
+        found = describe_json(given["changed_at"])
+        return f"Field 'changed_at' must be a moment with its time zone, but it is {found}."
     return ""
 
 

@@ -15,6 +15,7 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Self, cast
 
+from botocore.exceptions import ConnectionClosedError
 from botocore.model import OperationNotFoundError
 from moto.core.errors import COMMON_ERROR_CODES
 from moto.core.exceptions import ServiceException
@@ -90,6 +91,7 @@ class _Refused(ServiceException):
 Observer = Callable[[Call], None]
 AnswerObserver = Callable[[Call, Reply], None]
 Interceptor = Callable[[Call], Refusal | None]
+Loser = Callable[[Call], bool]
 Journey = Callable[[str | None, str, str], None]
 """Is told the calling function, the service and the action; returns when the call has arrived."""
 
@@ -112,6 +114,7 @@ class Calls:
         self._observers: list[Observer] = []
         self._answer_observers: list[AnswerObserver] = []
         self._interceptors: list[Interceptor] = []
+        self._losers: list[Loser] = []
         self._journeys: list[Journey] = []
         self._moto_call_action = BaseResponse.call_action
         self._storage = Storage(self._answer)
@@ -159,6 +162,14 @@ class Calls:
         """Ask `interceptor` before every call; its refusal is answered and the call is not made."""
         self._interceptors.append(interceptor)
 
+    def add_loser(self, loser: Loser) -> None:
+        """
+        Ask `loser` of every answer to a function whether it is lost: the call was made, and the connection is closed.
+
+        To the function this looks as botocore has it: an error of the connection, which is no ClientError.
+        """
+        self._losers.append(loser)
+
     def add_journey(self, journey: Journey) -> None:
         """Let calls take their time to arrive: `journey` may wait on the clock, for nothing is locked meanwhile."""
         self._journeys.append(journey)
@@ -177,6 +188,8 @@ class Calls:
                 for answer_observer in self._answer_observers:
                     answer_observer(call, reply)
                 call.answered = self._clock.stamp()
+        if call.caller is not None and any(loser(call) for loser in self._losers):
+            raise ConnectionClosedError(endpoint_url=f"https://{service}.amazonaws.com/")
         return reply
 
     def _begin(self, response: BaseResponse, service: str, action: str) -> Call:

@@ -4,7 +4,7 @@ import json
 import re
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -44,10 +44,21 @@ class Delivery:
     rule: str
     target: str
     event: Event
-    outcome: Literal["delivered", "dead letter", "dropped", "stopped"]
+    outcome: Literal["delivered", "dead letter", "dropped", "stopped", "lost"]
     attempts: int
     error: str | None = None
     """EventBridge's code for the last failure, such as NO_RESOURCE."""
+
+
+@dataclass(frozen=True)
+class Late:
+    """It is delivered so many simulated seconds after it could have been."""
+
+    seconds: float
+
+
+Courier = Callable[[str], Literal["twice", "lost"] | Late | None]
+"""Is told the rule of a delivery, and says what becomes of it; None: it is delivered as it should be."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +79,7 @@ class EventBus:
 
     def __init__(self, clock: Clock, *, account: str, session: boto3.Session) -> None:
         self.deliveries: list[Delivery] = []
+        self._couriers: list[Courier] = []
         self._clock = clock
         self._account = account
         self._region = str(session.region_name)
@@ -138,6 +150,10 @@ class EventBus:
         self.stop()
         self.uninstall()
 
+    def add_courier(self, courier: Courier) -> None:
+        """Ask `courier` about every delivery to a target: AWS delivers at least once, and some events at best."""
+        self._couriers.append(courier)
+
     def put(self, event: Event) -> None:
         """Deliver an AWS service's event through the default bus; id, time, account and region are filled in."""
         complete = self._complete(event)
@@ -182,13 +198,27 @@ class EventBus:
             if _is_archive(target):
                 _archive(rule, event)
                 continue
-            self._start_thread(self._deliver, (rule, target, event), f"{rule.name} to {target['Arn']}")
+            self._start_thread(self._carry, (rule, target, event), f"{rule.name} to {target['Arn']}")
 
     def _start_thread(self, work: Any, arguments: tuple[Any, ...], name: str) -> None:
         thread = self._clock.thread(work, arguments, name=name, daemon=True)
         with self._lock:
             self._threads = [*filter(threading.Thread.is_alive, self._threads), thread]
             thread.start()
+
+    def _carry(self, rule: Rule, target: Mapping[str, Any], event: Event) -> None:
+        """Deliver, or whatever a courier makes of it."""
+        for courier in self._couriers:
+            match courier(rule.name):
+                case "lost":
+                    at = self._clock.seconds()
+                    self.deliveries.append(Delivery(at, rule.name, target["Arn"], event, "lost", attempts=0))
+                    return
+                case "twice":
+                    self._start_thread(self._deliver, (rule, target, event), f"{rule.name} again to {target['Arn']}")
+                case Late(seconds) if self._stopping.wait(seconds):
+                    return
+        self._deliver(rule, target, event)
 
     def _deliver(self, rule: Rule, target: Mapping[str, Any], event: Event) -> None:
         """Send until it works, a limit of the retry policy is reached, or nothing can make it work."""

@@ -17,7 +17,7 @@ from moto.awslambda.responses import LambdaResponse
 
 from rehearsal.clock import Clock
 from rehearsal.engine.calls import Calls, Reply, access_key_of
-from rehearsal.engine.sandbox import FunctionVersion, Outcome, Runtime, Sandbox, exited
+from rehearsal.engine.sandbox import FunctionVersion, Outcome, Runtime, Sandbox, exited, timed_out
 
 LATEST = "$LATEST"
 ASYNC_RETRY_SECONDS = (60.0, 120.0)
@@ -33,8 +33,13 @@ OutcomeObserver = Callable[[str, Outcome], None]
 LimitObserver = Callable[[str], None]
 UrlObserver = Callable[[str, int], None]
 
-Moment = Literal["before its work", "after its work"]
-"""When an invocation is killed: in both cases who invoked it cannot know whether it has done anything."""
+Moment = Literal["before its work", "after its work", "in time"]
+"""
+When an invocation is killed: who invoked it cannot know whether it has done anything.
+
+"In time" is when its time-out is over: it has done its work, and hangs.
+"""
+Killer = Callable[[str], Moment | None]
 
 
 class TooManyRequests(LambdaClientError):
@@ -84,6 +89,7 @@ class FunctionService:
         self._running: Counter[str] = Counter()
         self._asynchronous: list[threading.Thread] = []
         self._crashes: dict[str, Moment] = {}
+        self._killers: list[Killer] = []
         self._stand_ins: dict[str, StandIn] = {}
         self._stopped = False
         self._stopping = clock.event()
@@ -146,6 +152,11 @@ class FunctionService:
         """Freeze what `$LATEST` is now: later changes to the function do not reach this version."""
         self._versions[name, version] = replace(self._versions[name, LATEST], version=version)
 
+    def redeploy(self, changed: Callable[[FunctionVersion], FunctionVersion]) -> None:
+        """Let every version be what `changed` makes of it, from its next invocation on; one that is another is cold."""
+        with self._lock:
+            self._versions = {key: changed(version) for key, version in self._versions.items()}
+
     def invoke(
         self, name: str, payload: bytes, qualifier: str | None = None, *, reserved: int | None = None
     ) -> tuple[bytes, str | None]:
@@ -177,6 +188,10 @@ class FunctionService:
         """Let the function's next invocation end as if its machine had failed."""
         with self._lock:
             self._crashes[name] = moment
+
+    def add_killer(self, killer: Killer) -> None:
+        """Ask `killer` before every invocation, by the function's name, whether and when to kill it."""
+        self._killers.append(killer)
 
     def logs(self, name: str) -> str:
         """What the function has printed so far, with Lambda's START and REPORT lines."""
@@ -269,12 +284,19 @@ class FunctionService:
     def _invoke(self, sandbox: Sandbox, event: bytes, arn: str) -> Outcome:
         with self._lock:
             crash = self._crashes.pop(sandbox.function.name, None)
+        for killer in self._killers:
+            crash = killer(sandbox.function.name) or crash
         if crash is None:
             return sandbox.invoke(event, arn)
-        if crash == "after its work":
+        began = self._clock.seconds()
+        if crash != "before its work":
             sandbox.invoke(event, arn)
         sandbox.kill()
-        return exited("signal: killed")
+        if crash != "in time":
+            return exited("signal: killed")
+        left = sandbox.function.timeout_seconds - (self._clock.seconds() - began)
+        self._clock.sleep(max(0.0, left))
+        return timed_out(sandbox.function.timeout_seconds)
 
     def _admit(self, name: str, reserved: int | None) -> None:
         with self._lock:

@@ -273,9 +273,8 @@ class ProcessSandbox:
                 return exited(self._how_it_exited(), request_id)
             case _:
                 self.kill()
-                message = f"Task timed out after {self.function.timeout_seconds:.2f} seconds"
-                self._on_line(f"{request_id} {message}")
-                return _failure("Sandbox.Timedout", message, request_id)
+                self._on_line(f"{request_id} Task timed out after {self.function.timeout_seconds:.2f} seconds")
+                return timed_out(self.function.timeout_seconds, request_id)
 
     def _how_it_exited(self) -> str:
         code = self._process.returncode
@@ -296,6 +295,11 @@ def exited(how: str, request_id: str = "") -> Outcome:
     """What is known of a function whose process ended: "exit status 1", "signal: killed", or "" for no reason."""
     message = f"Runtime exited with error: {how}" if how else "Runtime exited without providing a reason"
     return _failure("Runtime.ExitError", message, request_id)
+
+
+def timed_out(seconds: float, request_id: str = "") -> Outcome:
+    """What is known of a function that did not end within its time-out."""
+    return _failure("Sandbox.Timedout", f"Task timed out after {seconds:.2f} seconds", request_id)
 
 
 def _failure(error_type: str, message: str, request_id: str) -> Outcome:

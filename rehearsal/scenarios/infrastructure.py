@@ -29,7 +29,7 @@ _CUT_OFF_SECONDS = 5.0
 _COMPUTE = "module.compute"
 _CONNECTION_RIGHT = "codeconnections:GetConnectionToken"
 _INGRESS = [{"from_port": port, "to_port": port, "protocol": "tcp"} for port in (8080, 9090)]
-_GROWN: Mapping[str, Values] = {
+GROWN: Mapping[str, Values] = {
     SECURITY_GROUP: {"ingress": _INGRESS},
     QUEUE: {"name": "thumbnails"},
     BUCKET: {"force_destroy": True},
@@ -187,7 +187,7 @@ SCENARIOS = (
             _built("plan SUCCEEDED", "apply SUCCEEDED"),
             _applied(SECURITY_GROUP, QUEUE, BUCKET),
         ),
-        circumstances=Circumstances(commits={NEW_VERSION: _GROWN}),
+        circumstances=Circumstances(commits={NEW_VERSION: GROWN}),
     ),
     Scenario(
         "plan-touches-listener",
@@ -205,7 +205,7 @@ SCENARIOS = (
             _applied(),
             _page_says(LISTENER),
         ),
-        circumstances=Circumstances(commits={NEW_VERSION: {**_GROWN, **_LISTENS_OTHERWISE}}),
+        circumstances=Circumstances(commits={NEW_VERSION: {**GROWN, **_LISTENS_OTHERWISE}}),
     ),
     Scenario(
         "plan-fails",
@@ -237,7 +237,7 @@ SCENARIOS = (
             executions_ended("deploy", "SUCCEEDED", "SUCCEEDED"),
             executions_ended("rollback", "SUCCEEDED"),
         ),
-        circumstances=Circumstances(commits={NEW_VERSION: _GROWN}),
+        circumstances=Circumstances(commits={NEW_VERSION: GROWN}),
     ),
     Scenario(
         "infrastructure-stays",
@@ -253,7 +253,7 @@ SCENARIOS = (
             _page_says(LISTENER, _WAY_BACK),
             human_was_paged,
         ),
-        circumstances=Circumstances(commits={NEW_VERSION: _GROWN}),
+        circumstances=Circumstances(commits={NEW_VERSION: GROWN}),
     ),
     Scenario(
         "infrastructure-follows",
@@ -267,7 +267,7 @@ SCENARIOS = (
             _page_says(_WAY_BACK),
             executions_ended("rollback", "SUCCEEDED", "SUCCEEDED"),
         ),
-        circumstances=Circumstances(commits={NEW_VERSION: _GROWN}),
+        circumstances=Circumstances(commits={NEW_VERSION: GROWN}),
     ),
     Scenario(
         "apply-fails",
@@ -280,7 +280,7 @@ SCENARIOS = (
             _applied(SECURITY_GROUP, QUEUE),
             _page_says(_WAY_BACK),
         ),
-        circumstances=Circumstances(commits={NEW_VERSION: _GROWN}),
+        circumstances=Circumstances(commits={NEW_VERSION: GROWN}),
     ),
     Scenario(
         "plan-overtaken",
@@ -288,7 +288,7 @@ SCENARIOS = (
         expected="aborted",
         play=_overtake,
         promises=(*_ABORTED, _built("plan SUCCEEDED", "apply FAILED"), _applied(), because("InfrastructureFailed")),
-        circumstances=Circumstances(commits={NEW_VERSION: _GROWN}),
+        circumstances=Circumstances(commits={NEW_VERSION: GROWN}),
     ),
     Scenario(
         "abort-during-apply",
@@ -302,7 +302,7 @@ SCENARIOS = (
             _nothing_was_undone_under_it,
             _page_says(_WAY_BACK),
         ),
-        circumstances=Circumstances(commits={NEW_VERSION: _GROWN}),
+        circumstances=Circumstances(commits={NEW_VERSION: GROWN}),
     ),
     Scenario(
         "apply-begun-twice",
@@ -315,7 +315,7 @@ SCENARIOS = (
             _infrastructure_of(NEW_VERSION),
             _built("plan SUCCEEDED", "apply SUCCEEDED"),
         ),
-        circumstances=Circumstances(commits={NEW_VERSION: _GROWN}),
+        circumstances=Circumstances(commits={NEW_VERSION: GROWN}),
     ),
     Scenario(
         "apply-unrecorded",
@@ -328,6 +328,6 @@ SCENARIOS = (
             _nothing_was_undone_under_it,
             _page_says(_WAY_BACK),
         ),
-        circumstances=Circumstances(commits={NEW_VERSION: _GROWN}),
+        circumstances=Circumstances(commits={NEW_VERSION: GROWN}),
     ),
 )

@@ -141,6 +141,7 @@ ROADS: Mapping[str, tuple[Road, ...]] = {
         Road("Approval not recorded", {"Wait for approval": REJECTED, "Record rejection": UNFORESEEN}),
         Road("Release is live", given=UNASKED),
         Road("Release is live", {"Start clean-up": UNFORESEEN}),
+        Road("Release is live", {"Resume scaling": UNFORESEEN}),
         Road("Release is live", {"Check migrations": [{"ready": False}, {"ready": True}]}, MIGRATING),
         Road("Release is live", given=BREAKING),
         Road("Release held", {"Judge at 100 %": error(ReleaseUnhealthy)}, BREAKING),
@@ -176,6 +177,7 @@ ROADS: Mapping[str, tuple[Road, ...]] = {
     "rollback": (
         Road("Rolled back", {"Settle listener": [{"settled": False}, {"settled": True}]}),
         Road("Rolled back", {"Smoke check old version": error(SmokeCheckFailed)}),
+        Road("Rolled back", {"Resume scaling": UNFORESEEN}),
         Road("Aborted", {"Claim rollback": claimed("abort")}),
         Road("Aborted", {"Claim rollback": claimed("abort"), "Look at migrations": [MIGRATES, SCHEMA_CHANGED]}),
         Road("Held for a human", {"Claim rollback": claimed("hold")}),
@@ -203,6 +205,10 @@ ROADS: Mapping[str, tuple[Road, ...]] = {
         Road("Infrastructure is not back", {"Claim rollback": ALONE, "Check old plan": error(PlanRefused)}),
         Road("Release was live already", {"Claim rollback": claimed("finish")}),
         Road("Release was live already", {"Claim rollback": claimed("finish"), "Start clean-up": UNFORESEEN}),
+        Road(
+            "Release was live already",
+            {"Claim rollback": claimed("finish"), "Resume scaling of live color": UNFORESEEN},
+        ),
         Road("Clean-up given up", {"Claim rollback": claimed("let_go")}),
         Road("Escalated", {"Claim rollback": claimed("escalate")}),
         Road("Rollback not possible", {"Claim rollback": claimed("impossible")}),

@@ -553,9 +553,12 @@ def test_a_rollback_that_cannot_be_started_is_paged_with_what_failed_first(accou
 
 
 def test_a_live_release_is_not_taken_back_because_scaling_could_not_be_resumed(account: Machines) -> None:
-    """It keeps too many instances, which is no harm to anybody."""
+    """It keeps too many instances, which harms nobody, and which nobody would notice: a human is told."""
     run = account.run("deploy", {"Resume scaling": UNFORESEEN})
 
+    assert run.after("Resume scaling")[:2] == ["Page about held scaling", "Release environment"]
+    assert run.given("Page about held scaling")["kind"] == "scaling_held"
+    assert run.given("Page about held scaling")["failure"]["Error"] == "KeyError"
     assert run.entered[-1] == "Release is live"
 
 

@@ -12,7 +12,7 @@ from lambdas.errors import (
     WritersNotFenced,
 )
 from tests.statemachines.definitions import golden, tasks
-from tests.statemachines.machines import RESTORE_LEASE, UNANSWERED, Answer, Machines, Run, counted, planned
+from tests.statemachines.machines import RESTORE_LEASE, UNANSWERED, UNFORESEEN, Answer, Machines, Run, counted, planned
 from tests.statemachines.roads import OF_ANOTHER_ACCOUNT, REJECTED, WRITING, error
 
 ENDINGS = {
@@ -313,6 +313,15 @@ def test_what_serves_is_held_before_nobody_comes_and_until_metrics_show_users_ag
     assert restored.given("Give capacity back") == HELD
     waited = golden("restore-database")["States"]["Wait for metrics of users"]["Seconds"]
     assert waited >= 300, "a group with basic monitoring tells its load every five minutes"
+
+
+def test_a_restore_that_cannot_be_planned_is_told(account: Machines) -> None:
+    """A rollback may have begun it: nobody looks at it then, and nobody would be asked for an approval."""
+    run = account.run("restore-database", {"Plan restore": UNFORESEEN})
+
+    assert run.given("Tell that it could not be planned")["kind"] == "restore_refused"
+    assert run.given("Tell that it could not be planned")["failure"]["Error"] == "KeyError"
+    assert run.ending[:2] == ("FAILED", "RestoreNotPlanned")
 
 
 def test_capacity_that_cannot_be_given_back_is_told_and_ends_no_restore(account: Machines) -> None:

@@ -228,7 +228,8 @@ def test_a_rollback_is_recorded_even_if_scaling_cannot_be_resumed(account: Machi
     """Too many instances are no harm to anybody; a record that names the wrong version is."""
     run = account.run("rollback", {"Resume scaling": UNFORESEEN})
 
-    assert run.after("Resume scaling")[0] == "Look at applies"
+    assert run.after("Resume scaling")[:2] == ["Page about held scaling", "Look at applies"]
+    assert run.given("Page about held scaling")["kind"] == "scaling_held"
     assert run.entered[-1] == "Rolled back"
 
 
@@ -287,6 +288,7 @@ def test_a_release_that_is_promoted_is_only_brought_to_its_end(account: Machines
 def test_a_promoted_release_is_brought_to_its_end_even_if_scaling_cannot_be_resumed(account: Machines) -> None:
     run = deciding(account, Action.FINISH, **{"Resume scaling of live color": UNFORESEEN})
 
+    assert run.given("Page about held scaling of live color")["kind"] == "scaling_held"
     assert run.entered[-3:] == ["Release environment", "Start clean-up", "Release was live already"]
 
 

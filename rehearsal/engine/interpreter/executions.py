@@ -12,6 +12,7 @@ from moto.stepfunctions.parser.api import (
     ExecutionStatus,
     HistoryEventType,
 )
+from moto.stepfunctions.parser.asl.component.state.exec.state_parallel.branch_worker import BranchWorker
 from moto.stepfunctions.parser.asl.component.state.state import CommonStateField
 from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.asl.eval.event.event_manager import EventHistoryContext, EventManager
@@ -190,6 +191,25 @@ def stopping_works_at_once(patches: Patches, interpreter: Interpreter) -> None:
     patches.set(StepFunctionResponse, "stop_execution", stop_execution)
 
 
+def a_branch_that_was_stopped_does_not_begin(patches: Patches, _: Interpreter) -> None:
+    """
+    Let a branch whose execution was stopped before its first turn do nothing.
+
+    AWS: StopExecution ends the execution wherever it is.
+    https://docs.aws.amazon.com/step-functions/latest/apireference/API_StopExecution.html
+    moto: the branch's thread begins all the same, and dies of an error.
+    """
+    begin = BranchWorker._thread_routine
+
+    def begin_if_running(self: BranchWorker) -> None:
+        if self.env.is_running():
+            begin(self)
+        else:
+            self._branch_worker_comm.on_terminated(env=self.env)
+
+    patches.set(BranchWorker, "_thread_routine", begin_if_running)
+
+
 def timed_out_executions_have_a_stop_date(patches: Patches, _: Interpreter) -> None:
     """
     Give the stop date of executions that timed out, too.
@@ -239,6 +259,7 @@ FIXES: tuple[Fix, ...] = (
     the_first_end_is_the_end,
     an_end_shows_at_once_and_in_full,
     stopping_works_at_once,
+    a_branch_that_was_stopped_does_not_begin,
     timed_out_executions_have_a_stop_date,
 )
 

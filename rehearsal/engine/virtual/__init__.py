@@ -11,8 +11,25 @@ who gets it next. When all wait, time jumps to the first deadline. So an hour's 
 its second and never because this machine is slow, and an unlucky interleaving can be run again.
 """
 
+from rehearsal.engine.virtual.choices import Biased, Choice, Chooser, Recorded, Replayed, Request, Steady, Uniform
 from rehearsal.engine.virtual.scheduler import Deadlock, NotTakingPart, Stuck, ThreadsLeft
 from rehearsal.engine.virtual.trace import Trace
 from rehearsal.engine.virtual.virtual_time import VirtualClock, VirtualTime
 
-__all__ = ["Deadlock", "NotTakingPart", "Stuck", "ThreadsLeft", "Trace", "VirtualClock", "VirtualTime"]
+__all__ = [
+    "Biased",
+    "Choice",
+    "Chooser",
+    "Deadlock",
+    "NotTakingPart",
+    "Recorded",
+    "Replayed",
+    "Request",
+    "Steady",
+    "Stuck",
+    "ThreadsLeft",
+    "Trace",
+    "Uniform",
+    "VirtualClock",
+    "VirtualTime",
+]

@@ -1,11 +1,11 @@
-"""Who runs next, and what time it is: one thread at a time, chosen by a seed."""
+"""Who runs next, and what time it is: one thread at a time, as a chooser says."""
 
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from random import Random
 
+from rehearsal.engine.virtual.choices import Chooser, Request, Steady
 from rehearsal.engine.virtual.trace import Moment, Trace, repeatable
 
 SECONDS_TO_END = 5.0
@@ -99,7 +99,7 @@ class Scheduler:
     def __init__(self, seed: int) -> None:
         self.trace = Trace()
         self.microseconds = 0
-        self._chance = Random(seed)
+        self._chooser: Chooser = Steady(seed)
         self._main = Participant("main", threading.current_thread())
         self._running = self._main
         self._participants = [self._main]
@@ -111,7 +111,17 @@ class Scheduler:
 
     def reseed(self, seed: int) -> None:
         """Let the choice of who runs next begin anew."""
-        self._chance.seed(seed)
+        self._chooser.begin(seed)
+
+    def choose_by(self, chooser: Chooser) -> None:
+        """Leave all choices to another chooser from now on."""
+        self._chooser = chooser
+
+    def travel(self, function: str, service: str, action: str, usual_seconds: float, *, writes: bool) -> None:
+        """Let the running participant's request to AWS be under way for as long as the chooser says."""
+        who = self._running_participant().name
+        request = Request(who, function, service, action, writes, self.seconds, usual_seconds)
+        self.wait("time", self._chooser.under_way(request))
 
     @property
     def seconds(self) -> float:
@@ -310,7 +320,7 @@ class Scheduler:
             self._jump_to_first_deadline()
             ready = self._ready()
         if ready:
-            return self._chance.choice(ready)
+            return ready[self._chooser.next_of([each.name for each in ready])]
         self._deadlock = Deadlock(
             f"nobody can run at {self.seconds:.6f} s, and no time-out would wake anybody:\n"
             + self._where(self._participants)

@@ -16,6 +16,7 @@ from moto.moto_api._internal import mock_random
 from rehearsal.clock import ClockEvent
 from rehearsal.engine.interpreter.clockwork import put_on_clock
 from rehearsal.engine.interpreter.patching import Patches
+from rehearsal.engine.virtual.choices import Chooser
 from rehearsal.engine.virtual.scheduler import Scheduler
 from rehearsal.engine.virtual.threads import VirtualEvent, VirtualLock, VirtualRLock, VirtualRounds, VirtualThread
 from rehearsal.engine.virtual.trace import Trace
@@ -131,6 +132,14 @@ class VirtualTime:
         self._scheduler.reseed(seed)
         mock_random.seed(seed)
         random.seed(seed)
+
+    def choose_by(self, chooser: Chooser) -> None:
+        """Leave it to another chooser from now on who runs next, and how long requests are under way."""
+        self._scheduler.choose_by(chooser)
+
+    def travel(self, function: str, service: str, action: str, usual_seconds: float, *, writes: bool) -> None:
+        """Let a function's request to AWS be under way, in which others can come in between."""
+        self._scheduler.travel(function, service, action, usual_seconds, writes=writes)
 
     def sleep(self, seconds: float) -> None:
         """Let so many virtual seconds pass."""

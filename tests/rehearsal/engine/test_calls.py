@@ -11,7 +11,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectionClosedError
 from moto import mock_aws
 from moto.awslambda.responses import LambdaResponse
 from moto.dynamodb.models import UpdateExpressionExecutor
@@ -207,6 +207,27 @@ def test_an_interceptor_refuses_in_every_protocol(calls: Calls, service: str, me
     assert "x-amzn-requestid" in refused.value.response["ResponseMetadata"]["HTTPHeaders"]
     assert calls.log[-1].error == code
     assert not calls.unsupported
+
+
+def test_an_answer_is_lost_after_the_call_was_made(calls: Calls) -> None:
+    """The function cannot know; to botocore the connection was closed, which is no answer of AWS."""
+    key = access_key_of("function")
+    calls.register_caller(key, "function")
+    calls.add_loser(lambda call: call.action == "PutParameter")
+    ssm = client("ssm", aws_access_key_id=key, aws_secret_access_key="test")
+
+    with pytest.raises(ConnectionClosedError):
+        ssm.put_parameter(Name="/p", Value="x", Type="String")
+
+    assert ssm.get_parameter(Name="/p")["Parameter"]["Value"] == "x"
+    assert calls.log[0].error is None
+
+
+def test_no_answer_is_lost_but_to_a_function(calls: Calls) -> None:
+    """The rehearsal itself must not lose any."""
+    calls.add_loser(lambda _: True)
+
+    client("ssm").put_parameter(Name="/p", Value="x", Type="String")
 
 
 def test_a_waiting_invocation_does_not_stop_the_account(calls: Calls, monkeypatch: pytest.MonkeyPatch) -> None:

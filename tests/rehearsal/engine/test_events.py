@@ -12,7 +12,7 @@ from moto import mock_aws
 from rehearsal.clock import TwoSpeedClock
 from rehearsal.engine.calls import Call, Calls, Refusal, access_key_of
 from rehearsal.engine.event_input import InvalidInput, fill_in, target_input
-from rehearsal.engine.events import EventBus
+from rehearsal.engine.events import EventBus, Late
 from tests.waiting import eventually
 
 REGION, ACCOUNT = "eu-west-1", "123456789012"
@@ -354,3 +354,40 @@ def test_a_template_of_several_quoted_lines_stays_text() -> None:
 def test_a_template_that_is_not_json_is_not_delivered() -> None:
     with pytest.raises(InvalidInput):
         fill_in('{"event":"<aws.events.event.json>"}', {"aws.events.event.json": {"id": "e"}})
+
+
+# -- what a courier makes of a delivery
+
+
+def test_an_event_is_delivered_twice(account: Account) -> None:
+    """AWS delivers at least once."""
+    account.rule({"source": ["aws.states"]})
+    account.bus.add_courier(lambda rule: "twice" if rule == "rule" else None)
+
+    account.put()
+
+    assert len(account.received(at_least=2)) == 2
+
+
+def test_an_event_is_lost(account: Account) -> None:
+    """Status events are best effort: nobody receives it, and no queue of the dead either."""
+    account.rule({"source": ["aws.states"]}, DeadLetterConfig={"Arn": DEAD_LETTERS})
+    account.bus.add_courier(lambda _: "lost")
+
+    account.put()
+
+    assert [each.outcome for each in account.bus.deliveries] == ["lost"]
+    assert account.received(at_least=0) == account.received("dead-letters", at_least=0) == []
+
+
+def test_an_event_is_late(account: Account) -> None:
+    """It arrives as it was."""
+    account.rule({"source": ["aws.states"]})
+    account.bus.add_courier(lambda _: Late(60))
+    began = account.calls._clock.seconds()
+
+    account.put()
+
+    (message,) = account.received()
+    assert json.loads(message["Body"])["detail"] == FAILED["detail"]
+    assert account.calls._clock.seconds() - began >= 60

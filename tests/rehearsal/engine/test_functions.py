@@ -22,7 +22,7 @@ from moto.server import ThreadedMotoServer
 
 from rehearsal.clock import TwoSpeedClock
 from rehearsal.engine.calls import Calls
-from rehearsal.engine.functions import FunctionService
+from rehearsal.engine.functions import FunctionService, Moment
 from rehearsal.engine.sandbox import Processes
 from tests.waiting import eventually
 
@@ -396,6 +396,37 @@ def test_stop_leaves_no_process(functions: Lambda) -> None:
 
     assert len(pids) == 2
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+COUNTS = """
+    from pathlib import Path
+    def handler(event, context):
+        with Path(event["marks"]).open("a") as marks:
+            marks.write("x")
+"""
+
+
+@pytest.mark.parametrize(
+    ("moment", "marks", "error"),
+    [
+        ("before its work", "", "Runtime.ExitError"),
+        ("after its work", "x", "Runtime.ExitError"),
+        ("in time", "x", "Sandbox.Timedout"),
+    ],
+)
+def test_a_killer_ends_an_invocation_before_or_after_its_work(
+    functions: Lambda, tmp_path: Path, moment: Moment, marks: str, error: str
+) -> None:
+    """Who has invoked it cannot know which of them it was."""
+    functions.deploy("counts", COUNTS, timeout_seconds=2)
+    functions.service.add_killer(lambda name: moment if name == "counts" else None)
+    file = tmp_path / "marks"
+    file.touch()
+
+    answer, failed = functions.invoke("counts", {"marks": str(file)})
+
+    assert (answer["errorType"], failed) == (error, "Unhandled")
+    assert file.read_text() == marks
 
 
 @pytest.mark.rehearsed

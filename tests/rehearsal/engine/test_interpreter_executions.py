@@ -5,10 +5,14 @@ import re
 import threading
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from botocore.exceptions import ClientError
+from moto.stepfunctions.parser.asl.component.program.program import Program
+from moto.stepfunctions.parser.asl.component.state.exec.state_parallel.branch_worker import BranchWorker
+from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
 
 from rehearsal.engine.interpreter import FIXES
@@ -196,6 +200,24 @@ def test_stopping_works_at_once(during: str) -> None:
     given = {"error": "Superseded", "cause": "a rollback took over"}
     assert repaired == ("ABORTED", "Superseded", "a rollback took over", True, given)
     assert stock != repaired
+
+
+def test_a_branch_does_not_begin_once_its_execution_is_stopped() -> None:
+    """Its thread would die of an error; whoever waits for it hears that it is over all the same."""
+    stopped = SimpleNamespace(is_running=lambda: False)
+
+    def observe(_: StateMachines) -> tuple[str, list[object]]:
+        begun, over = list[object](), list[object]()
+        worker = BranchWorker(
+            cast("BranchWorker.BranchWorkerComm", SimpleNamespace(on_terminated=lambda *, env: over.append(env))),
+            cast("Program", SimpleNamespace(eval=begun.append)),
+            cast("Environment", stopped),
+        )
+        worker._worker_thread = threading.current_thread()
+        worker._thread_routine()
+        return "begun" if begun else "not begun", over
+
+    assert repaired_and_stock(observe) == (("not begun", [stopped]), ("begun", [stopped]))
 
 
 def test_stopping_without_error_and_cause() -> None:

@@ -1,15 +1,17 @@
 import json
 import traceback
-from dataclasses import MISSING, fields, replace
+from dataclasses import MISSING, asdict, fields, replace
 
 import pytest
 
 from cdk.settings import HealthCheck
 from lambdas.checks.rules import (
     Answer,
+    CacheAddress,
     Check,
     Checks,
     Count,
+    DatabaseAddress,
     ErrorRate,
     LogRules,
     Result,
@@ -22,7 +24,7 @@ from lambdas.checks.rules import (
 )
 from lambdas.database.login_rules import Credentials
 from lambdas.errors import ErrorRateTooHigh, SmokeCheckFailed
-from tests.builders import CHECKS, LOGS, NEW_VERSION
+from tests.builders import CACHE, CHECKS, DATABASE, LOGS, NEW_VERSION
 
 ALL = Checks.from_json(json.dumps(CHECKS))
 CHECK = Check("site", "https://api.receipts.example/health", maximum_seconds=2)
@@ -66,6 +68,40 @@ def test_check_that_says_nothing_is_what_settings_call_the_default() -> None:
     assert {MISSING} == {assumed[name] for name in assumed.keys() - written.keys()}
 
 
+def test_checks_are_read_as_the_settings_say() -> None:
+    login, upload = (Check(**{"url" if name == "path" else name: of[name] for name in of}) for of in CHECKS["smoke"])
+    everything = Checks(
+        live_url="https://api.receipts.example/",
+        test_url="https://api.receipts.example:8443",
+        allowed_hosts=frozenset({"api.receipts.example"}),
+        health=(Check("site", "https://api.receipts.example/health"),),
+        smoke=(login, upload),
+    )
+    assert (login.url, upload.url) == ("/login", "/receipts")
+    assert Checks.from_json(json.dumps(CHECKS)) == everything
+    assert Checks.from_json(json.dumps({**CHECKS, "probe": ["login"]})) == replace(
+        everything, probe=frozenset({"login"})
+    )
+
+
+def test_database_and_cache_are_where_the_settings_say() -> None:
+    assert DatabaseAddress.from_json(json.dumps(DATABASE)) == DatabaseAddress(
+        host="database.receipts.example",
+        port=5432,
+        name="receipts",
+        secret_arn=DATABASE["secret_arn"],
+        ca_file="rds-eu-west-1.pem",
+    )
+    assert CacheAddress.from_json(json.dumps(CACHE)) == CacheAddress(
+        host="cache.receipts.example", port=6379, tls=True, secret_arn=CACHE["secret_arn"]
+    )
+    assert CacheAddress.from_json('{"host": "cache", "port": 6379, "tls": false}').secret_arn is None
+
+
+def test_log_is_read_as_the_settings_say() -> None:
+    assert asdict(LogRules.from_json(json.dumps(LOGS))) == {**LOGS, "slow_pattern": None}
+
+
 def problem(check: Check, status: int = 200, seconds: float = 0.1, text: str = "") -> str:
     return judge_answer(check, Answer(status, seconds, text)).problem
 
@@ -81,6 +117,7 @@ def test_expected_answer_in_time_passes() -> None:
     [
         (503, "answered 503, not 200"),
         (201, "answered 201, not 200"),
+        (300, "answered 300 (redirects are not followed), not 200"),
         (302, "answered 302 (redirects are not followed), not 200"),
         (399, "answered 399 (redirects are not followed), not 200"),
         (400, "answered 400, not 200"),
@@ -148,7 +185,7 @@ def test_checks_that_all_passed_are_no_error() -> None:
 def test_token_that_no_header_can_carry_is_refused_without_quoting_it(token: str) -> None:
     """The library's own error would quote it."""
     refused = bearer_problem(token)
-    assert "token secret" in refused
+    assert refused == "has a token secret that is empty, or has characters that no header may have"
     assert not token or token not in refused
 
 

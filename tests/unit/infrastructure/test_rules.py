@@ -1,6 +1,8 @@
 """What a plan may do: nothing that Runback works on, nothing to the database, and no destruction that is not named."""
 
 import json
+from dataclasses import asdict, replace
+from typing import Any
 
 import pytest
 
@@ -8,6 +10,8 @@ from lambdas.errors import PlanFailed, PlanRefused
 from lambdas.infrastructure.rules import (
     InfrastructureSettings,
     Purpose,
+    apply_field,
+    longest_build_seconds,
     plan_key,
     read_plan,
     require_commit,
@@ -25,6 +29,15 @@ def refusal(*changes: dict[str, object]) -> str:
     with pytest.raises(PlanRefused) as refused:
         require_harmless(read_plan(plan_of(*changes)), SETTINGS)
     return str(refused.value)
+
+
+def test_settings_are_read_as_they_are_written() -> None:
+    assert asdict(InfrastructureSettings.from_json(json.dumps(INFRASTRUCTURE))) == {
+        **INFRASTRUCTURE,
+        "may_destroy": ("module.compute", "aws_sqs_queue.old"),
+        "rollback_targets": ("module.compute",),
+        "protected": frozenset(INFRASTRUCTURE["protected"]),
+    }
 
 
 def test_summary_names_what_is_done_to_what_and_no_value() -> None:
@@ -60,10 +73,23 @@ def test_moved_or_imported_resource_is_something_to_apply() -> None:
         plan_of(
             change("module.new.aws_sqs_queue.one", "no-op", previous_address="aws_sqs_queue.one"),
             change("aws_sqs_queue.gone", "forget"),
+            change("aws_ami.newest", "no-op", "read", mode="data"),
+            with_import(change("aws_sqs_queue.found", "no-op")),
         )
     )
 
-    assert plan.summary == "Terraform moves module.new.aws_sqs_queue.one, forgets aws_sqs_queue.gone."
+    assert plan.summary == (
+        "Terraform moves module.new.aws_sqs_queue.one, forgets aws_sqs_queue.gone, moves aws_sqs_queue.found."
+    )
+
+
+def with_import(planned: dict[str, Any]) -> dict[str, Any]:
+    return {**planned, "change": {**planned["change"], "importing": {"id": "found"}}}
+
+
+def test_plan_without_resources_or_outputs_changes_nothing() -> None:
+    """Terraform leaves out what there is none of."""
+    assert read_plan('{"format_version": "1.2"}').summary == "Terraform changes nothing."
 
 
 def test_long_plan_is_summed_up() -> None:
@@ -126,9 +152,15 @@ def test_other_secrets_and_parameters_are_free() -> None:
     )
 
 
-@pytest.mark.parametrize("actions", [("delete",), ("delete", "create"), ("create", "delete")])
-def test_no_release_destroys_or_replaces_a_database_even_where_it_is_listed(actions: tuple[str, ...]) -> None:
-    assert "a database: no release may" in refusal(change("module.compute.aws_db_instance.main", *actions))
+@pytest.mark.parametrize(
+    ("actions", "word"),
+    [(("delete",), "destroys"), (("delete", "create"), "replaces"), (("create", "delete"), "replaces")],
+)
+def test_no_release_destroys_or_replaces_a_database_even_where_it_is_listed(
+    actions: tuple[str, ...], word: str
+) -> None:
+    told = refusal(change("module.compute.aws_db_instance.main", *actions))
+    assert f"The plan {word} module.compute.aws_db_instance.main, a database: no release may" in told
 
 
 def test_renamed_database_is_as_good_as_gone() -> None:
@@ -183,21 +215,26 @@ def test_all_reasons_are_told_at_once() -> None:
     )
 
     assert all(each in told for each in ("aws_lb_listener.https", "aws_sqs_queue.new", "aws_db_instance.main"))
+    assert ("keep it in the configuration. The plan replaces aws_db_instance.main, a database") in told
     assert "aws_sns_topic.fine" not in told
     assert A_VALUE not in told
 
 
 def test_action_that_nobody_knows_is_refused() -> None:
-    assert "does teleport to aws_sqs_queue.one" in refusal(change("aws_sqs_queue.one", "teleport"))
+    told = refusal(change("aws_sqs_queue.one", "teleport", "beam", "no-op"))
+    assert told.startswith(
+        "The plan does beam, teleport to aws_sqs_queue.one, which Runback does not know: set an older"
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("Error: no configuration", "cannot be read"),
+        ("Error: no configuration", r"^The plan's JSON cannot be read\. Look into the log of the plan's build\.$"),
         ("[]", "format ''"),
+        ("{}", "format ''"),
         (plan_of(format_version="2.0"), "format '2.0'"),
-        (plan_of(errored=True), "found errors"),
+        (plan_of(errored=True), r"^Terraform found errors .* Look into the log of the plan's build\.$"),
     ],
 )
 def test_what_is_no_plan_is_not_taken_for_an_empty_one(text: str, said: str) -> None:
@@ -214,7 +251,15 @@ def test_infrastructure_of_an_unknown_version_cannot_be_planned() -> None:
 
 def test_rollback_is_limited_to_its_targets_and_has_a_plan_of_its_own() -> None:
     assert (SETTINGS.targets(Purpose.RELEASE), SETTINGS.targets(Purpose.ROLLBACK)) == ("", "module.compute")
+    assert replace(SETTINGS, rollback_targets=("module.a", "module.b")).targets(Purpose.ROLLBACK) == "module.a module.b"
+    assert [apply_field(purpose) for purpose in Purpose] == ["infrastructure", "infrastructure_rollback"]
     assert plan_key("4f2c1e9-0a1b2c3d", Purpose.ROLLBACK) == "plans/4f2c1e9-0a1b2c3d/rollback/"
+
+
+def test_build_that_waits_and_works_as_long_as_it_may_has_ended_then() -> None:
+    """Five minutes in CodeBuild's queue, and as much to be told of its end."""
+    assert longest_build_seconds(1800) == 2400
+    assert SETTINGS.longest_build_seconds == 2400
 
 
 @pytest.mark.parametrize(
@@ -223,10 +268,18 @@ def test_rollback_is_limited_to_its_targets_and_has_a_plan_of_its_own() -> None:
         ("SUCCEEDED", "was applied whole"),
         ("FAILED", "ended FAILED, perhaps after a part of it"),
         (None, "may be applied still"),
+        ("IN_PROGRESS", "may be applied still"),
     ],
 )
 def test_what_a_release_left_is_told(status: str | None, said: str) -> None:
     noted = {"version": "4f2c1e9", "summary": "Terraform adds a.b."} | ({"status": status} if status else {})
 
-    assert said in what_was_changed({"infrastructure_changed": True, "infrastructure": noted})
+    assert what_was_changed({"infrastructure_changed": True, "infrastructure": noted}) == (
+        f"The infrastructure of version 4f2c1e9 {said}. Terraform adds a.b."
+    )
     assert what_was_changed({"infrastructure_changed": False, "infrastructure": noted}) == ""
+
+
+def test_change_that_nobody_noted_may_still_be_under_way() -> None:
+    """The function that notes it can be killed between the two."""
+    assert "may be applied still" in what_was_changed({"infrastructure_changed": True})

@@ -14,6 +14,7 @@ from lambdas.judge.rules import (
     SHARES,
     TOLERATED_RATIO,
     Blame,
+    Decision,
     Judgement,
     Observed,
     Question,
@@ -23,6 +24,7 @@ from lambdas.judge.rules import (
     decide,
     hold,
     judge,
+    looks_bad,
     standing,
 )
 from lambdas.release.bake_rules import Look
@@ -104,6 +106,45 @@ def test_numbers_of_both_are_told_when_both_are_bad() -> None:
     assert reason.startswith("blue: 900 of 4,500 requests failed (20.0 %), and 5 % are allowed; green: 400 of 500")
 
 
+def test_release_on_blue_is_judged_beside_green() -> None:
+    """Colors take turns."""
+    blue = replace(GREEN, color="blue")
+    assert judged(Tally(512, 41), Tally(4610, 3), release=blue).reason == (
+        "blue: 41 of 512 requests failed (8.0 %), green: 3 of 4,610 (0.1 %)."
+    )
+    found = judge(blue, (alarm("green"),), GOOD, STANDARDS)
+    assert (found.verdict, found.blame) == (Verdict.INCONCLUSIVE, Blame.ENVIRONMENT)
+    doubted = judged(Tally(23, 9), Tally(19, 4), release=blue)
+    assert doubted.reason == (
+        "blue: 9 of 23 requests failed (39.1 %), green: 4 of 19 (21.1 %); 5 % are allowed;"
+        " green: 4 of 19 requests failed (21.1 %), which may be the same trouble."
+    )
+
+
+def test_limit_that_the_old_version_is_beyond_is_that_of_its_trouble() -> None:
+    lenient = replace(STANDARDS, settings=replace(SETTINGS, maximum_slow_percent=9))
+    assert judged(Tally(500), Tally(4500, 900), standards=lenient).reason.endswith("and 5 % are allowed.")
+    assert judged(Tally(500), Tally(4500, 0, 900), standards=lenient).reason.endswith("and 9 % are allowed.")
+
+
+@pytest.mark.parametrize(
+    ("tally", "looks"),
+    [
+        (Tally(40, 2), []),
+        (Tally(39, 2), ["green: 2 of 39 requests failed (5.1 %)"]),
+        (Tally(10, 1), []),
+        (Tally(39, 0, 2), ["green: 2 of 39 requests were slow (5.1 %)"]),
+    ],
+)
+def test_two_hits_beyond_the_limit_look_bad(tally: Tally, looks: list[str]) -> None:
+    """One is bad luck, and what is allowed is not bad."""
+    assert list(looks_bad("green", tally, SETTINGS)) == looks
+
+
+def test_new_version_that_is_a_whole_point_worse_is_taken_back() -> None:
+    assert judged(Tally(90000, 990), Tally(90000, 90)).verdict is Verdict.UNHEALTHY
+
+
 def test_more_steps_and_fewer_false_alarms_want_more_evidence() -> None:
     """They share what may go wrong."""
     close = Tally(500, 10), Tally(4500, 3)
@@ -144,7 +185,8 @@ def test_slow_requests_have_a_limit_of_their_own() -> None:
 def test_what_cannot_be_read_is_missing_evidence(missing: str) -> None:
     found = judge(GREEN, None if missing == "alarms" else (), None if missing == "evidence" else GOOD, STANDARDS)
     assert (found.verdict, found.blame) == (Verdict.INCONCLUSIVE, Blame.NOBODY)
-    assert "could not be read" in found.reason
+    said = {"alarms": "The alarms could not be read.", "evidence": "Requests and errors could not be read."}
+    assert found.reason == said[missing]
 
 
 def test_half_of_the_evidence_is_enough_against_a_release() -> None:
@@ -186,6 +228,10 @@ def test_alarm_of_the_release_or_of_all_traffic_is_against_it(color: str) -> Non
     assert found.reason == f"alarm error-rate-api of {color or 'all traffic'} is on since 2026-03-01T10:11:00Z."
 
 
+def test_alarm_that_comes_on_with_the_first_traffic_is_against_the_release() -> None:
+    assert judge(GREEN, (alarm(since=GREEN.since),), GOOD, STANDARDS).verdict is Verdict.UNHEALTHY
+
+
 @pytest.mark.parametrize(
     "harmless",
     [
@@ -225,13 +271,19 @@ PROMOTE = Order(OrderAction.PROMOTE, at(4), "urgent", OPERATE)
 
 def test_healthy_release_goes_on_when_its_bake_is_over() -> None:
     assert not decide(HEALTHY, BAKE, Standing(), SETTINGS, at(4, 59)).look.done
-    assert decide(HEALTHY, BAKE, Standing(), SETTINGS, at(5)).look.done
+    assert decide(HEALTHY, BAKE, Standing(), SETTINGS, at(5)) == Decision(Look(done=True))
+
+
+@pytest.mark.parametrize("is_asking", [True, False])
+def test_release_that_is_held_at_this_very_look_is_asked_about_again(*, is_asking: bool) -> None:
+    """The answer of the first attempt was lost."""
+    assert decide(UNSURE, BAKE, Standing(PAUSE, is_asking=is_asking), SETTINGS, at(5)).holds is is_asking
 
 
 def test_bake_without_evidence_is_extended_and_then_a_human_asked() -> None:
     """600 s longer, as settings say."""
     extended = decide(UNSURE, BAKE, Standing(), SETTINGS, at(5))
-    assert extended.look == Look(done=False, again_at="2026-03-01T10:05:30Z")
+    assert extended == Decision(Look(done=False, again_at="2026-03-01T10:05:30Z"), "The bake is extended.")
     last = decide(UNSURE, BAKE, Standing(), SETTINGS, at(14, 45))
     assert last.look == Look(done=False, again_at="2026-03-01T10:15:00Z")
     assert not last.holds
@@ -262,7 +314,8 @@ def test_pause_holds_whatever_the_verdict() -> None:
 
 
 def test_who_resumes_a_release_that_was_held_has_decided() -> None:
-    assert decide(UNSURE, BAKE, Standing(was_held=True), SETTINGS, at(15)).look.done
+    found = decide(UNSURE, BAKE, Standing(was_held=True), SETTINGS, at(15))
+    assert found == Decision(Look(done=True), "A human let it go on.")
 
 
 def test_own_hold_has_the_longest_deadline_and_the_reason() -> None:
@@ -276,4 +329,6 @@ def test_standing_tells_own_holds_from_orders_of_operators() -> None:
     earlier = {"by": DEPLOYMENT, "at": "2026-03-01T09:59:59.000Z"}
     assert standing(work, [operators, own], BAKE, at(15)) == Standing(work.order, was_held=True, is_asking=True)
     assert standing(work, [operators, own], BAKE, at(16)) == Standing(work.order, was_held=True)
+    at_once = {"by": DEPLOYMENT, "at": BAKE.began_at}
+    assert standing(Work(holder=DEPLOYMENT), [at_once], BAKE, at(15)) == Standing(was_held=True)
     assert standing(Work(holder=DEPLOYMENT), [operators, earlier], BAKE, at(15)) == Standing()

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from lambdas.notices.rules import Kind, Notice, compose, waits_for_somebody
+from lambdas.notices.rules import Kind, Message, Notice, compose, waits_for_somebody
 from lambdas.operate.rules import read_order
 
 
@@ -17,13 +17,34 @@ def test_every_message_says_what_why_and_what_to_do(kind: Kind) -> None:
     assert len(message.body.split("\n\n")) >= 4
 
 
+def test_message_reads_from_what_happened_to_what_to_do() -> None:
+    notice = Notice(Kind.REFUSED, "2222222-abcd", " The plan is refused.\n", "arn:execution")
+    assert compose(notice, "receipts", "production") == Message(
+        subject="[receipts production] Release 2222222-abcd was refused, nothing changed",
+        body="Release 2222222-abcd was refused, nothing changed (receipts, production).\n\n"
+        "Why: The plan is refused.\n\n"
+        "Remove the reason above, then start receipts-production-deploy again.\n\n"
+        "Execution: arn:execution",
+    )
+
+
+def test_message_without_release_or_reason_has_no_gaps() -> None:
+    notice = Notice(Kind.ABORT_ORDERED, "", "", "arn:execution")
+    assert compose(notice, "receipts", "production").body == (
+        "Release a release is given up by an operator (receipts, production).\n\n"
+        "Watch receipts-production-rollback: its own message says how the release ended.\n\n"
+        "Execution: arn:execution"
+    )
+
+
 def test_page_without_record_carries_the_commands() -> None:
     notice = Notice(Kind.RECORD_UNREACHABLE, "", "throttled", "arn", commands="aws elbv2 modify-listener --x")
     assert "aws elbv2 modify-listener --x" in compose(notice, "receipts", "production").body
 
 
 def test_page_says_where_to_look_when_even_the_commands_are_lost() -> None:
-    assert "Quick Rollback" in compose(Notice(Kind.RECORD_UNREACHABLE, "", "", "arn"), "receipts", "production").body
+    body = compose(Notice(Kind.RECORD_UNREACHABLE, "", "", "arn"), "receipts", "production").body
+    assert "\n\n(their copy in SSM cannot be read either: see the runbook, Quick Rollback)\n\n" in body
 
 
 @pytest.mark.parametrize(("kind", "machine"), [(Kind.PROMOTED, "rollback"), (Kind.CLEAN_UP_FAILED, "clean-up")])
@@ -122,6 +143,7 @@ def test_approvers_are_told_where_to_send_an_answer(kind: Kind) -> None:
     url = "https://0123.lambda-url.eu-west-1.on.aws/"
     body = compose(Notice(kind, "new", "", "arn", approval_url=url), "receipts", "production").body
 
+    assert "\n\nApprovers who have not asked for it themselves can send the same JSON, signed with" in body
     assert f"as a POST to {url}" in body
     assert "Approve as somebody else" in body
 

@@ -14,6 +14,7 @@ from lambdas.release.rules import (
     RollbackPoint,
     Work,
     as_timestamp,
+    clean_up_work,
     decide_clean_up,
     expired,
     last_user_of_idle_color,
@@ -42,7 +43,8 @@ def decided(record: EnvironmentRecord, request: CleanUpRequest = ANY, now: str =
 
 @pytest.mark.parametrize("request_", [ANY, CleanUpRequest(release_id="new")], ids=["whatever is live", "named"])
 def test_window_that_is_over_is_cleaned_up(request_: CleanUpRequest) -> None:
-    assert decided(EnvironmentRecord(live=live()), request_) is CleanUp.CLEAN
+    verdict = decide_clean_up(request_, EnvironmentRecord(live=live()), CLEAN_UP, NOW)
+    assert (verdict.action, verdict.reason) == (CleanUp.CLEAN, "The rollback window is over.")
 
 
 def test_window_ends_at_its_very_moment() -> None:
@@ -58,16 +60,32 @@ def test_open_window_is_waited_for_to_its_end() -> None:
     assert OPEN in verdict.reason
 
 
+NOBODY = "No release has left an old color behind."
+NOT_PROMOTED = "Release new is not promoted, so the old color is its way back."
+
+
 @pytest.mark.parametrize(
-    ("record", "request_"),
+    ("record", "request_", "reason"),
     [
-        (EnvironmentRecord(), ANY),
-        (EnvironmentRecord(live=replace(live(), rollback_point=None)), ANY),
-        (EnvironmentRecord(live=live(PointStatus.CONSUMED)), ANY),
-        (EnvironmentRecord(live=live(window_ends_at=None)), ANY),
-        (EnvironmentRecord(live=live(PointStatus.EXPIRED, window_ends_at=None)), ANY),
-        (EnvironmentRecord(live=live()), CleanUpRequest(release_id="older")),
-        (EnvironmentRecord(live=live(window_ends_at=OPEN)), CleanUpRequest(release_id="older")),
+        (EnvironmentRecord(), ANY, NOBODY),
+        (EnvironmentRecord(live=replace(live(), rollback_point=None)), ANY, NOBODY),
+        (
+            EnvironmentRecord(live=live(PointStatus.CONSUMED)),
+            ANY,
+            "Release old was rolled back; its rollback point is consumed.",
+        ),
+        (EnvironmentRecord(live=live(window_ends_at=None)), ANY, NOT_PROMOTED),
+        (EnvironmentRecord(live=live(PointStatus.EXPIRED, window_ends_at=None)), ANY, NOT_PROMOTED),
+        (
+            EnvironmentRecord(live=live()),
+            CleanUpRequest(release_id="older"),
+            "Release older is not live any more.",
+        ),
+        (
+            EnvironmentRecord(live=live(window_ends_at=OPEN)),
+            CleanUpRequest(release_id="older"),
+            "Release older is not live any more.",
+        ),
     ],
     ids=[
         "nothing is live",
@@ -80,11 +98,10 @@ def test_open_window_is_waited_for_to_its_end() -> None:
     ],
 )
 def test_old_color_that_somebody_needs_is_no_clean_ups_business(
-    record: EnvironmentRecord, request_: CleanUpRequest
+    record: EnvironmentRecord, request_: CleanUpRequest, reason: str
 ) -> None:
     verdict = decide_clean_up(request_, record, CLEAN_UP, NOW)
-    assert verdict.action is CleanUp.NOTHING
-    assert verdict.reason
+    assert (verdict.action, verdict.reason) == (CleanUp.NOTHING, reason)
 
 
 @pytest.mark.parametrize("phase", [Phase.PREPARING, Phase.COMMITTED, Phase.ROLLING_BACK, Phase.CLEANING_UP])
@@ -94,6 +111,14 @@ def test_whoever_holds_the_environment_goes_first(phase: Phase, status: PointSta
     record = EnvironmentRecord(work=held(OTHER_CLEAN_UP, phase), live=live(status))
     verdict = decide_clean_up(ANY, record, CLEAN_UP, NOW)
     assert (verdict.action, verdict.again_at) == (CleanUp.WAIT, "2026-03-01T10:11:00Z")
+    assert verdict.reason == f"Execution {OTHER_CLEAN_UP} works on the environment."
+
+
+def test_old_color_is_kept_while_a_restore_has_frozen_the_traffic() -> None:
+    work = Work(token=7, phase=Phase.FROZEN, release_id="new")
+    verdict = decide_clean_up(ANY, EnvironmentRecord(work=work, live=live()), CLEAN_UP, NOW)
+    assert (verdict.action, verdict.again_at) == (CleanUp.WAIT, "2026-03-01T10:11:00Z")
+    assert verdict.reason.startswith("Traffic is frozen: the restore of the database of release new did not come")
 
 
 @pytest.mark.parametrize("holder", [DEPLOYMENT, ROLLBACK])
@@ -111,7 +136,15 @@ def test_way_back_that_was_given_up_already_is_cleaned_up() -> None:
 def test_repeated_claim_goes_on() -> None:
     """The answer of its first attempt was lost."""
     record = EnvironmentRecord(work=held(CLEAN_UP, Phase.CLEANING_UP), live=live(PointStatus.EXPIRED))
-    assert decided(record) is CleanUp.CLEAN
+    verdict = decide_clean_up(ANY, record, CLEAN_UP, NOW)
+    assert verdict.action is CleanUp.CLEAN
+    assert verdict.reason == "This execution cleans up after release new already."
+
+
+def test_clean_up_holds_the_environment_from_its_claim_on() -> None:
+    assert clean_up_work(live(), CLEAN_UP, NOW) == Work(
+        holder=CLEAN_UP, phase=Phase.CLEANING_UP, release_id="new", claimed_at=NOW, progress_at=NOW
+    )
 
 
 def test_given_up_way_back_is_kept_for_the_history() -> None:
@@ -157,15 +190,16 @@ def test_wait_is_told_a_moment_that_is_never_too_early(moment: str, timestamp: s
         (None, "null"),
         (7, "number"),
         ({"version": "1111111"}, "'version' is not known"),
-        ({"release_id": 5}, "'release_id' must be text"),
-        ({"release_id": None}, "'release_id' must be text"),
+        ({"release_id": 5}, "'release_id' must be text, but it is number '5'"),
+        ({"release_id": None}, "'release_id' must be text, but it is null"),
     ],
 )
 def test_bad_request_names_field_and_shows_example(given: object, named: str) -> None:
     request = read_clean_up_request(given)
     assert named in request.problem
     assert "Example of a valid input: {}" in request.problem
-    assert decided(EnvironmentRecord(live=live()), request) is CleanUp.INVALID
+    verdict = decide_clean_up(request, EnvironmentRecord(live=live()), CLEAN_UP, NOW)
+    assert (verdict.action, verdict.reason) == (CleanUp.INVALID, request.problem)
 
 
 @pytest.mark.parametrize("given", [{}, {"release_id": "new"}])
@@ -176,5 +210,9 @@ def test_good_request_has_no_problem(given: dict[str, str]) -> None:
 def test_environment_left_to_a_human_is_cleaned_up_only_by_hand() -> None:
     """A rollback was needed and did not work: the way back is not taken away while somebody looks for another one."""
     record = EnvironmentRecord(work=Work(token=7, phase=Phase.ESCALATED, release_id="new"), live=live())
-    assert decided(record, CleanUpRequest(release_id="new")) is CleanUp.NOTHING
+    verdict = decide_clean_up(CleanUpRequest(release_id="new"), record, CLEAN_UP, NOW)
+    assert verdict.action is CleanUp.NOTHING
+    assert verdict.reason == (
+        "The environment was left to a human. Start this machine with the input {} when the old color may go."
+    )
     assert decided(record, ANY) is CleanUp.CLEAN

@@ -50,6 +50,46 @@ def test_only_one_of_two_claims_from_the_same_view_wins(record: ReleaseRecord) -
     assert record.read().work.holder == DEPLOYMENT
 
 
+def test_nobody_claims_over_a_release_that_has_shifted_since_he_looked(record: ReleaseRecord) -> None:
+    """Seen as preparing it would be aborted, and the color scaled in that has a half of the traffic by now."""
+    lease = record.claim(Work(), WORK)
+    seen = record.read().work
+    record.begin_shifting(lease, LIVE, Phase.SHIFTING, {"api": {GREEN: 50, BLUE: 50}}, at(3))
+    with pytest.raises(EnvironmentBusy):
+        record.claim(seen, replace(WORK, holder=ROLLBACK, phase=Phase.ROLLING_BACK))
+    assert record.read().work.holder == DEPLOYMENT
+    record.claim(record.read().work, replace(WORK, holder=ROLLBACK, phase=Phase.ROLLING_BACK))
+    assert record.read().work.holder == ROLLBACK
+
+
+def test_nobody_claims_without_the_newest_intent_of_the_loser(record: ReleaseRecord) -> None:
+    """Settle would take the loser's late write for a human's, and leave it."""
+    lease = record.claim(Work(), WORK)
+    record.require_lease(lease, at(3), phase=Phase.SHIFTING, intents={"api": {GREEN: 10, BLUE: 90}})
+    seen = record.read().work
+    record.require_lease(lease, at(4), phase=Phase.SHIFTING, intents={"api": {GREEN: 50, BLUE: 50}})
+    with pytest.raises(EnvironmentBusy):
+        record.claim(seen, replace(WORK, holder=ROLLBACK, phase=Phase.ROLLING_BACK))
+
+
+def test_nobody_claims_over_a_holder_who_has_gone_since(record: ReleaseRecord) -> None:
+    """What he would undo may have ended meanwhile, with the same token."""
+    lease = record.claim(Work(), WORK)
+    seen = record.read().work
+    record.finish(lease, Phase.PREPARING, at(3), {})
+    with pytest.raises(EnvironmentBusy):
+        record.claim(seen, replace(WORK, holder=ROLLBACK, phase=Phase.ROLLING_BACK))
+
+
+def test_a_holder_that_only_works_on_is_claimed_over(record: ReleaseRecord) -> None:
+    """Progress is written every few seconds; a rollback must not have to wait for a moment without."""
+    lease = record.claim(Work(), WORK)
+    seen = record.read().work
+    record.require_lease(lease, at(3))
+    record.claim(seen, replace(WORK, holder=ROLLBACK, phase=Phase.ROLLING_BACK))
+    assert record.read().work.holder == ROLLBACK
+
+
 def test_claim_whose_answer_was_lost_is_recognised(record: ReleaseRecord) -> None:
     forgetful = replace(record, dynamodb=LosesAnswers(record.dynamodb, "put_item"))
     assert forgetful.claim(Work(), WORK) == Lease(DEPLOYMENT, 1)

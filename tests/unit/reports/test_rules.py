@@ -11,7 +11,7 @@ from lambdas.release.request_rules import GateLevel, GateResult, GateStatus, Rel
 from lambdas.reports.history_rules import History
 from lambdas.reports.rules import Evidence, tell
 from lambdas.reports.story import Decision, Figure, Story, Tone, Traffic, Weights
-from tests.builders import DEPLOYMENT, NEW_VERSION, OPERATE, OTHER_ROLLBACK
+from tests.builders import DEPLOYMENT, NEW_VERSION, OPERATE, OTHER_ROLLBACK, RESTORING
 from tests.unit.reports.histories import (
     BEGAN,
     NOW,
@@ -351,3 +351,176 @@ def test_release_from_before_there_were_gates_has_none() -> None:
     story = story_of(promoted(), **promotion())
     assert not story.gates
     assert not {"Pushed by", "Emergency"} & dict(story.facts).keys()
+
+
+# What is not known, and what is exactly so
+
+
+def sparse(outcome: str = "", **record: Any) -> Story:
+    """Tell of a release of which the record knows next to nothing."""
+    known = {"item": f"release#{RELEASE}", **({"outcome": outcome} if outcome else {}), **record}
+    return tell(Evidence(RELEASE, known, [shifted().end("Aborted").read()], NOW), LINK, "receipts", "test")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "headline", "tone"),
+    [
+        ("promoted", "Version unknown is live on its color.", Tone.GOOD),
+        ("rolled_back", "Version unknown was rolled back to what served before.", Tone.WARNING),
+        ("", "Version unknown has not come to its end yet.", Tone.PLAIN),
+        ("something new", "Version unknown has not come to its end yet.", Tone.PLAIN),
+    ],
+)
+def test_what_the_record_does_not_know_is_called_unknown(outcome: str, headline: str, tone: Tone) -> None:
+    story = sparse(outcome)
+    assert (story.headline, story.tone) == (headline, tone)
+    assert dict(story.facts) == {"Version": "unknown", "Execution of deploy": DEPLOYMENT}
+
+
+def test_release_that_is_live_needs_no_reason() -> None:
+    assert sparse("promoted", issue="a check had to be tried twice").headline == "Version unknown is live on its color."
+
+
+@pytest.mark.parametrize(("length", "shown"), [(300, "x" * 300), (301, f"{'x' * 300} …")])
+def test_reason_of_three_hundred_characters_is_whole(length: int, shown: str) -> None:
+    assert sparse("aborted", issue="x" * length).headline.endswith(f"received traffic. {shown}")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (59.94, "59.9 s"),
+        (60, "1 min 0 s"),
+        (3599, "59 min 59 s"),
+        (3600, "1 h 0 min"),
+        (5430, "1 h 30 min"),
+    ],
+)
+def test_durations_are_told_as_people_say_them(seconds: float, told: str) -> None:
+    story = story_of(promoted(), outcome="promoted", promoted_at=after(seconds).isoformat())
+    assert figure(story, "From request to promotion").value == told
+
+
+def test_release_that_was_not_promoted_lasted_to_the_end_of_its_deployment() -> None:
+    story = story_of(deployment().wait("Wait for nothing", 59.8).end("Aborted"))
+    assert figure(story, "From request to the end of the deployment").value == "1 min 30 s"
+
+
+def test_what_users_got_is_in_the_story() -> None:
+    traffic = {"blue": minutes(minute(0), 2)}
+    assert story_of(promoted(), traffic=traffic, **promotion()).traffic == traffic
+
+
+def test_gate_tells_what_was_found() -> None:
+    story = tell(replace(evidence_of(promoted(), **promotion()), asked=ASKED), LINK, "receipts", "test")
+    assert [each.detail for each in story.gates] == ["An emergency goes without it.", "", "It is disabled."]
+
+
+@pytest.mark.parametrize(("action", "tone"), [("pause", Tone.WARNING), ("abort", Tone.WARNING), ("resume", Tone.PLAIN)])
+def test_order_that_stops_a_release_stands_out(action: str, tone: Tone) -> None:
+    orders = [{"action": action, "at": after(40).isoformat(), "reason": "slow", "by": OPERATE}]
+    story = story_of(shifted().end("Aborted"), orders=orders)
+    assert [each.tone for each in story.events if each.who == "operator"] == [tone]
+
+
+def test_order_in_the_moment_of_the_end_is_in_the_plot() -> None:
+    end = promoted().read().ended
+    orders = [{"action": "promote", "at": end.isoformat(), "reason": "urgent", "by": OPERATE}]
+    assert Decision(end, "promote") in story_of(promoted(), orders=orders, **promotion()).decisions
+
+
+def test_detection_begins_with_the_last_shift_before_it_was_noticed() -> None:
+    """Also with the only one, and with one in that very moment."""
+    shifted_once = deployment().shift(10)
+    moment = weights_moment(shifted_once)
+    for seconds, told in ((0, "0.0 s"), (20, "20.0 s")):
+        noticed = moment + timedelta(seconds=seconds)
+        asked = {"source": "alarm", "alarm": "receipts-test-rolls-back-errors", "changed_at": noticed.isoformat()}
+        back = rollback(at=(noticed - BEGAN).total_seconds() + 5, **asked).switch_back().end("Succeeded")
+        story = story_of(deployment().shift(10).end("Aborted"), back, outcome="rolled_back")
+        assert figure(story, "Detection").value == told
+
+
+def weights_moment(played: Played) -> datetime:
+    """Return when an execution shifted first."""
+    return story_of(played.end("Aborted")).weights[1].at
+
+
+def test_rollback_of_exactly_a_minute_keeps_its_promise() -> None:
+    slow = rollback(at=400)
+    slow.wait("Page the commands", 60 - (slow.at - 400) - 0.1).switch_back()
+    took = figure(story_of(shifted().end("Aborted"), slow.end("Succeeded")), "Switch: from the start")
+    assert (took.value, took.met) == ("1 min 0 s", True)
+
+
+def test_restore_says_what_it_has_cost_users() -> None:
+    lost = {"receipts": {"inserted": 1200, "changed": 3, "deleted": 0}}
+    restored = Played(RESTORING, {"reason": "receipts are garbled"}, at=4000)
+    restored.task("Count lost writes", "count-lost-writes", {}, {"done": True, "lost": lost})
+    restored.task("Freeze traffic", "freeze-traffic", {"restore_id": "r"}, {"frozen_at": "…"})
+    restored.task("Thaw traffic", "thaw-traffic", {"restore_id": "r"}, {"thawed": 1}, seconds=90)
+    story = story_of(promoted(), restored.end("Succeeded"), **promotion())
+    assert Figure("Rows that a restore has taken from users", "receipts: 1,200 inserted, 3 changed") in story.figures
+    assert Figure("Traffic was frozen for", "1 min 30 s") in story.figures
+
+
+def test_old_version_is_measured_in_the_hour_before_its_share_shrank() -> None:
+    before = minutes(minute(-60), 1, p95=10)
+    earlier = minutes(minute(-61), 1, p95=900)
+    beside = minutes(minute(3), 9, p95=900)
+    story = story_of(promoted(), traffic={"blue": [*earlier, *before, *beside]}, **promotion())
+    assert figure(story, "95 % of the requests to blue before").value == "10 ms (median of the minutes)"
+
+
+def test_old_version_is_measured_to_the_end_where_nothing_was_shifted() -> None:
+    story = story_of(deployment().end("Aborted"), traffic={"blue": minutes(minute(-2), 1, p95=20)})
+    assert figure(story, "95 % of the requests to blue before").value == "20 ms (median of the minutes)"
+
+
+def test_new_version_is_measured_until_its_share_shrinks() -> None:
+    played = shifted().bake(100, 600)
+    back = rollback(at=1000).switch_back().end("Succeeded")
+    green = [*minutes(minute(10), 2, p95=20), *minutes(minute(18), 9, p95=900)]
+    story = story_of(played.end("Aborted"), back, traffic={"green": green}, outcome="rolled_back")
+    assert figure(story, "95 % of the requests to green with all").value == "20 ms (median of the minutes)"
+
+
+def test_minute_that_begins_with_the_end_is_not_of_the_release() -> None:
+    end = promoted().read().ended
+    story = story_of(promoted(), traffic={"blue": [Traffic(end, 60, 100, 100), *minutes(minute(1), 1)]}, **promotion())
+    assert figure(story, "Requests that failed").value == "0 of 100 (0.00 %)"
+
+
+def test_messages_are_told_in_their_order_and_with_their_moment() -> None:
+    first = deployment().tell("gates_warned", "[receipts test] Warnings").end("Failed", "Escalated")
+    second = rollback(at=10).tell("rolled_back", "[receipts test] Rolled back").end("Succeeded")
+    told = story_of(first, second).told
+    assert [(each.subject, each.to) for each in told] == [
+        ("[receipts test] Rolled back", "the people on call"),
+        ("[receipts test] Warnings", "the people on call"),
+    ]
+    assert told[0].at < told[1].at
+
+
+MADE = "Made at 2026-03-01 15:00:00 UTC. A report is made anew when an execution of its release ends."
+MEASURED = (
+    "What users got is what the load balancer reports to CloudWatch, by the minute and some minutes late. What lies on"
+    " both sides of a change of the listener is in no figure of a share of the traffic."
+)
+
+
+def test_reader_is_told_what_the_figures_are_made_of() -> None:
+    assert story_of(promoted(), **promotion()).notes == [MADE, MEASURED]
+    unread = tell(replace(evidence_of(promoted()), traffic=None), LINK, "receipts", "test")
+    assert unread.notes == [
+        MADE,
+        "CloudWatch could not be read, so nothing is said about the traffic. Start the report machine again.",
+    ]
+    drifted = deployment().failing("Shift 10 % of traffic", "switch-listener", "ListenerDrifted", "It shows 30.")
+    story = story_of(drifted.end("Failed", "Escalated"), traffic={"": [Traffic(BEGAN, 60, 2, 2)]})
+    assert story.notes == [
+        MADE,
+        MEASURED,
+        "Errors of the load balancer itself are those of all that it serves, not of this product alone.",
+        "Somebody else has moved the listener. The shares of the traffic are those that Runback has set.",
+    ]
