@@ -63,7 +63,7 @@ def test_every_play_is_for_a_mistake(play: mutants.Play) -> None:
         Variable("certify-rollback", "CERTIFICATE", "enforces", value=False),
         Variable("certify-nothing", "CERTIFICATE", "enforce", value=False),
     ],
-    ids=str,
+    ids=lambda change: type(change).__name__,
 )
 def test_a_change_of_what_is_not_there_is_refused(change: Change, assembly: Path) -> None:
     """Code moves, states are renamed: whoever does it hears of the mistake that is none any more."""
