@@ -22,7 +22,7 @@ from rehearsal.stage import Stage
 _THROTTLED_SECONDS = 20.0
 _RECORD_DOWN_SECONDS = 180.0
 _WATCHDOG_WITHIN_SECONDS = 120.0
-_TOO_SHORT_SECONDS = 300
+_TOO_SHORT_SECONDS = 380
 
 
 def _run_out_of_time(stage: Stage) -> None:
