@@ -21,9 +21,9 @@ from rehearsal.scenarios import (
     releases,
     rollbacks,
 )
-from rehearsal.scenarios.scenario import NEW_VERSION, OLD_VERSION, Scenario
+from rehearsal.scenarios.scenario import NEW_VERSION, OLD_VERSION, OTHER_VERSION, Scenario
 
-__all__ = ["NEW_VERSION", "OLD_VERSION", "SCENARIOS", "Scenario"]
+__all__ = ["NEW_VERSION", "OLD_VERSION", "OTHER_VERSION", "SCENARIOS", "Scenario"]
 
 SCENARIOS: tuple[Scenario, ...] = (
     *releases.SCENARIOS,

@@ -19,12 +19,11 @@ from rehearsal.scenarios.promises import (
     rollback_by_rule,
     traffic_never_moved,
 )
-from rehearsal.scenarios.scenario import NEW_VERSION, OLD_VERSION, Scenario
+from rehearsal.scenarios.scenario import NEW_VERSION, OLD_VERSION, OTHER_VERSION, Scenario
 from rehearsal.stage import Stage
 from rehearsal.world.application import Behaviour
 from rehearsal.world.database import SnapshotPlan
 
-_OTHER_VERSION = "9c8b7a6"
 _STORM = 3
 _MANY_CONNECTIONS_PERCENT = 97.0
 _WINDOW_SECONDS = 3600.0
@@ -122,7 +121,7 @@ def _hear_of_an_old_alarm_again(stage: Stage) -> None:
     turn_bad(stage, bad(0.5))
     stage.until_rollback_ended()
     stage.wait(_SETTLED_SECONDS)
-    deployment = stage.start_deployment({"version": _OTHER_VERSION})
+    deployment = stage.start_deployment({"version": OTHER_VERSION})
     stage.until_entered(deployment, "Bake at 10 %")
     fate.deliver_alarms_again(stage.account)
     stage.until_ended(deployment)
@@ -192,7 +191,7 @@ def _alarm_during_the_claim(stage: Stage) -> None:
 
 def _turn_bad_while_the_next_prepares(stage: Stage) -> None:
     release(stage)
-    following = stage.start_deployment({"version": _OTHER_VERSION})
+    following = stage.start_deployment({"version": OTHER_VERSION})
     stage.until_entered(following, "Wait for snapshot")
     turn_bad(stage, bad(0.5))
     stage.until_rollback_ended()
@@ -335,7 +334,7 @@ SCENARIOS = (
         "Alarms of a release that was rolled back are delivered again while the next one shifts: nothing happens",
         expected="promoted",
         play=_hear_of_an_old_alarm_again,
-        promises=(all_traffic_on("green", _OTHER_VERSION), _all_others_did_nothing),
+        promises=(all_traffic_on("green", OTHER_VERSION), _all_others_did_nothing),
     ),
     Scenario(
         "alarm-ok-again",

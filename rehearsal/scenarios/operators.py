@@ -11,7 +11,7 @@ from rehearsal.scenarios.promises import (
     nothing_reaches_green_after_the_switch,
     traffic_never_moved,
 )
-from rehearsal.scenarios.scenario import NEW_VERSION, OLD_VERSION, Scenario
+from rehearsal.scenarios.scenario import NEW_VERSION, OLD_VERSION, OTHER_VERSION, Scenario
 from rehearsal.stage import Stage
 
 _HALF_AN_HOUR = 1800.0
@@ -96,9 +96,9 @@ def _all_refused_as_invalid(report: Report) -> str:
 
 def _release_in_the_window(stage: Stage) -> None:
     release(stage)
-    stage.until_ended(stage.start_deployment({"version": "9c8b7a6"}))
+    stage.until_ended(stage.start_deployment({"version": OTHER_VERSION}))
     stage.give_order("end-window")
-    stage.until_ended(stage.start_deployment({"version": "9c8b7a6"}))
+    stage.until_ended(stage.start_deployment({"version": OTHER_VERSION}))
 
 
 def _free_by_hand(stage: Stage) -> None:
@@ -159,7 +159,7 @@ SCENARIOS = (
         play=_release_in_the_window,
         promises=(
             no_failed_requests,
-            all_traffic_on("blue", "9c8b7a6"),
+            all_traffic_on("blue", OTHER_VERSION),
             executions_ended("deploy", "SUCCEEDED", "FAILED", "SUCCEEDED"),
         ),
     ),

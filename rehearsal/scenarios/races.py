@@ -17,14 +17,12 @@ from rehearsal.scenarios.promises import (
     nothing_reaches_green_after_the_switch,
     one_rollback_switched,
 )
-from rehearsal.scenarios.scenario import NEW_VERSION, OLD_VERSION, Scenario
+from rehearsal.scenarios.scenario import NEW_VERSION, OLD_VERSION, OTHER_VERSION, Scenario
 from rehearsal.stage import Stage
-
-_OTHER_VERSION = "9c8b7a6"
 
 
 def _start_two(stage: Stage) -> None:
-    both = [stage.start_deployment({"version": version}) for version in (NEW_VERSION, _OTHER_VERSION)]
+    both = [stage.start_deployment({"version": version}) for version in (NEW_VERSION, OTHER_VERSION)]
     for deployment in both:
         stage.until_ended(deployment)
 
@@ -75,7 +73,7 @@ def _move_the_listener_during_settle(stage: Stage) -> None:
 
 def _hear_of_an_old_end_again(stage: Stage) -> None:
     """Deliver an older release's ABORTED once more, while the next one bakes."""
-    first = stage.start_deployment({"version": _OTHER_VERSION})
+    first = stage.start_deployment({"version": OTHER_VERSION})
     stage.until_entered(first, "Wait for idle color")
     stage.stop(first)
     stage.until_rollback_ended()

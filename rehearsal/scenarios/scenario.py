@@ -9,7 +9,7 @@ from rehearsal.scenarios.promises import Promise, enough_traffic
 from rehearsal.stage import Stage
 
 OLD_VERSION = "1a2b3c4"
-NEW_VERSION = LATER_VERSIONS[0]
+NEW_VERSION, OTHER_VERSION = LATER_VERSIONS
 
 
 @dataclass(frozen=True)

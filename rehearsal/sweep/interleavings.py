@@ -25,7 +25,7 @@ from rehearsal import fate
 from rehearsal.copies import Crash, Original, in_copies
 from rehearsal.engine.virtual import Biased, Chooser, Uniform
 from rehearsal.report import Report
-from rehearsal.scenarios import NEW_VERSION, Scenario
+from rehearsal.scenarios import NEW_VERSION, OTHER_VERSION, Scenario
 from rehearsal.scenarios.plays import bad, turn_bad
 from rehearsal.stage import Stage, Step
 from rehearsal.sweep import schedules
@@ -36,7 +36,6 @@ from rehearsal.sweep.schedules import SchedulesResult
 
 POLICIES: Mapping[str, Callable[[], Chooser]] = {"uniform": Uniform, "biased": Biased}
 
-_OTHER_VERSION = "9c8b7a6"
 _LONGEST_SECONDS = 300.0
 """Wall seconds after which a play is stuck."""
 _ENOUGH_FOR_ALL_SECONDS = 60.0
@@ -68,7 +67,7 @@ def _stop(machine: str) -> Callable[[Stage], None]:
 
 
 def _start_another(stage: Stage) -> None:
-    stage.start_deployment({"version": _OTHER_VERSION})
+    stage.start_deployment({"version": OTHER_VERSION})
 
 
 def _roll_back(stage: Stage) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from rehearsal import fate
 from rehearsal.circumstances import Circumstances
 from rehearsal.report import Report
-from rehearsal.scenarios import NEW_VERSION, OLD_VERSION, SCENARIOS, Scenario
+from rehearsal.scenarios import NEW_VERSION, OLD_VERSION, OTHER_VERSION, SCENARIOS, Scenario
 from rehearsal.scenarios.gates import PRODUCTION
 from rehearsal.scenarios.plays import bad, release, turn_bad
 from rehearsal.scenarios.promises import (
@@ -40,7 +40,6 @@ from rehearsal.world.github import signed
 Look = Callable[[Stage, Report], str]
 """Says what is wrong in the account by the end; empty when nothing is."""
 
-OTHER_VERSION = "9c8b7a6"
 SAFE_WITHIN_SECONDS = 30.0
 """How long users may stay on a release whose execution has died."""
 

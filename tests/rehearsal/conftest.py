@@ -127,9 +127,13 @@ class Quiet:
         self.stage.until(lambda: self._is_dealt_with(execution), "the status rule started no rollback")
 
     def changes(self, since: int, until: int | None = None) -> list[Call]:
-        """Return what functions changed between two lengths of the call log."""
-        calls = self.stage.account.calls.log[since:until]
-        return [call for call in calls if call.mutating and call.caller is not None]
+        """
+        Return what functions changed between two lengths of the call log.
+
+        But for notes of what GitHub was told, which follow in their own time, and may be about what was before.
+        """
+        calls, tells = self.stage.account.calls.log[since:until], self.stage.account.stack.function("report-status")
+        return [call for call in calls if call.mutating and call.caller not in (None, tells)]
 
     def _is_dealt_with(self, execution: Execution) -> bool:
         ended = [rollback.arn for rollback in self.stage.of_machine("rollback") if rollback.ended]

@@ -177,7 +177,7 @@ def test_only_what_went_wrong_leaves_a_folder(original: Original) -> None:
     assert isinstance(good, Played)
     assert isinstance(bad, Played)
     assert good.broken_promises == ()
-    assert bad.broken_promises == ("the release ended as unknown, not as promoted",)
+    assert bad.broken_promises == ("the release ended as untouched, not as promoted",)
     assert not (original.folder / "0-seed-1").exists()
     assert (original.folder / "0-seed-2" / "report.json").exists()
 

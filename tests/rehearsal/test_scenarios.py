@@ -18,7 +18,7 @@ from unittest.mock import ANY
 import pytest
 
 from rehearsal.report import Switch
-from rehearsal.scenarios import NEW_VERSION, OLD_VERSION, SCENARIOS, Scenario
+from rehearsal.scenarios import NEW_VERSION, OLD_VERSION, OTHER_VERSION, SCENARIOS, Scenario
 from rehearsal.scenarios.promises import MOST_CRITICAL_CALLS
 from rehearsal.scenarios.pushes import LATER, PUSHED, STORM
 from rehearsal.stage import Execution
@@ -122,7 +122,6 @@ LIVE = {"weights": {"blue": 0, "green": 100}, "phase": "committed"}
 BACK = {"weights": {"blue": 100, "green": 0}, "phase": "rolled_back"}
 ABORTED = {"weights": {"blue": 100, "green": 0}, "phase": "aborted"}
 BY_HAND = {"weights": {"blue": 70, "green": 30}}
-THIRD_VERSION = "9c8b7a6"
 UP: dict[str, str | None] = {"blue": OLD_VERSION, "green": NEW_VERSION}
 NOT_UP: dict[str, str | None] = {"blue": OLD_VERSION, "green": None}
 CLEANED_UP: dict[str, str | None] = {"blue": None, "green": NEW_VERSION}
@@ -168,7 +167,7 @@ ENDS = {
     "memory-leak": End(LIVE, CLEANED_UP, ALARMED),
     "maintenance": End(LIVE, CLEANED_UP, [*ALARMED, ("operate", "SUCCEEDED")]),
     "stale-alarm": End(LIVE, CLEANED_UP, ALARMED),
-    "late-alarm": End(LIVE, {"blue": None, "green": THIRD_VERSION}, ALARMED, has_switched_back=True),
+    "late-alarm": End(LIVE, {"blue": None, "green": OTHER_VERSION}, ALARMED, has_switched_back=True),
     "alarm-ok-again": End(LIVE, CLEANED_UP, ALARMED),
     "database-down": End(ABORTED, NOT_UP, FAILED),
     "cache-down": End(ABORTED, NOT_UP, FAILED),
@@ -260,7 +259,7 @@ ENDS = {
     "bad-head": End(BACK, {"blue": OLD_VERSION, "green": PUSHED}, [*FAILED, ("push", "SUCCEEDED")]),
     "window-open": End(
         {"weights": {"blue": 100, "green": 0}, "phase": "committed"},
-        {"blue": THIRD_VERSION, "green": None},
+        {"blue": OTHER_VERSION, "green": None},
         [*PROMOTED, *FAILED, ("operate", "SUCCEEDED")],
     ),
 }

@@ -9,13 +9,11 @@ import pytest
 
 from rehearsal.engine.calls import Call
 from rehearsal.modelled import InVirtualTime
-from rehearsal.scenarios import NEW_VERSION, OLD_VERSION
+from rehearsal.scenarios import NEW_VERSION, OLD_VERSION, OTHER_VERSION
 from rehearsal.stage import Execution
 from tests.rehearsal.conftest import Quiet, quiet_account, users_of
 
 pytestmark = pytest.mark.rehearsed
-
-OTHER_VERSION = "9f8e7d6"
 
 
 @dataclass(frozen=True)
