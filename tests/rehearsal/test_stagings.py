@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import groupby
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ TIMES_AND_IDS = re.compile(
     r"\d{4}-\d{2}-\d{2}T[\d:.]+(Z|\+00:00)"  # a time
     r"|(?<=[0-9a-f]{7}-)[0-9a-f]{8}\b"  # what a release's id has after its version
 )
+SIDE_BY_SIDE = re.compile(r"Check (commit|foundations|operations)\b")
+"""The states of the gates' branches, which are entered at the same moment."""
 
 
 @pytest.mark.parametrize("staging", ["modelled", "virtual"])
@@ -30,14 +33,14 @@ def _what_happened(kept: Kept) -> dict[str, Any]:
     Return the release's end, the record, and what executions did, without how often they looked after something.
 
     Deployment, rule and watchdog may all start a rollback: who comes too late to do anything is left to chance. So is
-    where among the others the reports stand, which nobody waits for.
+    where among the others the reports stand, which nobody waits for, and which of the gates' branches comes first.
     """
     return {
         "outcome": kept.report["outcome"],
         "final": kept.report["final"],
         "live": json.loads(TIMES_AND_IDS.sub("*", json.dumps(kept.record["live"]))),
         "executions": _once(
-            [each["machine"], each["status"], each["error"], _once(each["states"])]
+            [each["machine"], each["status"], each["error"], _once(_in_order(each["states"]))]
             for each in sorted(kept.executions, key=_is_report)
             if each["states"][-1] != "Nothing to roll back"
         ),
@@ -46,6 +49,12 @@ def _what_happened(kept: Kept) -> dict[str, Any]:
 
 def _is_report(execution: dict[str, Any]) -> bool:
     return bool(execution["machine"] == "report")
+
+
+def _in_order(states: list[str]) -> list[str]:
+    """Bring what runs side by side into one order."""
+    runs = groupby(states, key=lambda state: bool(SIDE_BY_SIDE.match(state)))
+    return [state for is_beside, run in runs for state in (sorted(run) if is_beside else run)]
 
 
 def _once(values: Any) -> list[Any]:
