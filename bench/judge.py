@@ -112,7 +112,7 @@ def measure(plan: Plan) -> Raw:
 
 def _play(function: Shipped, given: Mapping[str, Any]) -> dict[str, Any]:
     done = subprocess.run(
-        (sys.executable, "-I", str(_SCRIPT), str(function.version.code_dir)),
+        (sys.executable, "-I", "-B", str(_SCRIPT), str(function.version.code_dir)),
         input=json.dumps(given),
         capture_output=True,
         text=True,

@@ -26,7 +26,7 @@ from rehearsal.model.servers import ModelServers, RealServers, Servers
 from rehearsal.model.stores import SessionsInModel
 from rehearsal.model.traffic import ModelTraffic
 from rehearsal.settings import Settings
-from rehearsal.staging import VIRTUAL, Speeds
+from rehearsal.staging import RUNTIME_DIR, VIRTUAL, Speeds
 from rehearsal.world import certificates, customer
 from rehearsal.world.customer import StorePorts, World
 from rehearsal.world.database import Database
@@ -187,8 +187,8 @@ class Modelled:
     @contextmanager
     def runtime(self, session: boto3.Session, world: World) -> Iterator[Runtime]:
         """Run functions in this process."""
-        authority = world.certificate.authority_file
-        with InProcess(session, authority, internet=world.internet.routes, vpc=world.vpc.routes) as runtime:
+        authority, networks = world.certificate.authority_file, (world.internet.routes, world.vpc.routes)
+        with InProcess(RUNTIME_DIR, session, authority, *networks) as runtime:
             yield runtime
 
     @contextmanager

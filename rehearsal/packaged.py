@@ -15,7 +15,7 @@ from rehearsal.clock import Clock, TwoSpeedClock
 from rehearsal.engine.calls import Calls
 from rehearsal.engine.sandbox import Processes, Reach, Runtime
 from rehearsal.settings import Settings
-from rehearsal.staging import Speeds
+from rehearsal.staging import RUNTIME_DIR, Speeds
 from rehearsal.world import certificates, customer
 from rehearsal.world.cache import Cache
 from rehearsal.world.customer import StorePorts, World
@@ -30,7 +30,6 @@ from rehearsal.world.terraform_builds import building, terraform_of
 from rehearsal.world.tls_front import TlsFronts
 from rehearsal.world.traffic import Traffic
 
-BUILD = Path("build")
 PATIENCE_SECONDS = 150.0
 
 
@@ -190,7 +189,7 @@ class Packaged:
         try:
             host, port = server.get_host_and_port()
             yield Processes(
-                BUILD / "runtime",
+                RUNTIME_DIR,
                 str(session.region_name),
                 f"http://{host}:{port}",
                 internet=Reach(world.internet.file, authority),

@@ -24,6 +24,9 @@ from rehearsal.settings import Settings
 from rehearsal.world.customer import World
 from rehearsal.world.traffic import Live, Sample
 
+RUNTIME_DIR = Path("build") / "runtime"
+"""What a runtime of functions keeps between runs."""
+
 VIRTUAL = "virtual"
 """The mode of a clock on which nothing takes wall time, so that no figure is one of this machine's."""
 

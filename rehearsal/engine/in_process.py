@@ -46,13 +46,17 @@ class InProcess:
     """
     Makes sandboxes in this process, while its context is open.
 
+    `build_dir` may be kept between runs: it caches compiled files, so that running an asset does not change it.
     `session` makes the functions' clients. A function reaches what `internet` names, or `vpc` if it is in the VPC, and
     loopback, and trusts the authority in that PEM file; everybody else in this process reaches all.
     """
 
     is_this_process = True
 
-    def __init__(self, session: boto3.Session, authority_file: Path, *, internet: Routes, vpc: Routes) -> None:
+    def __init__(
+        self, build_dir: Path, session: boto3.Session, authority_file: Path, internet: Routes, vpc: Routes
+    ) -> None:
+        self._bytecode_dir = build_dir.resolve() / "bytecode"
         self._session = session
         self._region = str(session.region_name)
         self._authority_file = authority_file.resolve()
@@ -90,6 +94,8 @@ class InProcess:
             during.enter_context(_modules_of_its_own())
             during.enter_context(_environment(self._without_credentials(function)))
             during.enter_context(mock.patch.object(sys, "path", [str(function.code_dir), *sys.path]))
+            during.enter_context(mock.patch.object(sys, "pycache_prefix", str(self._bytecode_dir)))
+            during.enter_context(mock.patch.object(sys, "dont_write_bytecode", new=False))  # all share most modules
             make_client = self._clients_of(function)
             during.enter_context(mock.patch.object(boto3, "client", _here_only(make_client, boto3.client)))
             during.enter_context(mock.patch.multiple(Metrics, **{name: {} for name in _KEPT_BY_METRICS}))

@@ -84,7 +84,7 @@ def opened(tmp_path: Path) -> Iterator[Functions]:
     with (
         mock_aws(),
         Calls(clock) as calls,
-        InProcess(session, tmp_path / "authority.pem", internet=names.routes, vpc=names.routes) as runtime,
+        InProcess(tmp_path / "build", session, tmp_path / "authority.pem", names.routes, names.routes) as runtime,
         FunctionService(clock, calls, runtime, account=ACCOUNT, session=session, log_dir=tmp_path / "logs") as service,
     ):
         yield Functions(service, calls, names, tmp_path)
@@ -100,6 +100,16 @@ def test_a_function_runs_its_own_code_with_its_own_variables(functions: Function
     assert first["name"] == "one"
     assert first["arn"] == f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:one"
     assert first["left"] == 5000
+
+
+def test_compiled_files_are_kept_and_assets_stay_clean(functions: Functions, tmp_path: Path) -> None:
+    """The code's hash names the asset: running it must not add files to cdk.out."""
+    functions.create("one", "blue")
+    functions.run("one", {})
+
+    compiled = list(tmp_path.rglob("app.*.pyc"))
+    assert compiled
+    assert all(each.is_relative_to(tmp_path / "build" / "bytecode") for each in compiled)
 
 
 def test_an_exception_is_answered_as_the_runtime_client_does(functions: Functions) -> None:
@@ -190,7 +200,7 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
     with (
         mock_aws(),
         Calls(clock) as calls,
-        InProcess(session, tmp_path / "authority.pem", internet=names.routes, vpc=names.routes) as runtime,
+        InProcess(tmp_path / "build", session, tmp_path / "authority.pem", names.routes, names.routes) as runtime,
         FunctionService(clock, calls, runtime, account=ACCOUNT, session=session, log_dir=tmp_path) as service,
     ):
         functions = Functions(service, calls, names, tmp_path)
