@@ -460,8 +460,15 @@ FUNCTIONS = (
         module="fleet.scale_back_idle_color",
         description="Leaves the idle color as it was found, after a release that was given up before traffic moved.",
         machines=BOTH,
-        variables=("ENVIRONMENT", "RECORD_TABLE", "COLORS"),
-        permissions=(READ_RELEASE, UPDATE_RECORD, CANCEL_REFRESHES, UPDATE_GROUPS, *USE_LAUNCH_TEMPLATES),
+        variables=("ENVIRONMENT", "RECORD_TABLE", "ROUTES", "COLORS"),
+        permissions=(
+            READ_RELEASE,
+            UPDATE_RECORD,
+            *READ_LISTENERS,
+            CANCEL_REFRESHES,
+            UPDATE_GROUPS,
+            *USE_LAUNCH_TEMPLATES,
+        ),
     ),
     FunctionSpec(
         module="fleet.scale_in_old_color",

@@ -12,6 +12,8 @@ from lambdas.fleet.rules import Capacity, Color
 from lambdas.observability import step
 from lambdas.release.record import ReleaseRecord
 from lambdas.release.rules import Lease, other_color
+from lambdas.traffic.load_balancer import LoadBalancer
+from lambdas.traffic.rules import Route, require_unused
 
 
 @dataclass(frozen=True)
@@ -20,10 +22,17 @@ class Settings:
 
     environment: str
     table: str
+    routes: tuple[Route, ...]
     colors: dict[str, Color]
 
 
-settings = Settings(environ["ENVIRONMENT"], environ["RECORD_TABLE"], Color.all_from_json(environ["COLORS"]))
+settings = Settings(
+    environ["ENVIRONMENT"],
+    environ["RECORD_TABLE"],
+    Route.all_from_json(environ["ROUTES"]),
+    Color.all_from_json(environ["COLORS"]),
+)
+load_balancer = LoadBalancer(client("elbv2"))
 auto_scaling = AutoScaling(client("autoscaling"))
 record = ReleaseRecord(client("dynamodb"), settings.table, settings.environment)
 
@@ -35,11 +44,17 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 
 
 def scale_back_idle_color(lease: Lease, release_id: str, now: str) -> str:
-    """Cancel the refresh, and put size and launch template back. Without a rollback point nothing was changed yet."""
+    """
+    Cancel the refresh, and put size and launch template back. Without a rollback point nothing was changed yet.
+
+    Safe to repeat. Raises LeaseLost, and ListenerDrifted where somebody else has sent users to the color, of whom the
+    release itself has sent none there yet; nothing was scaled then.
+    """
     idle = record.release(release_id).get("idle")
     if idle is None:
         return ""
     color = settings.colors[idle["color"]]
+    require_unused(idle["color"], settings.routes, load_balancer.forwards(route.arn for route in settings.routes))
     record.require_lease(lease, now)
     auto_scaling.cancel_refresh(color.auto_scaling_group)
     auto_scaling.resize(

@@ -7,7 +7,6 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from lambdas.clients import client
-from lambdas.errors import ListenerDrifted
 from lambdas.fleet.auto_scaling import AutoScaling
 from lambdas.fleet.rules import Capacity, Color, resting_capacity
 from lambdas.observability import step
@@ -16,7 +15,7 @@ from lambdas.release.record import ReleaseRecord
 from lambdas.release.rules import Lease, other_color
 from lambdas.rollback.way_back import manual_commands
 from lambdas.traffic.load_balancer import LoadBalancer
-from lambdas.traffic.rules import Route, active_color
+from lambdas.traffic.rules import Route, require_unused
 
 
 @dataclass(frozen=True)
@@ -59,8 +58,7 @@ def scale_in_old_color(lease: Lease, release_id: str, color: str, now: str) -> i
     release = record.release(release_id)
     old = Capacity.from_record(release["rollback_point"]["capacity"])
     resting = resting_capacity(old, Capacity.from_record(release["idle"]["resting"]))
-    if active_color(settings.routes, load_balancer.forwards(route.arn for route in settings.routes)) == color:
-        raise ListenerDrifted(f"All traffic is on {color}, which was to be scaled in. Nothing was scaled.")
+    require_unused(color, settings.routes, load_balancer.forwards(route.arn for route in settings.routes))
     group = settings.colors[color].auto_scaling_group
     record.require_lease(lease, now)
     parameters.write(parameters.way_back, manual_commands(settings.routes, other_color(color)))

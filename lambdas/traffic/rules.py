@@ -101,6 +101,12 @@ def require_live(routes: Sequence[Route], forwards: Mapping[str, Weights], live:
     return active
 
 
+def require_unused(color: str, routes: Sequence[Route], forwards: Mapping[str, Weights]) -> None:
+    """Raise ListenerDrifted, unless users are on the other color alone: what they use must not be scaled in."""
+    if active_color(routes, forwards) == color:
+        raise ListenerDrifted(f"All traffic is on {color}, which was to be scaled in. Nothing was scaled.")
+
+
 def _sole_color(route: Route, weights: Weights) -> str:
     receiving = {group for group, weight in weights.items() if weight > 0}
     for color in COLORS:

@@ -133,7 +133,12 @@ ACTIONS: dict[str, set[str]] = {
     "check-idle-color": UPDATE | REFRESHES | HEALTH,
     "hold-old-color": READ_RELEASE | UPDATE | RESIZE | {"autoscaling:SuspendProcesses"},
     "resume-scaling": READ | READ_RELEASE | UPDATE | RESIZE | {"autoscaling:ResumeProcesses"},
-    "scale-back-idle-color": READ_RELEASE | UPDATE | RESIZE | LAUNCH | {"autoscaling:CancelInstanceRefresh"},
+    "scale-back-idle-color": READ_RELEASE
+    | UPDATE
+    | LISTENERS
+    | RESIZE
+    | LAUNCH
+    | {"autoscaling:CancelInstanceRefresh"},
     "scale-in-old-color": READ_RELEASE
     | UPDATE
     | LISTENERS
