@@ -28,6 +28,7 @@ _FREEZE_TAG, _ESCALATED = "runback:freeze", "escalated"
 
 SERVED = "traffic is never all on a color without a healthy target while the other color has one"
 ONE_HOLDER = "only the holder of the lease changes a listener, and a late write of a loser is undone"
+IN_USE = "nothing of ours scales in what users are sent to"
 WAY_BACK = "the old color keeps its capacity while it is a valid way back"
 FREEZE = "of the rules of a listener, only a freeze is made or ended, and only by the holder of the lease"
 LET_IN = "users are let in again when all executions have ended, or a human has been told"
@@ -88,6 +89,7 @@ class Invariants:
             self._check_served(route, call)
             self._check_holder(route, lease, call)
         self._check_way_back(live, call)
+        self._check_scaling(call)
         self._check_rules(lease, call)
         self._check_applies(lease, call)
         self._check_applied(call)
@@ -154,14 +156,20 @@ class Invariants:
                 self._violated(SERVED, f"route {route.name}: all on {color}, which has none", call)
 
     def _check_holder(self, route: Route, lease: Mapping[str, Any], call: Call) -> None:
-        """Every change of a live route by a function must be what the present holder wrote down as its intent."""
+        """
+        Every change of a live route by a function must be what the present holder wrote down as its intent.
+
+        A human's change ends what was there before, and is no concern of ours.
+        """
         self.checked += 1
         shown = _shares(self._forwards().get(route.arn, {}))
         intended = {name: _shares(weights) for name, weights in lease.get("intents", {}).items()}
         if shown == intended.get(route.name):
             self._late_since.pop(route.name, None)
         changed = shown != _shares(self._shown.get(route.arn, {}))
-        if changed and call.caller is not None and shown != intended.get(route.name):
+        if changed and call.caller is None:
+            self._late_since.pop(route.name, None)
+        elif changed and shown != intended.get(route.name):
             self._late_since[route.name] = (call.at, call)
         late = self._late_since.get(route.name)
         if late and self._clock.seconds() - late[0] > SETTLE_WITHIN_SECONDS:
@@ -177,6 +185,18 @@ class Invariants:
         alive = len(self._fleet.instances(group))
         if alive < int(point["capacity"]):
             self._violated(WAY_BACK, f"{point['color']} has {alive} of {point['capacity']} instances", call)
+
+    def _check_scaling(self, call: Call) -> None:
+        """A human may scale in what he likes, and behind a freeze no user meets any color."""
+        if call.caller is None or call.error is not None or not self._scales_in(call):
+            return
+        self.checked += 1
+        group = call.parameters["AutoScalingGroupName"]
+        color = next(name for name, each in self._settings.colors.items() if each.auto_scaling_group == group)
+        for route in self._settings.routes:
+            share = _shares(self._forwards().get(route.arn, {})).get(route.target_group(color), 0)
+            if share and not self._load_balancer.answers_itself(_listener_of(route.arn)):
+                self._violated(IN_USE, f"{color} has {share:.0%} of the traffic of route {route.name}", call)
 
     def _check_rules(self, lease: Mapping[str, Any], call: Call) -> None:
         """A human may do as he likes with the rules of his listeners."""

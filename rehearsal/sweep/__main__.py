@@ -47,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     if given.command == "replay":
         return _replay(given.name)
+    if given.command == "mutants":
+        return _catch(given.names, given.jobs)
     return _sweep(given)
 
 
@@ -61,6 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command")
     replay = commands.add_parser("replay", help="play one case again, and tell what happens in it")
     replay.add_argument("name", help="as it was printed, such as deploy/call:promote.ssm.PutParameter#1/answer-lost@0")
+    mistakes = commands.add_parser("mutants", help="build known mistakes in, one at a time, and see what catches them")
+    mistakes.add_argument("names", nargs="*", metavar="name", help='such as "no settle" (default: all)')
     return parser
 
 
@@ -83,6 +87,25 @@ def _replay(name: str) -> int:
     return VIOLATED if result.problems else HELD
 
 
+def _catch(names: Sequence[str], jobs: int) -> int:
+    if unknown := [name for name in names if name not in mutants.MUTANTS]:
+        print(f"There is no mistake {unknown[0]!r}, only: {', '.join(mutants.MUTANTS)}", file=sys.stderr)
+        return USAGE
+    with tempfile.TemporaryDirectory() as folder:
+        caught = mutants.run(names, Folder(folder), _say, at_most=jobs)
+    wrong = _not_caught(caught)
+    for each in wrong:
+        print(f"VIOLATED: {each}")
+    return VIOLATED if wrong else HELD
+
+
+def _not_caught(caught: mutants.MutantResult) -> list[str]:
+    return [
+        *(f"nobody noticed {each.mutant}" for each in caught.survivors),
+        *(f"{each.play}, on what ships: {'; '.join(each.problems)}" for each in caught.unclean),
+    ]
+
+
 def _sweep(given: argparse.Namespace) -> int:
     began = time.monotonic()
     everything = given.path is None and given.fault is None
@@ -99,10 +122,9 @@ def _sweep(given: argparse.Namespace) -> int:
             sections.append(Section(*mixed.section()))
             wrong += mixed.problems
         if everything and not given.fast:
-            caught = mutants.run([], Folder(folder) / "mutants", print, at_most=given.jobs)
+            caught = mutants.run([], Folder(folder) / "mutants", _say, at_most=given.jobs)
             sections.append(_section_of(caught.section()))
-            wrong += [f"nobody noticed {each.mutant}" for each in caught.survivors]
-            wrong += [f"{each.play}, on what ships: {'; '.join(each.problems)}" for each in caught.unclean]
+            wrong += _not_caught(caught)
     for each in wrong:
         print(f"VIOLATED: {each}")
     print(

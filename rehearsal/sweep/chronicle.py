@@ -52,8 +52,6 @@ class Chronicle:
         self._threads = Threads(stage)
         self.shows_late_write: set[int] = set()
         """Numbers of the calls at which the listener showed what the function of a loser had written."""
-        self.scaled_in_under_traffic: list[str] = []
-        """What was scaled in while it had a share of the traffic."""
         self._is_late = False
         stage.account.calls.add_observer(self._called)
         stage.on_step(self._entered)
@@ -74,7 +72,6 @@ class Chronicle:
         if now["listener"] != self._shown["listener"]:
             holder = self._stage.record.lease.get("holder")
             self._is_late = call.caller is not None and self._threads.execution_here() != holder
-        self._look_at_scaling(call)
         if self._is_late:
             self.shows_late_write.add(call.number)
         changed = ", ".join(
@@ -88,15 +85,6 @@ class Chronicle:
         by = (call.caller or "").removeprefix(self._prefix)
         who = f"{self._name_of(execution)}: {by}" if execution else by
         self.note(who, f"{call.service}:{call.action}{failed}{_about(call)}" + (f"   [{changed}]" if changed else ""))
-
-    def _look_at_scaling(self, call: Call) -> None:
-        if call.action != "UpdateAutoScalingGroup" or call.caller is None or call.error is not None:
-            return
-        shares = shown_weights(self._stage.account)
-        for color, each in self._stage.account.settings.colors.items():
-            is_meant = call.parameters["AutoScalingGroupName"] == each.auto_scaling_group
-            if is_meant and call.parameters.get("DesiredCapacity") == 0 and shares[color]:
-                self.scaled_in_under_traffic.append(f"{color} was scaled in with {shares[color]} % of the traffic")
 
     def _name_of(self, execution_arn: str) -> str:
         """Return the machine and which of its executions it is, such as `rollback 2`."""

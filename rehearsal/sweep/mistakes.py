@@ -471,6 +471,21 @@ MUTANTS: Mapping[str, Mutant] = {
             "is idle and has",
         ),
         Mutant(
+            "abort under users",
+            "A release that is given up scales its color in, whoever has sent users there meanwhile",
+            "what nobody was sent to by us may have users all the same",
+            (
+                Source(
+                    "lambdas/fleet/scale_back_idle_color.py",
+                    '    require_unused(idle["color"], settings.routes, '
+                    "load_balancer.forwards(route.arn for route in settings.routes))\n",
+                    "",
+                ),
+            ),
+            "moved-and-aborted",
+            "nothing of ours scales in what users are sent to",
+        ),
+        Mutant(
             "nobody is paged",
             "What is left to a human is told to none",
             "a machine that gives up in silence",

@@ -17,7 +17,7 @@ _DIVIDED = "the routes end on "
 
 def problems_in(chronicle: Chronicle, stage: Stage, report: Report) -> list[str]:
     """
-    Return what did not hold, in words; a color must not be scaled in either that has traffic. Leave out three things.
+    Return what did not hold, in words, but for three things.
 
     Where a human was the last to divide the traffic it stays as he has put it: Runback does not fight humans. What he
     asks for in vain, he sees. And no write to a load balancer can be conditional, so that a loser's may come late: that
@@ -27,9 +27,8 @@ def problems_in(chronicle: Chronicle, stage: Stage, report: Report) -> list[str]
     if report.moves and report.moves[-1].by == _SOMEBODY:
         known = (*known, _DIVIDED)
     late = tuple(f"(call {number})" for number in chronicle.shows_late_write)
-    counting = [
+    return [
         each
         for each in problems_of(stage, report)
         if not each.startswith(known) and not (late and each.startswith(SERVED) and each.endswith(late))
     ]
-    return [*counting, *chronicle.scaled_in_under_traffic]

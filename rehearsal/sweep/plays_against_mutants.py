@@ -170,6 +170,15 @@ def _move_the_listener(stage: Stage) -> None:
     stage.until_ended(deployment)
 
 
+def _move_the_listener_before_an_abort(stage: Stage) -> None:
+    """Send users to the color that the release prepares, and have the release given up."""
+    deployment = stage.start_deployment({"version": NEW_VERSION})
+    stage.until_entered(deployment, "Hold old color")
+    stage.move_listener({"blue": 70, "green": 30})
+    stage.give_order("abort")
+    stage.until_ended(deployment)
+
+
 def _start_two(stage: Stage) -> None:
     first = stage.start_deployment({"version": NEW_VERSION})
     stage.until_entered(first, "Record rollback point")
@@ -431,6 +440,14 @@ PLAYS = {
             "listener-moved",
             "escalated",
             _move_the_listener,
+            no_failed_requests,
+            listener_left_to_the_human,
+            human_was_paged,
+        ),
+        _play(
+            "moved-and-aborted",
+            "escalated",
+            _move_the_listener_before_an_abort,
             no_failed_requests,
             listener_left_to_the_human,
             human_was_paged,

@@ -12,6 +12,7 @@ from rehearsal.invariants import (
     APPLIED,
     APPLIED_OUT,
     FREEZE,
+    IN_USE,
     LET_GO,
     LET_IN,
     ONE_APPLY,
@@ -212,6 +213,38 @@ def test_a_human_may_move_the_listener(world: World) -> None:
     world.call("dynamodb", "PutItem")
 
     assert [] == world.found
+
+
+def test_a_human_who_moves_the_listener_ends_what_a_late_write_did(world: World) -> None:
+    """It shows what he wants, and not what a loser has written there before."""
+    world.healthy[ROUTE.green] = 2
+    world.intend(ALL_BLUE)
+    world.move(ALL_GREEN)
+    world.move(CANARY, caller=None)
+    world.now = SETTLE_WITHIN_SECONDS + 1
+    world.call("dynamodb", "PutItem")
+    world.lease = {}
+    world.invariants.conclude([])
+
+    assert [] == world.found
+
+
+@pytest.mark.parametrize(
+    ("shown", "is_frozen", "is_found"), [(CANARY, False, True), (ALL_BLUE, False, False), (CANARY, True, False)]
+)
+def test_what_users_are_sent_to_is_not_scaled_in(
+    world: World, shown: dict[str, int], *, is_frozen: bool, is_found: bool
+) -> None:
+    """Also with some users on it only; but behind a freeze there are none."""
+    group = {"AutoScalingGroupName": SETTINGS.colors["green"].auto_scaling_group, "DesiredCapacity": 0}
+    world.healthy[ROUTE.green] = 2
+    world.move(shown, caller=None)
+    world.kept |= {FROZEN: FREEZES} if is_frozen else {}
+    world.call("autoscaling", "UpdateAutoScalingGroup", caller=None, **group)
+    assert [] == world.found
+    world.call("autoscaling", "UpdateAutoScalingGroup", caller="scale-back", **group)
+    found = [(IN_USE, "scale-back: autoscaling:UpdateAutoScalingGroup (call 3)")]
+    assert (found if is_found else []) == [each for each in world.found if each[0] == IN_USE]
 
 
 def test_a_way_back_that_shrinks_is_reported(world: World) -> None:

@@ -34,6 +34,13 @@ def test_what_is_no_case_cannot_be_played_again(name: str, capsys: pytest.Captur
     assert name in capsys.readouterr().err
 
 
+def test_an_unknown_mistake_cannot_be_built_in(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command_line.main(["mutants", "no settle", "no such"]) == command_line.USAGE
+    told = capsys.readouterr().err
+    assert "no such" in told
+    assert "weight 0" in told
+
+
 def test_a_violation_ends_in_red_with_what_plays_it_again(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
