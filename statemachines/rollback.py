@@ -96,7 +96,7 @@ def rollback_definition(
     aborted = _abort(steps, endings, can_migrate=can_migrate, can_apply=deploy is not None)
     question.when(_decided(Action.ABORT), aborted)
     question.when(_decided(Action.FINISH), _finish(steps, clean_up, endings))
-    question.when(_decided(Action.LET_GO), _let_go(steps, endings))
+    _let_go(steps, endings, question)
     question.when(_decided(Action.KEEP_FROZEN), _keep_frozen(steps, endings))
     question.when(_decided(Action.ESCALATE), _nothing_to_go_back_to(steps, endings))
     question.when(_decided(Action.PAGE), _left_to_human(steps))
@@ -385,7 +385,7 @@ def _finish(steps: Steps, clean_up: sfn.IStateMachine, endings: _Endings) -> sfn
     return resume.next(release).next(start).next(finished)
 
 
-def _let_go(steps: Steps, endings: _Endings) -> sfn.IChainable:
+def _let_go(steps: Steps, endings: _Endings, question: sfn.Choice) -> None:
     """The live color is not touched: since its release it has been scaled by others."""
     wait = steps.wait(
         "Wait for the clean-up's last step", "A step of a dead execution may still work.", _LAST_STEP_SECONDS
@@ -393,12 +393,14 @@ def _let_go(steps: Steps, endings: _Endings) -> sfn.IChainable:
     release = _release(steps, "Release environment after clean-up", "committed")
     tell = _tell(steps, "Tell about the clean-up", "clean_up_failed", at("$.claim.reason"))
     given_up = steps.succeed(
-        "Clean-up given up", "Only the lease was given back. The clean-up machine can be started again."
+        "Clean-up given up", "Nothing was moved or scaled, and no lease is held. The clean-up can be started again."
     )
     on_error(release, endings.lease_lost, LeaseLost)
     on_error(release, endings.escalated)
     on_error(tell, given_up)
-    return wait.next(release).next(tell).next(given_up)
+    wait.next(release).next(tell).next(given_up)
+    question.when(_decided(Action.LET_GO), wait)
+    question.when(_decided(Action.TELL_CLEAN_UP), tell)
 
 
 def _keep_frozen(steps: Steps, endings: _Endings) -> sfn.IChainable:

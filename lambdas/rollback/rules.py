@@ -55,6 +55,8 @@ class Action(StrEnum):
     """The release is committed already, only its execution died: the lease is given back."""
     LET_GO = "let_go"
     """Only a clean-up after a release died: the lease is given back, and nothing else is touched."""
+    TELL_CLEAN_UP = "tell_clean_up"
+    """A clean-up ended before its time, and held nothing: a human must know; nothing is claimed."""
     KEEP_FROZEN = KEEPS_FREEZE
     """A restore of the database died, and has frozen the traffic, or may have: a human has to go on with it."""
     HOLD = "hold"
@@ -111,6 +113,8 @@ NO_INFRASTRUCTURE = (
     " file, and deploy Runback. Nothing was changed."
 )
 _FOR_HUMANS = ("database", "infrastructure")
+_STOPPED = frozenset({"ABORTED", "TIMED_OUT"})
+"""Ends of which an execution itself can tell nobody."""
 _ABOUT_LIVE = frozenset({Source.OPERATOR, Source.ALARM})
 """Who asks about what serves; all others ask about one execution."""
 _LONGEST_REASON = 1000
@@ -131,6 +135,8 @@ class RollbackRequest:
     why: str = ""
     problem: str = ""
     asked_at: str = ""
+    ended_as: str = ""
+    """How the execution ended that this is about, such as "ABORTED"; empty unless its last event says so."""
     alarm: AlarmEvent | None = None
     database: bool = False
     """Whether a restore of the database is to be asked for, once the traffic is back."""
@@ -156,6 +162,7 @@ def read_rollback_request(given: Any) -> RollbackRequest:  # noqa: ANN401  an op
         execution_arn=given.get("execution_arn", ""),
         release_id=given.get("release_id", ""),
         why=_why(given),
+        ended_as=given.get("status", ""),
         database=given.get("database", False),
         infrastructure=given.get("infrastructure", False),
         alarm=AlarmEvent(given["alarm"], given.get("previous_state", ""), given["changed_at"])
@@ -265,7 +272,7 @@ def decide(
         return _resume(work, "This execution holds the environment already.")
     if refusal := refuse_alarm(request.alarm, critical, record, now) if request.alarm else None:
         return Verdict(_action_of(refusal), refusal.reason)
-    if verdict := _decide_about_the_past(request, work, live):
+    if verdict := _decide_about_waiting_clean_up(request, work, live) or _decide_about_the_past(request, work, live):
         return verdict
     if work.holder is None and not work.is_frozen:
         return _decide_when_free(request, live)
@@ -284,6 +291,30 @@ def _decide_about_the_past(request: RollbackRequest, work: Work, live: Live | No
         return Verdict(Action.INFRASTRUCTURE, f"The infrastructure of release {gone} is taken back.")
     too_late = _why_too_late(request, work, live)
     return Verdict(Action.NOTHING, too_late) if too_late else None
+
+
+def _decide_about_waiting_clean_up(request: RollbackRequest, work: Work, live: Live | None) -> Verdict | None:
+    """
+    Decide about a clean-up that somebody has stopped while it waited for the end of the window.
+
+    Nobody else scales the old color in. One that fails tells so by itself, one that holds the environment is let go, and
+    the next release, or a rollback, is done with what this one has left.
+    """
+    if request.ended_as not in _STOPPED or not _is_clean_up(request.execution_arn) or work.holder is not None:
+        return None
+    if live is None or live.rollback_point is None or live.rollback_point.status is PointStatus.CONSUMED:
+        return None
+    left = live.rollback_point.color
+    return Verdict(
+        Action.TELL_CLEAN_UP,
+        f"The clean-up after release {live.release_id} ended before its time, as {request.ended_as}: {left} keeps"
+        " its instances, and what was held of its scaling stays so.",
+    )
+
+
+def _is_clean_up(execution_arn: str) -> bool:
+    """Ask the name of the machine, which is the seventh part of an execution's ARN."""
+    return any(part.endswith("-clean-up") for part in execution_arn.split(":")[6:7])
 
 
 def last_undone(work: Work) -> str:

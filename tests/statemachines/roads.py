@@ -210,6 +210,7 @@ ROADS: Mapping[str, tuple[Road, ...]] = {
             {"Claim rollback": claimed("finish"), "Resume scaling of live color": UNFORESEEN},
         ),
         Road("Clean-up given up", {"Claim rollback": claimed("let_go")}),
+        Road("Clean-up given up", {"Claim rollback": claimed("tell_clean_up")}),
         Road("Escalated", {"Claim rollback": claimed("escalate")}),
         Road("Rollback not possible", {"Claim rollback": claimed("impossible")}),
         Road("Left to a human", {"Claim rollback": claimed("page")}),

@@ -21,6 +21,7 @@ ENDINGS = {
     Action.FINISH: ("Release was live already", "SUCCEEDED", None),
     Action.KEEP_FROZEN: ("Traffic stays frozen", "FAILED", "Escalated"),
     Action.LET_GO: ("Clean-up given up", "SUCCEEDED", None),
+    Action.TELL_CLEAN_UP: ("Clean-up given up", "SUCCEEDED", None),
     Action.ESCALATE: ("Escalated", "FAILED", "Escalated"),
     Action.PAGE: ("Left to a human", "SUCCEEDED", None),
     Action.HOLD: ("Held for a human", "SUCCEEDED", None),
@@ -108,6 +109,13 @@ def test_an_alarm_that_moves_no_traffic_is_told_and_changes_nothing(account: Mac
 
     assert run.called == ["Claim rollback", "Page about the alarm"]
     assert run.given("Page about the alarm") == notice(run, "critical_alarm", "because the record says so")
+
+
+def test_a_clean_up_that_was_stopped_while_it_waited_is_told_and_changes_nothing(account: Machines) -> None:
+    run = deciding(account, Action.TELL_CLEAN_UP)
+
+    assert run.called == ["Claim rollback", "Tell about the clean-up"]
+    assert run.given("Tell about the clean-up") == notice(run, "clean_up_failed", "because the record says so")
 
 
 def test_a_page_that_cannot_be_sent_fails_nothing(account: Machines) -> None:

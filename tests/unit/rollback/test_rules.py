@@ -92,6 +92,31 @@ def test_event_about_a_holder_that_has_let_go_changes_nothing() -> None:
     assert decided(about(DEPLOYMENT), EnvironmentRecord(work=Work(token=7), live=live())) is Action.NOTHING
 
 
+@pytest.mark.parametrize("ended_as", ["ABORTED", "TIMED_OUT"])
+@pytest.mark.parametrize("status", [PointStatus.VALID, PointStatus.EXPIRED])
+def test_humans_are_told_of_a_clean_up_that_was_stopped_while_it_waited(ended_as: str, status: PointStatus) -> None:
+    """Nobody else scales the old color in, and the stopped one says nothing any more."""
+    request = replace(about(CLEAN_UP), ended_as=ended_as)
+    verdict = decide(request, EnvironmentRecord(Work(token=7), live(status)), ROLLBACK, NOW, holder_runs=False)
+    assert verdict.action is Action.TELL_CLEAN_UP
+    assert f"as {ended_as}: blue keeps its instances" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("request_", "record"),
+    [
+        (replace(about(CLEAN_UP), ended_as="FAILED"), EnvironmentRecord(Work(token=7), live())),
+        (replace(about(DEPLOYMENT), ended_as="ABORTED"), EnvironmentRecord(Work(token=7), live())),
+        (replace(about(CLEAN_UP), ended_as="ABORTED"), EnvironmentRecord(Work(token=7), live(PointStatus.CONSUMED))),
+        (replace(about(CLEAN_UP), ended_as="ABORTED"), EnvironmentRecord(held(Phase.PREPARING), live())),
+        (replace(about(CLEAN_UP), ended_as="ABORTED"), EnvironmentRecord(Work(token=7))),
+    ],
+    ids=["told so itself", "another machine", "rolled back", "the next release", "nothing released"],
+)
+def test_nobody_is_told_of_a_clean_up_that_leaves_nothing(request_: RollbackRequest, record: EnvironmentRecord) -> None:
+    assert decided(request_, record) is Action.NOTHING
+
+
 @pytest.mark.parametrize("phase", [Phase.SHIFTING, Phase.BAKING, Phase.COMMITTED])
 def test_operator_takes_a_running_release_back(phase: Phase) -> None:
     assert decided(OPERATOR, EnvironmentRecord(work=held(phase), live=live())) is Action.SWITCH
