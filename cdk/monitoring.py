@@ -9,9 +9,12 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from cdk.names import WATCHDOG, WATCHDOG_SILENT, Names
+from cdk.names import NOTICES_FAIL, WATCHDOG, WATCHDOG_SILENT, Names
 from cdk.setting_types import Place
 from cdk.settings import EnvironmentSettings
+
+_NOTIFY = "notify"
+"""The function by which machines tell humans."""
 
 
 class Notices(Construct):
@@ -106,5 +109,38 @@ class WatchdogAlarm(Construct):
             evaluation_periods=5,
             datapoints_to_alarm=3,
             treat_missing_data=cloudwatch.TreatMissingData.BREACHING,
+        )
+        alarm.add_alarm_action(cloudwatch_actions.SnsAction(notices))
+
+
+class NoticesAlarm(Construct):
+    """
+    Tells humans that a machine could not: CloudWatch publishes with rights of its own.
+
+    It asks some times, and then goes on without. One failure is enough, because not every kind of it is tried again.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, settings: EnvironmentSettings, notices: sns.ITopic) -> None:
+        super().__init__(scope, construct_id)
+        names = Names(settings)
+        alarm = cloudwatch.Alarm(
+            self,
+            "Alarm",
+            alarm_name=names.named(NOTICES_FAIL),
+            alarm_description=(
+                "A message about a release could not be sent, at least not at once: nobody may have read it. Look at"
+                " the executions that ended in the last minutes, and at the log of the function that failed."
+            ),
+            metric=cloudwatch.Metric(
+                namespace="AWS/Lambda",
+                metric_name="Errors",
+                dimensions_map={"FunctionName": names.named(_NOTIFY)},
+                period=Duration.minutes(1),
+                statistic="Sum",
+            ),
+            threshold=1,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            evaluation_periods=1,
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
         alarm.add_alarm_action(cloudwatch_actions.SnsAction(notices))

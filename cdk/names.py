@@ -14,8 +14,8 @@ CALLER = "caller"
 """The rule on who has started a machine."""
 STARTERS: Mapping[str, tuple[str, ...]] = {"rollback": (UNFINISHED_EXECUTION, CRITICAL_ALARM, WATCHDOG)}
 """The rules and the schedule that start a machine when nobody does so by hand. A restore, humans alone begin."""
-LOST_EVENTS, WATCHDOG_SILENT = "lost-events", "watchdog-silent"
-TELLING = (LOST_EVENTS, WATCHDOG_SILENT)
+LOST_EVENTS, WATCHDOG_SILENT, NOTICES_FAIL = "lost-events", "watchdog-silent", "notices-fail"
+TELLING = (LOST_EVENTS, WATCHDOG_SILENT, NOTICES_FAIL)
 """The alarms that tell humans by themselves, because nobody else would."""
 
 PLAN, APPLY = "plan", "apply"

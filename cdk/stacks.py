@@ -12,7 +12,7 @@ from cdk.functions import Functions
 from cdk.gate_settings import skippable_gates
 from cdk.infrastructure import Builds
 from cdk.machines import Machine
-from cdk.monitoring import LostEventsAlarm, Notices, WatchdogAlarm
+from cdk.monitoring import LostEventsAlarm, Notices, NoticesAlarm, WatchdogAlarm
 from cdk.names import LOST_EVENTS, Names
 from cdk.probes import PROBES, Probes
 from cdk.push_settings import Pushes
@@ -157,6 +157,7 @@ class EnvironmentStack(Stack):
         Probes(self, "Probes", settings, {module: functions.version(module) for module in PROBES})
         Watchdog(self, "Watchdog", settings, functions.version("rollback.watchdog"), lost_events.queue)
         WatchdogAlarm(self, "WatchdogAlarm", settings, notices.topic)
+        NoticesAlarm(self, "NoticesAlarm", settings, notices.topic)
         if settings.pushes:
             self._release_pushes(settings, settings.pushes, functions, lost_events)
         LostEventsAlarm(self, "LostEventsAlarm", lost_events.queue, notices.topic, Names(settings).named(LOST_EVENTS))

@@ -297,8 +297,8 @@ def _decide_about_waiting_clean_up(request: RollbackRequest, work: Work, live: L
     """
     Decide about a clean-up that somebody has stopped while it waited for the end of the window.
 
-    Nobody else scales the old color in. One that fails tells so by itself, one that holds the environment is let go, and
-    the next release, or a rollback, is done with what this one has left.
+    Nobody else scales the old color in. One that fails tells so by itself, one that holds the environment is let go,
+    and the next release, or a rollback, is done with what this one has left.
     """
     if request.ended_as not in _STOPPED or not _is_clean_up(request.execution_arn) or work.holder is not None:
         return None

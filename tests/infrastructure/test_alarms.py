@@ -64,10 +64,12 @@ PRODUCTION = of("production")
 
 
 def made(template: Template) -> dict[str, dict[str, Any]]:
-    """Return the alarms of the table that a template makes, by name; Runback's own two are not among them."""
+    """Return the alarms of the table that a template makes, by name; Runback's own three are not among them."""
     found = of_type(template["Resources"], "AWS::CloudWatch::Alarm").values()
     return {
-        each["AlarmName"]: each for each in found if not each["AlarmName"].endswith(("lost-events", "watchdog-silent"))
+        each["AlarmName"]: each
+        for each in found
+        if not each["AlarmName"].endswith(("lost-events", "watchdog-silent", "notices-fail"))
     }
 
 

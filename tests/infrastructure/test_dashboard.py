@@ -66,7 +66,7 @@ def test_the_state_of_every_alarm_is_shown(templates: Templates, environment: st
         for title in ("Any alarm", "Critical", "Warnings")
     }
     prefix = f"receipt-vault-{environment}"
-    others = {f"{prefix}-lost-events", f"{prefix}-watchdog-silent"}
+    others = {f"{prefix}-{name}" for name in ("lost-events", "watchdog-silent", "notices-fail")}
     leaves = {each["AlarmName"] for each in of_type(resources, "AWS::CloudWatch::Alarm").values()}
 
     assert shown["Any alarm"] == {f"{prefix}-critical", f"{prefix}-warning"}

@@ -435,6 +435,17 @@ def test_a_watchdog_that_does_not_complete_its_rounds_is_told(resources: Resourc
     assert alarm["AlarmActions"] == [{"Ref": topic_id}]
 
 
+def test_a_message_that_no_machine_could_send_is_told(resources: Resources) -> None:
+    """The machine goes on without it: only CloudWatch, which publishes with rights of its own, can say so."""
+    alarm = _alarm(resources, "notices-fail")
+    (topic_id,) = of_type(resources, "AWS::SNS::Topic")
+
+    assert (alarm["MetricName"], alarm["Statistic"], alarm["Period"]) == ("Errors", "Sum", 60)
+    assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": "receipt-vault-production-notify"}]
+    assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (1, "GreaterThanOrEqualToThreshold")
+    assert alarm["AlarmActions"] == [{"Ref": topic_id}]
+
+
 def _alarm(resources: Resources, suffix: str) -> dict[str, Any]:
     alarms = of_type(resources, "AWS::CloudWatch::Alarm").values()
     (alarm,) = (each for each in alarms if each["AlarmName"].endswith(suffix))

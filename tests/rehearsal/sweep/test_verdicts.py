@@ -16,7 +16,9 @@ pytestmark = pytest.mark.rehearsed
 
 KEPT = (
     "rollback-by-alarm/call:resume-scaling.autoscaling.ResumeProcesses#1/access-denied@0",
+    "rollback-by-alarm/call:notify.sns.Publish#1/access-denied@0",
     "deploy/state:deploy.Wait_for_plan#1/stopped@0",
+    "deploy/state:clean-up.Is_it_time_to_clean_up?#1/stopped@0",
     "rollback-by-hand/invoke:switch-listener#1/killed-after+call:settle.elbv2.DescribeListeners#1/fails-before@0",
 )
 """Cases in which something was wrong once, or that are worth more than most."""
