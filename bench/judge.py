@@ -1,17 +1,14 @@
 """How often the judge is wrong, and how soon it is right, on traces of releases at random."""
 
 import json
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from bench.findings import Benchmark, Findings, Goal, Plan, Raw, Table
 from bench.measure import CannotMeasure
-from bench.shipped import Shipped, functions_of
+from bench.shipped import answer_of, functions_of
 from rehearsal.settings import Settings
 
 HOW = """
@@ -107,21 +104,7 @@ def measure(plan: Plan) -> Raw:
     played = list(scenarios(steps))
     plan.say(f"playing {sum(each.traces for each in played):,} traces of {len(played)} scenarios")
     given = {"settings": variables["JUDGE"], "steps": steps, "scenarios": [asdict(each) for each in played]}
-    return {"weights": [percent for percent, _ in steps], "ends": _play(shipped[_FUNCTION], given)}
-
-
-def _play(function: Shipped, given: Mapping[str, Any]) -> dict[str, Any]:
-    done = subprocess.run(
-        (sys.executable, "-I", "-B", str(_SCRIPT), str(function.version.code_dir)),
-        input=json.dumps(given),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise CannotMeasure(f"The shipped judge could not be played:\n{done.stderr.strip()}")
-    ends: dict[str, Any] = json.loads(done.stdout)
-    return ends
+    return {"weights": [percent for percent, _ in steps], "ends": answer_of(_SCRIPT, shipped[_FUNCTION], given)}
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """The functions as they ship: read from the cloud assembly that would be deployed."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,25 @@ class Shipped:
     def folders(self) -> tuple[Path, ...]:
         """What is uploaded for it: its code, then its layers."""
         return (self.version.code_dir, *self.version.layer_dirs)
+
+
+def answer_of(script: Path, function: Shipped, given: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Run a script on the code that ships, in a process of its own: what it is given it reads from its input, as JSON.
+
+    Raises CannotMeasure with what the process said when it fails.
+    """
+    done = subprocess.run(
+        (sys.executable, "-I", "-B", str(script), str(function.version.code_dir)),
+        input=json.dumps(given),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise CannotMeasure(f"The code of {function.name} could not be run:\n{done.stderr.strip()}")
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
 
 
 def functions_of(assembly: Path, settings: Settings) -> list[Shipped]:

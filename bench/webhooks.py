@@ -2,8 +2,6 @@
 
 import hmac
 import json
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
@@ -12,7 +10,7 @@ from typing import Any
 
 from bench.findings import TIMED, Benchmark, Findings, Goal, Plan, Raw, Table, in_kilobytes, timed
 from bench.measure import CannotMeasure, Spread
-from bench.shipped import Shipped, functions_of
+from bench.shipped import answer_of, functions_of
 from rehearsal.settings import Settings
 
 HOW = """
@@ -84,7 +82,7 @@ def measure(plan: Plan) -> Raw:
         "webhooks": _WEBHOOKS,
         "rounds": plan.rounds,
     }
-    found = _receive(shipped[_FUNCTION], given)
+    found = answer_of(_SCRIPT, shipped[_FUNCTION], given)
     expected = {name: name in {_USUAL, _LARGE, _LARGEST} for name in bodies}
     for name, answer in found["answers"].items():
         if answer.startswith("{") is not expected[name]:
@@ -98,20 +96,6 @@ def _signature(name: str, body: str) -> str:
         return ""
     secret = "a guess" if name in {_FORGED, _FLOOD} else _SECRETS[-1]
     return "sha256=" + hmac.new(secret.encode(), body.encode(), sha256).hexdigest()
-
-
-def _receive(function: Shipped, given: Mapping[str, Any]) -> dict[str, Any]:
-    done = subprocess.run(
-        (sys.executable, "-I", "-B", str(_SCRIPT), str(function.version.code_dir)),
-        input=json.dumps(given),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise CannotMeasure(f"The shipped code could not judge webhooks:\n{done.stderr.strip()}")
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
 
 
 def findings(raw: Raw) -> Findings:

@@ -1,5 +1,6 @@
 """What several scenarios play."""
 
+from rehearsal.fate import HeldCall
 from rehearsal.scenarios.scenario import NEW_VERSION
 from rehearsal.stage import Stage
 from rehearsal.world.application import Behaviour
@@ -17,6 +18,15 @@ def release_that_is_rolled_back(stage: Stage) -> None:
     """Deploy the new version, and wait for the rollback that nobody starts by hand."""
     release(stage)
     stage.until_rollback_ended()
+
+
+def roll_back_around(stage: Stage, late: HeldCall) -> None:
+    """Start a rollback while the deployment's call is under way, and let that arrive while the rollback settles."""
+    stage.until(lambda: late.is_held, "the deployment did nothing that could be late")
+    rollback = stage.start_rollback({})
+    stage.until_entered(rollback, "Settle listener")
+    late.let_go()
+    stage.until_ended(rollback)
 
 
 def bakes(stage: Stage) -> list[str]:

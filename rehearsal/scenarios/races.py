@@ -4,7 +4,7 @@ from itertools import groupby
 
 from rehearsal import fate
 from rehearsal.report import Report
-from rehearsal.scenarios.plays import release
+from rehearsal.scenarios.plays import release, roll_back_around
 from rehearsal.scenarios.promises import (
     all_traffic_on,
     blue_keeps_its_capacity,
@@ -50,12 +50,7 @@ def _roll_back_during_a_switch(stage: Stage) -> None:
     """Let the deployment's change of the listener arrive after the rollback's."""
     deployment = stage.start_deployment({"version": NEW_VERSION})
     stage.until_entered(deployment, "Bake at 10 %")
-    switch = fate.HeldCall(stage.account, "switch-listener", "ModifyListener")
-    stage.until(lambda: switch.is_held, "the deployment changed no listener")
-    rollback = stage.start_rollback({})
-    stage.until_entered(rollback, "Settle listener")
-    switch.let_go()
-    stage.until_ended(rollback)
+    roll_back_around(stage, fate.HeldCall(stage.account, "switch-listener", "ModifyListener"))
 
 
 def _late_switch_was_undone(report: Report) -> str:

@@ -13,7 +13,7 @@ from rehearsal.circumstances import Circumstances
 from rehearsal.report import Report
 from rehearsal.scenarios import NEW_VERSION, OLD_VERSION, OTHER_VERSION, SCENARIOS, Scenario
 from rehearsal.scenarios.gates import PRODUCTION
-from rehearsal.scenarios.plays import bad, release, turn_bad
+from rehearsal.scenarios.plays import bad, release, roll_back_around, turn_bad
 from rehearsal.scenarios.promises import (
     all_traffic_on,
     answered_with,
@@ -211,23 +211,14 @@ def _hold_a_switch(stage: Stage) -> None:
     """Let the deployment's change of the listener arrive after the rollback's."""
     switch = fate.HeldCall(stage.account, "switch-listener", "ModifyListener")
     stage.start_deployment({"version": NEW_VERSION})
-    stage.until(lambda: switch.is_held, "the deployment changed no listener")
-    rollback = stage.start_rollback({})
-    stage.until_entered(rollback, "Settle listener")
-    switch.let_go()
-    stage.until_ended(rollback)
+    roll_back_around(stage, switch)
 
 
 def _hold_a_lease_check(stage: Stage) -> None:
     """Let the deployment's second shift prove its lease when the rollback has it."""
     deployment = stage.start_deployment({"version": NEW_VERSION})
     stage.until_entered(deployment, "Bake at 50 %")
-    proof = fate.HeldCall(stage.account, "switch-listener", "UpdateItem")
-    stage.until(lambda: proof.is_held, "the deployment proved nothing")
-    rollback = stage.start_rollback({})
-    stage.until_entered(rollback, "Settle listener")
-    proof.let_go()
-    stage.until_ended(rollback)
+    roll_back_around(stage, fate.HeldCall(stage.account, "switch-listener", "UpdateItem"))
 
 
 def _die_before_the_record_knows(stage: Stage) -> None:

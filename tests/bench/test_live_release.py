@@ -1,25 +1,9 @@
 """How a rollback's time is read from the account's log of calls."""
 
 from bench.live_release import switched_by
-from rehearsal.engine.calls import Call
+from tests.bench.calls import call
 
 MACHINE, CLAIMER, SWITCHER = "arn:rollback", "claim-rollback", "switch-listener"
-
-
-def call(number: int, caller: str | None, action: str, *, error: str | None = None, machine: str = "") -> Call:
-    """Return a call that begins at its number of seconds, and takes half of one."""
-    return Call(
-        number=number,
-        at=0.0,
-        stamp=float(number),
-        service="any",
-        action=action,
-        caller=caller,
-        parameters={"stateMachineArn": machine} if machine else {},
-        mutating=True,
-        error=error,
-        answered=number + 0.5,
-    )
 
 
 ROLLBACK = [

@@ -6,35 +6,19 @@ import pytest
 
 from bench.measure import CannotMeasure
 from bench.pushes import ANSWERED, DEPLOYMENT_STARTED, ON_BUS, PUSH_STARTED, findings, seconds_of
-from rehearsal.engine.calls import Call
+from tests.bench.calls import call
 
 PUSH, DEPLOY = "arn:push", "arn:deploy"
 
 
-def call(number: int, action: str, *, error: str | None = None, machine: str = "") -> Call:
-    """Return a call that begins at its number of seconds, and takes half of one."""
-    return Call(
-        number=number,
-        at=0.0,
-        stamp=float(number),
-        service="any",
-        action=action,
-        caller=None,
-        parameters={"stateMachineArn": machine} if machine else {},
-        mutating=True,
-        error=error,
-        answered=number + 0.5,
-    )
-
-
 LOG = [
-    call(10, "PutItem"),
-    call(11, "PutEvents", error="Throttling"),
-    call(12, "PutEvents"),
-    call(13, "StartExecution", machine="arn:report"),
-    call(14, "StartExecution", machine=PUSH),
-    call(15, "StartExecution", machine=DEPLOY),
-    call(16, "StartExecution", machine=PUSH),
+    call(10, None, "PutItem"),
+    call(11, None, "PutEvents", error="Throttling"),
+    call(12, None, "PutEvents"),
+    call(13, None, "StartExecution", machine="arn:report"),
+    call(14, None, "StartExecution", machine=PUSH),
+    call(15, None, "StartExecution", machine=DEPLOY),
+    call(16, None, "StartExecution", machine=PUSH),
 ]
 
 
