@@ -26,6 +26,8 @@ LATE_WRITE = (0, 0, 0, 0, 0, 1)
 """The deployment is interrupted right before it gives its version all traffic."""
 LATE_SEED = 1039
 """Under the biased policy, the deployment's write comes after the rollback's in this play."""
+KEPT = (("uniform", 5), ("biased", 77))
+"""Plays in which something was wrong once: who moves the listener just before an abort, and during a settle."""
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +68,17 @@ def test_each_policy_has_an_order_of_its_own(original: Original, tmp_path: Path)
 
     assert uniform.deeds == biased.deeds
     assert uniform.trace_digest != biased.trace_digest
+
+
+@pytest.mark.parametrize(("policy", "seed"), KEPT)
+def test_a_play_that_has_taught_something_is_all_right_now(
+    original: Original, policy: str, seed: int, tmp_path: Path
+) -> None:
+    """Somebody has moved the listener in it, and nothing is left that must not be."""
+    found = played(original, policy, seed, tmp_path)
+
+    assert any(deed.startswith("move the listener by hand") for deed in found.deeds)
+    assert found.problems == ()
 
 
 # -- schedules
