@@ -40,31 +40,38 @@ def shortcuts() -> Iterator[Shortcut]:
 
 def _picking() -> Any:
     """
-    Remember under which names a dictionary may hold an attribute.
+    Remember under which names moto's objects and dictionaries may hold an attribute.
 
-    For a dictionary moto derives them from the picker, the attribute and its shape alone.
+    moto derives them from the picker, the attribute, its shape and the object's class alone.
     """
-    really_pick = AttributePicker.__call__
 
     def pick(picker: AttributePicker, context: AttributePickerContext) -> Any:
-        if type(context.obj) is not dict or picker.response_transformers:
-            return really_pick(picker, context)
+        found = None
         for name in _names(picker, context):
             value = moto.core.serialize.get_value(context.obj, name, MISSING)
             if value is not MISSING:
-                return value
-        return None
+                found = value
+                break
+        if picker.response_transformers:
+            path = f"{context.key_path}.{context.key}"
+            transforms = (each for end, each in picker.response_transformers.items() if path.endswith(end))
+            return next(transforms, _unchanged)(found)
+        return found
 
     names_of: dict[tuple[Any, ...], tuple[Any, tuple[str, ...]]] = {}
 
     def _names(picker: AttributePicker, context: AttributePickerContext) -> tuple[str, ...]:
-        known = (type(picker), *picker.alias_providers, id(context.shape), context.key)
+        known = (type(picker), *picker.alias_providers, type(context.obj), id(context.shape), context.key)
         if known not in names_of:
             names = tuple(dict.fromkeys(picker.get_possible_keys(context)))
             names_of[known] = (context.shape, names)  # which keeps the shape, and so its id
         return names_of[known][1]
 
     return pick
+
+
+def _unchanged(value: Any) -> Any:
+    return value
 
 
 def _naming_requests() -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import boto3
 import botocore.parsers
@@ -20,7 +20,7 @@ from botocore.parsers import JSONParser
 from moto import mock_aws
 from moto.core.request import Request
 from moto.core.responses import XFormedAttributePicker
-from moto.core.serialize import JSONSerializer
+from moto.core.serialize import AttributePickerContext, JSONSerializer
 from moto.core.utils import get_service_model
 from moto.dynamodb.models import dynamodb_backends
 from moto.moto_api._internal.moto_random import MotoRandom
@@ -141,6 +141,46 @@ def test_answers_have_the_same_members_in_the_same_order() -> None:
     without, with_shortcuts = both_ways(body)
 
     assert '"name": "Bake"' in without
+    assert with_shortcuts == without
+
+
+class DBInstance:
+    """As moto's: it holds some attributes under shorter names, and one under a name that it says itself."""
+
+    class Meta:
+        """What moto asks for aliases."""
+
+        serialization_aliases: ClassVar = {"EngineVersion": "speaks"}
+
+    def __init__(self) -> None:
+        self.identifier, self.db_instance_status, self.speaks = "main", "available", "16"
+
+
+class Described(DBInstance):
+    """Another class, for which the same attributes have other names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.db_instance_identifier = "other"
+
+
+def test_attributes_of_objects_are_found_under_the_same_names() -> None:
+    """By the class of the object, and changed as the answer wants it."""
+    shape = get_service_model("rds").operation_model("DescribeDBInstances").output_shape
+    members = shape.members["DBInstances"].member.members
+    picker = XFormedAttributePicker(response_transformers={".DBInstanceStatus": str.upper})
+
+    def picked() -> Any:
+        return [
+            picker(AttributePickerContext(obj=each, key=key, shape=members[key], key_path="DBInstances"))
+            for each in (DBInstance(), Described(), DBInstance(), {"db_instance_identifier": "kept"})
+            for key in ("DBInstanceIdentifier", "DBInstanceStatus", "EngineVersion", "Engine")
+            if key != "DBInstanceStatus" or isinstance(each, DBInstance)
+        ]
+
+    without, with_shortcuts = both_ways(picked)
+
+    assert without[:4] == ["main", "AVAILABLE", "16", None]
     assert with_shortcuts == without
 
 
