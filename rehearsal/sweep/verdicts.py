@@ -14,6 +14,8 @@ from rehearsal.stage import Execution, Stage
 PAGE = "ACTION NEEDED"
 _ASKS = "approve or reject "
 """A page that only asks whether something may begin: nothing has gone wrong."""
+_LOOK_ONLY = ("a critical alarm is on", "a check fails", "approved by who asked")
+"""Pages about what users meet or who did what: none of them says that anything of Runback's own is left."""
 _GOOD_NEWS = ("is live", "is approved", "traffic flows")
 
 _GIVES_BACK = ("Release environment", "Record rollback")
@@ -40,6 +42,11 @@ class Told:
     def pages(self) -> bool:
         """Say whether it asks a human to act on something that went wrong."""
         return PAGE in self.subject and _ASKS not in self.subject
+
+    @property
+    def leaves_something(self) -> bool:
+        """Say whether it is about what Runback has not brought to its end itself."""
+        return self.pages and not any(words in self.subject for words in _LOOK_ONLY)
 
     @property
     def is_bad_news(self) -> bool:
@@ -153,10 +160,11 @@ def _left(stage: Stage, report: Report, told: list[Told]) -> Iterator[str]:
     last_move = max((move.at_seconds for move in report.moves), default=0.0)
     if trouble and last_page < last_move:
         yield from trouble
-    if report.lease_holder is not None and not pages:
+    if any(each.leaves_something for each in told):
+        return
+    if report.lease_holder is not None:
         yield f"the environment is still held by {report.lease_holder}"
-    if not pages:
-        yield from _orphans(stage, report)
+    yield from _orphans(stage, report)
 
 
 def _traffic(stage: Stage, report: Report) -> Iterator[str]:

@@ -10,7 +10,7 @@ from rehearsal.stage import Execution, Stage
 from rehearsal.sweep.cases import Case
 from rehearsal.sweep.paths import PATHS
 from rehearsal.sweep.playing import Result, account_for, play
-from rehearsal.sweep.verdicts import ending_of, problems_of
+from rehearsal.sweep.verdicts import Told, ending_of, problems_of
 
 pytestmark = pytest.mark.rehearsed
 
@@ -87,6 +87,22 @@ def test_damage_is_found(original: Original, expected: str) -> None:
     _, problems = damaged(original, DAMAGES[expected])
 
     assert any(expected in problem for problem in problems), problems
+
+
+@pytest.mark.parametrize(
+    ("subject", "excuses"),
+    [
+        ("ACTION NEEDED: r-1 could not be brought to an end", True),
+        ("ACTION NEEDED: the clean-up after r-1 failed", True),
+        ("ACTION NEEDED: a critical alarm is on, traffic was not moved", False),
+        ("ACTION NEEDED: after rollback of r-1 a check fails", False),
+        ("ACTION NEEDED: approve or reject release r-1", False),
+        ("Release r-1 was rolled back", False),
+    ],
+)
+def test_only_a_page_about_what_is_left_excuses_it(subject: str, *, excuses: bool) -> None:
+    """Who is woken by an alarm does not learn from it that instances run which nobody needs."""
+    assert Told(1.0, f"[receipt-vault sweep] {subject}").leaves_something is excuses
 
 
 def test_an_end_that_the_operator_has_made_himself_needs_no_message(original: Original) -> None:
