@@ -390,6 +390,7 @@ def test_what_was_rehearsed_is_what_ships(kept: Kept) -> None:
 
 
 @pytest.mark.rehearsed
+@pytest.mark.xdist_group("every scenario")  # the smallest groups come last: by then workers have played them
 def test_every_permission_is_used_by_some_scenario(all_kept: list[Kept], templates: Mapping[str, Any]) -> None:
     """Or has its reason in a table, which may hold nothing else. What is missing, every scenario says for itself."""
     used: defaultdict[str, set[str]] = defaultdict(set)
