@@ -30,7 +30,7 @@ HELD, VIOLATED, USAGE = 0, 1, 2
 """Exit codes."""
 
 _TELL_EVERY_SECONDS = 10.0
-_FAST_CASES, _FAST_CASES_ON_POSTGRES = 4, 1
+_FAST_CASES, _FAST_CASES_ON_POSTGRES = 3, 1
 """Of each path, with --fast; a path that needs a real PostgreSQL takes thrice as long."""
 _INTERLEAVING_SECONDS = {False: 300.0, True: 8.0}
 """By whether it is to be fast: how long interleavings are played."""
