@@ -35,9 +35,9 @@ def told(account: Account) -> list[str]:
 
 def _places(account: Account) -> Iterator[tuple[str, str]]:
     """Yield what people read who must not know them, with its name."""
-    for execution in sorted(account.interpreter.executions, key=lambda each: str(each.exec_arn)):
+    for arn, execution in sorted(account.interpreter.executions.items()):
         history = execution.to_history_output()["events"]  # where moto keeps it: a long one has many pages
-        yield f"the history of {execution.exec_arn}", json.dumps(history, default=str)
+        yield f"the history of {arn}", json.dumps(history, default=str)
     for path in sorted((account.folder / "logs").iterdir()):
         yield path.name, path.read_text(encoding="utf-8", errors="replace")
     for each in (account, *account.beside.values()):

@@ -215,7 +215,10 @@ class Stage:
             self._pace()
         stages = (self, *self.beside.values())
         try:
-            self.until(lambda: all(each._all_is_over() for each in stages), "executions still run")
+            self.until(
+                lambda: not any(each._goes_on() for each in stages),
+                lambda: "; ".join(filter(None, (each._goes_on() for each in stages))),
+            )
         finally:
             self._played = False
 
@@ -223,7 +226,7 @@ class Stage:
         """Wait until the users have got answers that are `enough`."""
         self.until(lambda: enough(self.traffic.so_far()), otherwise)
 
-    def until(self, condition: Callable[[], bool], otherwise: str) -> None:
+    def until(self, condition: Callable[[], bool], otherwise: str | Callable[[], str]) -> None:
         """Wait for a condition on what executions or users have done. Raises Stuck, saying `otherwise`."""
         clock = self.account.clock
         given_up = clock.stamp() + self._patience_seconds
@@ -232,7 +235,8 @@ class Stage:
             if condition():
                 return
             if clock.stamp() > given_up:
-                raise Stuck(f"After {self._patience_seconds:.0f} s: {otherwise}")
+                reason = otherwise() if callable(otherwise) else otherwise
+                raise Stuck(f"After {self._patience_seconds:.0f} s: {reason}")
             self._changed.wait(min(_LOOK_EVERY_WALL_SECONDS * clock.speed, _LOOK_EVERY_SECONDS))
 
     def of_machine(self, machine: str) -> list[Execution]:
@@ -253,21 +257,22 @@ class Stage:
 
     # -- inside
 
-    def _all_is_over(self) -> bool:
-        """Look for others last: by then an execution that a rule has started is known to the interpreter."""
+    def _goes_on(self) -> str:
+        """Say what goes on, or "". Looks for others last: the interpreter knows by then what a rule has started."""
         known = list(self.executions.values())
-        return (
-            all(each.ended for each in known)
-            and self._all_followed_up(known)
-            and len(known) == sum(self._is_own(each.exec_arn) for each in self.account.interpreter.executions)
-        )
+        if running := [f"{each.arn} in {', '.join(each.states[-1:])}" for each in known if not each.ended]:
+            return f"executions still run: {'; '.join(running)}"
+        if not_delivered := self._not_delivered(known):
+            return f"ends are not delivered: {'; '.join(f'{arn} by {rule}' for rule, arn in sorted(not_delivered))}"
+        started = {arn for arn in list(self.account.interpreter.executions) if self._is_own(arn)}
+        not_told = started - {each.arn for each in known}
+        return f"starts are not told: {'; '.join(sorted(not_told))}" if not_told else ""
 
-    def _all_followed_up(self, ended: Sequence[Execution]) -> bool:
-        """Whether each rule has delivered every end that it is made for."""
-        expected = {
-            (rule, each.arn) for rule, is_for in self._rules_on_ends().items() for each in ended if is_for(each)
-        }
-        return not expected or expected <= {
+    def _not_delivered(self, known: Sequence[Execution]) -> set[tuple[str, str]]:
+        """Return the rules and the executions whose end they are made for and have not delivered yet."""
+        rules = self._rules_on_ends().items()
+        expected = {(rule, each.arn) for rule, is_for in rules for each in known if is_for(each)}
+        return expected and expected - {
             (delivery.rule, delivery.event.get("detail", {}).get("executionArn"))
             for delivery in list(self.account.events.deliveries)
         }

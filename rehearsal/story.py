@@ -92,7 +92,7 @@ def _histories(account: Account) -> Iterator[History]:
     """Read the history of every execution that can be part of a release, as whoever may read them can."""
     pages = account.client("stepfunctions").get_paginator("get_execution_history")
     prefix = f"{account.settings.service}-{account.settings.environment}"
-    for arn in [each.execution_arn for each in account.interpreter.executions]:
+    for arn in list(account.interpreter.executions):
         if arn.split(":")[6].removeprefix(f"{prefix}-") not in REPORTED:
             continue
         events = (event for page in pages.paginate(executionArn=arn) for event in page["events"])

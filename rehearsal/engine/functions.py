@@ -235,11 +235,11 @@ class FunctionService:
         """Kill every process and drop the asynchronous events that still wait for a retry."""
         with self._lock:
             self._stopped = True
-            sandboxes = list(self._sandboxes)
+            sandboxes, asynchronous = list(self._sandboxes), list(self._asynchronous)
         self._stopping.set()
         with ThreadPoolExecutor(max_workers=8) as killers:
             list(killers.map(_kill, sandboxes))
-        for thread in self._asynchronous:
+        for thread in asynchronous:
             thread.join()
         for log in self._logs.values():
             log.close()
@@ -333,13 +333,15 @@ class FunctionService:
                 self._sandboxes.discard(sandbox)
 
     def _accept(self, function: FunctionVersion, event: bytes, arn: str, configured: LambdaFunction) -> None:
-        """Queue an asynchronous event: the caller has its 202 whatever comes of it."""
+        """Queue an asynchronous event: the caller has its 202 whatever comes of it. Nobody waits for one too late."""
         thread = self._clock.thread(
             self._deliver, (function, event, arn, configured), name=f"event for {function.name}", daemon=True
         )
         with self._lock:
+            if self._stopped:
+                return
             self._asynchronous = [*filter(threading.Thread.is_alive, self._asynchronous), thread]
-        thread.start()
+            thread.start()
 
     def _deliver(self, function: FunctionVersion, event: bytes, arn: str, configured: LambdaFunction) -> None:
         """Retry as AWS does, then hand what could not be processed to the on-failure destination."""

@@ -49,7 +49,7 @@ class Console:
         self.events = SimpleNamespace(deliveries=[])
         self.rules: list[dict[str, Any]] = []
         self.history: list[str] = []
-        self.executions: list[SimpleNamespace] = []
+        self.executions: dict[str, SimpleNamespace] = {}
         self.people = people_of("111122223333", "arn:aws:iam::111122223333:role/approver")
         self.acts_as: list[Person | None] = []
 
@@ -72,7 +72,7 @@ class Console:
     def start_execution(self, **given: Any) -> dict[str, str]:
         machine = given["stateMachineArn"].replace(":stateMachine:", ":execution:")
         arn = f"{machine}:{len(self.executions) + 1}"
-        self.executions.append(SimpleNamespace(exec_arn=arn))
+        self.executions[arn] = SimpleNamespace(exec_arn=arn)
         return {"executionArn": arn}
 
     def list_rules(self) -> dict[str, list[dict[str, Any]]]:
@@ -169,7 +169,7 @@ def test_what_another_environment_executes_is_not_waited_for(console: Console, s
     pattern["detail"]["stateMachineArn"] = [f"{MACHINES.replace('-production', '-staging')}-deploy"]
     console.rules[0]["EventPattern"] = json.dumps(pattern)
     theirs = f"{MACHINES.replace('-production', '-staging')}-deploy:1".replace(":stateMachine:", ":execution:")
-    console.executions.append(SimpleNamespace(exec_arn=theirs))
+    console.executions[theirs] = SimpleNamespace(exec_arn=theirs)
     console.enter(Execution(theirs, "deploy"), "Bake at 100 %")
     deployment = stage.start_deployment({})
     console.end(theirs, "RUNNING")
@@ -195,7 +195,7 @@ def test_nothing_is_over_before_every_rule_has_delivered_every_end_that_it_is_fo
         console.end(execution.arn, "SUCCEEDED")
 
     for name, execution in (("report", deployment), ("report", rollback), ("unfinished-execution", deployment)):
-        with pytest.raises(Stuck, match="executions still run"):
+        with pytest.raises(Stuck, match=f"ends are not delivered: .*{execution.arn} by {name}"):
             stage.until_all_ended()
         console.events.deliveries.append(SimpleNamespace(rule=name, event={"detail": {"executionArn": execution.arn}}))
     stage.until_all_ended()

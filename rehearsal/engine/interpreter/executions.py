@@ -104,7 +104,7 @@ def started_means_running(patches: Patches, interpreter: Interpreter) -> None:
         )
         env.next_state_name = program.start_at.start_at_name
         execution = communication.execution
-        interpreter.executions.add(execution)
+        interpreter.executions[execution.exec_arn] = execution
         interpreter.status_changed(execution)
 
         def run() -> None:
@@ -153,7 +153,7 @@ def an_end_shows_at_once_and_in_full(patches: Patches, interpreter: Interpreter)
     lock = threading.Lock()
 
     def reflect(self: BaseExecutionWorkerCommunication) -> None:
-        if self.execution in interpreter.executions:
+        if interpreter.executions.get(self.execution.exec_arn) is self.execution:
             _finish(self.execution, interpreter)
         else:  # abandoned by an earlier rehearsal of this process, and none of this one's business
             original(self)

@@ -17,8 +17,8 @@ class Interpreter:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self.executions: set[Any] = set()
-        """Every execution started since the installation, as moto's own objects."""
+        self.executions: dict[str, Any] = {}
+        """Every execution started since the installation, by its ARN, as moto's own objects."""
         self._status_subscribers: list[_Subscriber] = []
         self._state_subscribers: list[_Subscriber] = []
 
@@ -37,9 +37,7 @@ class Interpreter:
 
     def states_entered(self, execution_arn: str) -> list[str]:
         """Read from its history, where moto keeps it, which states an execution has entered, in their order."""
-        known = self.executions.copy()  # in one step: others may start while we look
-        execution = next(each for each in known if each.exec_arn == execution_arn)
-        events = execution.to_history_output()["events"]
+        events = self.executions[execution_arn].to_history_output()["events"]
         return [event["stateEnteredEventDetails"]["name"] for event in events if "stateEnteredEventDetails" in event]
 
     def status_changed(self, execution: Any) -> None:
@@ -48,7 +46,9 @@ class Interpreter:
             subscriber.put(_status_change_detail(execution))
 
     def state_entered(self, execution_arn: str, state_name: str, state_type: str) -> None:
-        """Tell that the execution enters this state now."""
+        """Tell that the execution enters this state now, unless an earlier rehearsal of this process has started it."""
+        if execution_arn not in self.executions:
+            return
         for subscriber in self._state_subscribers:
             subscriber.put(execution_arn, state_name, state_type, self.clock.now())
 
@@ -58,7 +58,7 @@ class Interpreter:
             subscriber.close()
         self._status_subscribers.clear()
         self._state_subscribers.clear()
-        for execution in self.executions:
+        for execution in self.executions.values():
             execution.exec_worker.env.set_stop(stop_date=self.clock.now(), error=None, cause=None)
 
 

@@ -398,6 +398,17 @@ def test_stop_leaves_no_process(functions: Lambda) -> None:
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
 
 
+def test_what_comes_after_the_stop_is_not_begun(functions: Lambda) -> None:
+    """A handler that outlives its account would work in the next one."""
+    functions.deploy("echo", ECHO)
+    functions.service.stop()
+
+    functions.client.invoke(FunctionName="echo", InvocationType="Event")
+
+    assert "event for echo" not in [thread.name for thread in threading.enumerate()]
+    assert "START" not in functions.service.logs("echo")
+
+
 COUNTS = """
     from pathlib import Path
     def handler(event, context):

@@ -135,6 +135,17 @@ def test_an_execution_of_an_earlier_rehearsal_is_not_told() -> None:
     assert told == []
 
 
+def test_a_state_that_an_execution_of_an_earlier_rehearsal_enters_is_not_told() -> None:
+    """Nobody would ever hear of that execution's end, and wait for it."""
+    told: list[str] = []
+    with state_machines() as account:
+        account.interpreter.on_state_entered(lambda arn, *_: told.append(arn))
+        account.interpreter.state_entered("arn:aws:states:eu-west-1:111122223333:execution:earlier:1", "Late", "Task")
+        own = account.run({"Only": PASS})["executionArn"]
+
+    assert told == [own]
+
+
 def test_every_state_entered_is_told_with_its_type_and_time() -> None:
     """The live screen shows where a release is."""
     entered: list[tuple[str, str, str, datetime]] = []
