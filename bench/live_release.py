@@ -17,11 +17,11 @@ from bench.measure import CannotMeasure
 from rehearsal.account import Account, pretend_account
 from rehearsal.engine.calls import Call
 from rehearsal.packaged import Packaged
+from rehearsal.play import until_served
 from rehearsal.report import CRITICAL_PATH
 from rehearsal.scenarios import NEW_VERSION, OLD_VERSION
 from rehearsal.settings import Settings
 from rehearsal.stage import Execution, Stage
-from rehearsal.world import customer
 
 _DIES_WITHIN_SECONDS = 10.0
 _LOOK_EVERY_SECONDS = 0.01
@@ -184,15 +184,11 @@ def live_release(assembly: Path, folder: Path, say: Callable[[str], None]) -> It
     say("building the pretend account")
     folder.mkdir(parents=True, exist_ok=True)
     with pretend_account(settings, assembly, folder, staging, version=OLD_VERSION) as account:
-        customer.open_to_functions(settings, account.world)
+        until_served(account)
         with staging.traffic(
             account.clock, account.world, settings.routes[0].arn, folder / "samples.jsonl", 0.0
         ) as users:
             stage = Stage(account, users, staging)
-            blue = settings.routes[0].blue
-            stage.until(
-                lambda: account.load_balancer.healthy_targets(blue) == customer.CAPACITY, "blue did not come up"
-            )
             say("releasing a new version (half a minute)")
             deployment = stage.until_ended(stage.start_deployment({"version": NEW_VERSION}))
             if deployment.status != "SUCCEEDED":

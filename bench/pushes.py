@@ -11,10 +11,10 @@ from bench.measure import CannotMeasure, Spread
 from rehearsal.account import pretend_account
 from rehearsal.engine.calls import Call
 from rehearsal.packaged import Packaged
+from rehearsal.play import until_served
 from rehearsal.scenarios import OLD_VERSION
 from rehearsal.settings import Settings
 from rehearsal.stage import Stage
-from rehearsal.world import customer
 from rehearsal.world.github_repository import full
 
 HOW = """
@@ -54,15 +54,10 @@ def _staging(plan: Plan) -> Iterator[Stage]:
     folder: Path = plan.folder / "account"
     folder.mkdir(parents=True, exist_ok=True)
     with pretend_account(settings, plan.assembly, folder, packaged, version=OLD_VERSION) as account:
-        customer.open_to_functions(settings, account.world)
+        until_served(account)
         listener, samples = settings.routes[0].arn, folder / "samples.jsonl"
         with packaged.traffic(account.clock, account.world, listener, samples, 0.0) as users:
-            stage = Stage(account, users, packaged)
-            blue = settings.routes[0].blue
-            stage.until(
-                lambda: account.load_balancer.healthy_targets(blue) == customer.CAPACITY, "blue did not come up"
-            )
-            yield stage
+            yield Stage(account, users, packaged)
 
 
 def _push(stage: Stage, commit: str, count: int) -> dict[str, float]:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,8 @@ from rehearsal.world.surroundings import Surroundings
 from rehearsal.world.terraform import Terraform
 
 GOOD_WEATHER = Circumstances()
+
+_NO_END_YET = datetime.max.replace(tzinfo=UTC)
 
 _SUMMARY = "All is well. Coverage: 91.4 %"
 """What checks say of a commit, unless a scenario lets them say something else."""
@@ -142,7 +145,7 @@ def pretend_account(
     Build the account, with `version` live on blue, and take it down again. `folder` receives the logs.
 
     `beside` are other environments of the service which are in the same account, with the same version.
-    Functions find hosts, database and cache only after `customer.open_to_functions`.
+    `play.until_served` then opens it: until then functions find no host, and no alarm finds anything wrong.
     """
     with ExitStack() as stack:
         stack.enter_context(_credentials(settings))
@@ -199,7 +202,7 @@ def pretend_account(
                 for each in beside
             }
             whole = template.together([*([ingress] if ingress else []), loaded, *others.values()])
-            alarms.assume_well()
+            alarms.assume_well(until=_NO_END_YET)
             machines.on_status_change(lambda detail: events.put(_status_event(detail)))
             people = people_of(settings.account, settings.approver_role)
             calls.add_answer_observer(Trail(clock, events, whole, people.by_access_key).answered)

@@ -79,10 +79,7 @@ def perform(
     conclude: Conclude = nothing_more,
 ) -> Report:
     """Play a scenario in an account that was built for it, once. `started` is when that began, `time.monotonic`."""
-    for each in (account, *account.beside.values()):
-        customer.open_to_functions(each.settings, each.world)
-    for each in (account, *account.beside.values()):
-        _until_served(each)
+    until_served(account)
     listener, samples = account.settings.routes[0].arn, account.folder / "samples.jsonl"
     staging = staging.with_users(scenario.circumstances.requests_per_second)
     sticky_share = scenario.circumstances.sticky_share
@@ -127,7 +124,22 @@ def _invariants(stage: Stage) -> Invariants:
     return invariants
 
 
-def _until_served(account: Account) -> None:
+def until_served(account: Account) -> None:
+    """
+    Let functions find hosts, database and cache, and wait until the old version is healthy in all environments.
+
+    Only now the account is one in which something can be rehearsed: alarms take all to have been well until here,
+    however long it took. Raises Stuck when the old version does not come up.
+    """
+    environments = (account, *account.beside.values())
+    for each in environments:
+        customer.open_to_functions(each.settings, each.world)
+    for each in environments:
+        _until_healthy(each)
+    account.alarms.assume_well(until=account.clock.now())
+
+
+def _until_healthy(account: Account) -> None:
     """Wait, on the rehearsal's clock, until the old version is healthy."""
     blue = account.settings.routes[0].blue
     for _ in range(_OLD_VERSION_UP_WITHIN_SECONDS):

@@ -17,15 +17,13 @@ from rehearsal.engine.calls import Call
 from rehearsal.invariants import Invariants
 from rehearsal.modelled import InVirtualTime, Modelled
 from rehearsal.packaged import Packaged
-from rehearsal.play import play
+from rehearsal.play import play, until_served
 from rehearsal.report import Report
 from rehearsal.scenarios import OLD_VERSION, SCENARIOS, Scenario
 from rehearsal.settings import OWN_FOLDER, Settings
 from rehearsal.stage import Execution, Stage
 from rehearsal.staging import Speeds, Staging
 from rehearsal.story import tell_rehearsal
-from rehearsal.world import customer
-from rehearsal.world.customer import CAPACITY
 from rehearsal.world.traffic import Traffic
 
 PACKAGED = ("manual-rollback", "bad-release")
@@ -230,10 +228,8 @@ def quiet_account(
     """
     settings, staging = Settings.read(environment), staging or InVirtualTime()
     with pretend_account(settings, assembly, folder, staging, version=OLD_VERSION) as account:
-        customer.open_to_functions(settings, account.world)
+        until_served(account)
         stage = Stage(account, _NO_USERS, staging)
-        blue = settings.routes[0].blue
-        stage.until(lambda: account.load_balancer.healthy_targets(blue) == CAPACITY, "the old version did not come up")
         world = (account.load_balancer, account.fleet, stage.record, account.builds, account.terraform)
         invariants = Invariants(settings, account.clock, *world)
         account.calls.add_observer(invariants.observe)

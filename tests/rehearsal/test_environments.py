@@ -10,12 +10,11 @@ from rehearsal.account import pretend_account
 from rehearsal.invariants import Invariants
 from rehearsal.modelled import InVirtualTime
 from rehearsal.permissions import judge_for
-from rehearsal.play import beside
+from rehearsal.play import beside, until_served
 from rehearsal.scenarios import NEW_VERSION, OLD_VERSION, Scenario
 from rehearsal.settings import Settings, UnknownEnvironment
 from rehearsal.stage import Stage
-from rehearsal.world import customer, traffic
-from rehearsal.world.customer import CAPACITY
+from rehearsal.world import traffic
 from rehearsal.world.routing import Request
 from tests.rehearsal.conftest import _NO_USERS
 
@@ -30,13 +29,8 @@ def stage(assembly: Path, tmp_path: Path) -> Iterator[Stage]:
     """Return production's stage, with staging beside it; the old version is healthy in both."""
     virtual = InVirtualTime()
     with pretend_account(PRODUCTION, assembly, tmp_path, virtual, version=OLD_VERSION, beside=[STAGING]) as account:
-        for each in (account, *account.beside.values()):
-            customer.open_to_functions(each.settings, each.world)
-        built = Stage(account, _NO_USERS, virtual)
-        for settings in (PRODUCTION, STAGING):
-            blue = settings.routes[0].blue
-            built.until(lambda blue=blue: account.load_balancer.healthy_targets(blue) == CAPACITY, "it did not come up")
-        yield built
+        until_served(account)
+        yield Stage(account, _NO_USERS, virtual)
 
 
 def test_each_environment_has_what_is_its_own_and_shares_what_is_the_account_s(stage: Stage) -> None:

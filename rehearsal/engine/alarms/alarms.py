@@ -148,9 +148,9 @@ class Alarms:
     def __exit__(self, *_: object) -> None:
         self.uninstall()
 
-    def assume_well(self) -> None:
+    def assume_well(self, *, until: datetime) -> None:
         """
-        Take the account for one in which all has been well for long; nobody is told.
+        Take the account for one in which all has been well for long, and is until then; nobody is told.
 
         Else alarms that take missing data for bad, or fill it with what is, would be on until somebody has measured
         for some minutes, as they are on AWS after they have been made.
@@ -160,7 +160,7 @@ class Alarms:
             for watched in (*self._metric_alarms.values(), *self._composites.values()):
                 watched.told = Told("OK", "The rehearsal takes all to have been well until now", None, now)
                 if isinstance(watched, MetricAlarm):
-                    watched.well_until = now
+                    watched.well_until = until
                     watched.seen = None
                 self._keep(watched)
 

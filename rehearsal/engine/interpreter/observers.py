@@ -19,6 +19,7 @@ class Interpreter:
         self.clock = clock
         self.executions: dict[str, Any] = {}
         """Every execution started since the installation, by its ARN, as moto's own objects."""
+        self._telling = threading.Lock()
         self._status_subscribers: list[_Subscriber] = []
         self._state_subscribers: list[_Subscriber] = []
 
@@ -27,9 +28,14 @@ class Interpreter:
         Call back once per change with the `detail` of "Step Functions Execution Status Change".
 
         Statuses are RUNNING, then one of SUCCEEDED, FAILED, TIMED_OUT and ABORTED. The callback has a thread of its
-        own and gets changes in order, so a slow one delays only itself.
+        own and gets changes in order, so a slow one delays only itself. Of an execution that was started before, it
+        gets the status that it has now.
         """
-        self._status_subscribers.append(_Subscriber(self.clock, callback))
+        subscriber = _Subscriber(self.clock, callback)
+        with self._telling:
+            self._status_subscribers.append(subscriber)
+            for execution in list(self.executions.values()):
+                subscriber.put(_status_change_detail(execution))
 
     def on_state_entered(self, callback: StateEnteredCallback) -> None:
         """Call back with execution ARN, state name, state type ("Task", "Wait", …) and simulated time."""
@@ -42,8 +48,9 @@ class Interpreter:
 
     def status_changed(self, execution: Any) -> None:
         """Tell that moto's `execution` has the status that it has now."""
-        for subscriber in self._status_subscribers:
-            subscriber.put(_status_change_detail(execution))
+        with self._telling:
+            for subscriber in self._status_subscribers:
+                subscriber.put(_status_change_detail(execution))
 
     def state_entered(self, execution_arn: str, state_name: str, state_type: str) -> None:
         """Tell that the execution enters this state now, unless an earlier rehearsal of this process has started it."""

@@ -103,6 +103,17 @@ def test_a_listener_that_fails_is_reported_and_called_again(monkeypatch: pytest.
     assert reported == [ConnectionError, ConnectionError]
 
 
+def test_who_listens_late_is_told_of_what_has_begun_before() -> None:
+    """Who waits for the end of all executions must know of all."""
+    told: list[tuple[str, str]] = []
+    with state_machines() as account:
+        ended, running = account.run({"Only": PASS})["executionArn"], account.start(LONG_WAIT)
+        account.interpreter.on_status_change(lambda detail: told.append((detail["executionArn"], detail["status"])))
+        eventually(lambda: len(told) == 2)
+
+    assert told == [(ended, "SUCCEEDED"), (running, "RUNNING")]
+
+
 def test_what_still_runs_at_the_end_is_abandoned_in_silence() -> None:
     """The account is gone: a late event would reach the next rehearsal."""
     told: list[str] = []

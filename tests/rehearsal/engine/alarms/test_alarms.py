@@ -442,7 +442,7 @@ def test_nothing_is_on_in_an_account_in_which_all_was_well(account: Account) -> 
     rounds = math("rounds", "FILL(rounds, 0)", "Rounds", EvaluationPeriods=5, DatapointsToAlarm=3)
     account.cloudwatch.put_metric_alarm(**rounds | {"ComparisonOperator": "LessThanThreshold", "Threshold": 1.0})
     account.put_composite("any", "ALARM(silent) OR ALARM(rounds)")
-    account.alarms.assume_well()
+    account.alarms.assume_well(until=account.time.clock.now())
     account.plant("Errors", 1.0)
     account.plant("Rounds", 1.0)
     account.pass_time(20 * MINUTE)
@@ -456,7 +456,7 @@ def test_what_is_bad_from_the_first_minute_on_is_found_though_all_was_well(accou
     account.put("silent", TreatMissingData="breaching", EvaluationPeriods=3, DatapointsToAlarm=3)
     account.put("errors", EvaluationPeriods=3, DatapointsToAlarm=2)
     account.put_composite("any", "ALARM(errors)")
-    account.alarms.assume_well()
+    account.alarms.assume_well(until=account.time.clock.now())
     account.plant("Errors", 9.0)
     account.pass_time(MINUTE + 6)
     assert account.alarms.state("errors") == "OK"
@@ -473,7 +473,7 @@ def test_alarms_that_were_made_before_a_fork_are_evaluated_in_each_copy(account:
     """An account is built once, and rehearsed in copies of the process."""
     account.put()
     account.put_composite("any", "ALARM(errors)")
-    account.alarms.assume_well()
+    account.alarms.assume_well(until=account.time.clock.now())
 
     def rehearse(value: float) -> list[tuple[State, State]]:
         account.plant("Errors", value)
